@@ -1,0 +1,182 @@
+# psec. The two commands: `make demo`, `make check`. `make help` lists the rest.
+#
+# A room of lib/ is a folder; its sources are found, not listed. Objects go to build/ (SAN=1: build/san/). Every
+# object depends on the headers it read and on the flags it was compiled with.
+
+VERSION := $(shell sed -n 's/^\#define PSEC_VERSION "\(.*\)"/\1/p' lib/base/base.h)
+CC      ?= gcc
+CFLAGS  ?= -O2 -g
+PREFIX  ?= /usr/local
+SYSCONFDIR ?= /etc
+LIBEXEC ?= $(PREFIX)/libexec/psec
+SHARE   ?= $(PREFIX)/share/psec
+INSTALL ?= install
+PKG_CONFIG ?= pkg-config
+
+B := build
+ifeq ($(SAN),1)
+B := build/san
+san := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+endif
+ifeq ($(CI),true)
+werror := -Werror
+endif
+Q := $(if $(filter 1,$(V)),,@)
+say = $(if $(Q),@printf '  %-4s %s\n' '$(1)' '$(2)',)
+
+warn := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wvla \
+	-Wformat=2 -Wundef
+flags := -std=gnu11 -D_GNU_SOURCE -iquote lib -iquote psecd -DPSEC_SHARE='"$(SHARE)"' -DPSEC_LIBEXEC='"$(LIBEXEC)"' \
+	-DPSEC_SYSCONFDIR='"$(SYSCONFDIR)"' -fstack-protector-strong -fPIE $(warn) $(werror) $(san)
+link  := -pie -Wl,--as-needed -Wl,-z,relro,-z,now -Wl,--gc-sections $(san)
+hard  := $(if $(findstring -O,$(CFLAGS)),$(if $(san),,-D_FORTIFY_SOURCE=2))
+compile = $(CC) $(flags) $(hard) -ffunction-sections -MMD -MP $(CPPFLAGS) $(CFLAGS)
+
+libs := $(shell $(PKG_CONFIG) --libs jansson yaml-0.1 smartcols sqlite3 libmodbus libseccomp readline 2>/dev/null) -lm -pthread
+
+lib_src   := $(sort $(wildcard lib/*/*.c))
+cmd_src   := $(sort $(wildcard cmd/*.c))
+psecd_src := $(sort $(wildcard psecd/*.c))
+core_src  := $(sort $(wildcard psecd/core/*.c))
+field_src := $(sort $(wildcard psecd/field/*.c))
+wire_src  := $(sort $(wildcard psecd/wire/*.c))
+unit_src  := $(sort $(wildcard tests/unit/test_*.c))
+fuzz_src  := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+bench_src := $(sort $(wildcard tests/bench/*.c))
+headers   := $(sort $(wildcard lib/*/*.h psecd/*/*.h cmd/*.h))
+src := $(lib_src) $(cmd_src) $(psecd_src) $(core_src) $(field_src) $(wire_src)
+obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
+
+bin := $(B)/bin/psec $(if $(psecd_src),$(B)/bin/psecd) $(if $(core_src),$(B)/bin/psecd-core) \
+	$(if $(field_src),$(B)/bin/psecd-field)
+unit_bin  := $(patsubst tests/unit/%.c,$(B)/unit/%,$(unit_src))
+fuzz_bin  := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(fuzz_src))
+bench_bin := $(patsubst tests/bench/%.c,$(B)/bench/%,$(bench_src))
+man_pages := $(patsubst man/%.scd,$(B)/man/%,$(wildcard man/*.scd))
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.PHONY: all bin man tests help deps deps-build deps-test demo check check-long check-unit check-cli check-system \
+	check-fault check-layers check-headers check-lean bench golden-update install uninstall clean FORCE
+
+all: bin man
+bin: $(bin)
+man: $(man_pages)
+
+# ---- what a target was made with: changes only when the words do, so that a changed flag or a removed source rebuilds
+define remember
+$(shell mkdir -p $(B)/made; printf '%s\n' '$(subst ','\'',$(2))' | cmp -s - $(B)/made/$(1) || printf '%s\n' '$(subst ','\'',$(2))' >$(B)/made/$(1))
+endef
+$(call remember,flags,$(compile))
+$(call remember,link,$(link) $(LDFLAGS) $(libs) $(LDLIBS))
+$(foreach l,lib cmd psecd core field wire,$(call remember,$(l)-sources,$($(l)_src)))
+
+$(B)/obj/%.o: %.c $(B)/made/flags
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(compile) -c -o $@ $<
+
+$(B)/libpsec.a: $(call obj,$(lib_src)) $(B)/made/lib-sources
+	$(call say,AR,$@)
+	$(Q)rm -f $@
+	$(Q)$(AR) rcs $@ $(filter %.o,$^)
+
+define program
+$(B)/bin/$(1): $$(call obj,$(2)) $(B)/libpsec.a $(B)/made/link $(3)
+	$$(call say,LD,$$@)
+	$$(Q)mkdir -p $$(@D)
+	$$(Q)$$(CC) $(link) $$(CFLAGS) $$(LDFLAGS) -o $$@ $$(filter %.o,$$^) $(B)/libpsec.a $(libs) $$(LDLIBS)
+endef
+$(eval $(call program,psec,$(cmd_src),$(B)/made/cmd-sources))
+$(eval $(call program,psecd,$(psecd_src) $(wire_src),$(B)/made/psecd-sources))
+$(eval $(call program,psecd-core,$(core_src) $(wire_src),$(B)/made/core-sources))
+$(eval $(call program,psecd-field,$(field_src) $(wire_src),$(B)/made/field-sources))
+
+# ---- manual
+$(B)/man/%: man/%.scd
+	$(call say,MAN,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)SOURCE_DATE_EPOCH=0 scdoc <$< >$@
+
+# ---- tests
+$(B)/unit/%: $(B)/obj/tests/unit/%.o $(B)/libpsec.a $(call obj,$(wire_src)) $(B)/made/link
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(link) $(CFLAGS) $(LDFLAGS) $(wrap_$*) -o $@ $(filter %.o,$^) $(B)/libpsec.a $(libs) -lcmocka $(LDLIBS)
+$(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(B)/obj/tests/fuzz/replay.o $(B)/libpsec.a $(B)/made/link
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(link) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(B)/libpsec.a $(libs) $(LDLIBS)
+$(B)/bench/%: $(B)/obj/tests/bench/%.o $(B)/libpsec.a $(call obj,$(wire_src)) $(B)/made/link
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(link) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(B)/libpsec.a $(libs) $(LDLIBS)
+
+tests: bin $(unit_bin) $(fuzz_bin)
+check: deps-test
+	$(Q)$(MAKE) --no-print-directory tests man
+	$(Q)tests/check $(B)
+check-long: deps-test
+	$(Q)$(MAKE) --no-print-directory tests man
+	$(Q)tests/check --long $(B)
+check-unit check-cli check-system check-fault check-layers check-headers check-lean: tests
+	$(Q)tests/check --only $(@:check-%=%) $(B)
+bench: deps-test
+	$(Q)$(MAKE) --no-print-directory bin $(bench_bin)
+	$(Q)tests/bench/run $(B)
+demo: deps
+	$(Q)$(MAKE) --no-print-directory bin
+	$(Q)tests/demo $(B)/bin
+golden-update: bin
+	$(Q)tests/check --golden-update $(B)
+
+# ---- what Debian 12 must give
+debs_build := gcc libc6-dev make pkg-config libmodbus-dev libyaml-dev libjansson-dev libsmartcols-dev libsqlite3-dev \
+	libseccomp-dev libreadline-dev
+debs_test := libcmocka-dev bats scdoc socat iproute2 nftables procps python3 python3-venv sqlite3 mbpoll man-db \
+	bash-completion util-linux git
+missing = $(shell for p in $(1); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q ' installed$$' || echo $$p; done)
+define install_debs
+$(Q)set -e; m='$(call missing,$(1))'; if [ -n "$$m" ]; then \
+	sudo=; if [ "$$(id -u)" != 0 ]; then sudo="sudo env DEBIAN_FRONTEND=noninteractive"; \
+	command -v sudo >/dev/null || { echo "please install as root: apt-get install $$m" >&2; exit 1; }; fi; \
+	echo "installing from Debian: $$m"; export DEBIAN_FRONTEND=noninteractive; \
+	$$sudo apt-get -qq update && $$sudo apt-get -qq -y --no-install-recommends install $$m >/dev/null; fi
+endef
+deps:
+	$(call install_debs,$(debs_build))
+# The peers that tests scan and control are pymodbus and pysunspec2, in a folder of their own.
+deps-test:
+	$(call install_debs,$(debs_build) $(debs_test))
+	$(Q)tests/venv $(CURDIR)/build/venv
+
+# ---- install
+install: all
+	$(INSTALL) -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(LIBEXEC) $(DESTDIR)$(SHARE)/profiles \
+		$(DESTDIR)$(SHARE)/sunspec $(DESTDIR)$(SHARE)/series $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	$(INSTALL) $(B)/bin/psec $(DESTDIR)$(PREFIX)/bin/
+	$(INSTALL) $(B)/bin/psecd $(DESTDIR)$(PREFIX)/sbin/
+	$(INSTALL) $(B)/bin/psecd-core $(B)/bin/psecd-field $(DESTDIR)$(LIBEXEC)/
+	$(INSTALL) -m 644 lib/device/profiles/* $(DESTDIR)$(SHARE)/profiles/
+	$(INSTALL) -m 644 lib/device/sunspec/* $(DESTDIR)$(SHARE)/sunspec/
+	$(INSTALL) -m 644 lib/sim/series/* $(DESTDIR)$(SHARE)/series/
+	$(INSTALL) -m 644 completions/psec.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/psec
+	for m in $(man_pages); do s=$${m##*.}; $(INSTALL) -d $(DESTDIR)$(PREFIX)/share/man/man$$s; \
+		$(INSTALL) -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man$$s/; done
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/psec $(DESTDIR)$(PREFIX)/sbin/psecd
+	rm -rf $(DESTDIR)$(LIBEXEC) $(DESTDIR)$(SHARE)
+	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/psec
+	for m in $(notdir $(man_pages)); do rm -f $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$$m; done
+
+clean:
+	rm -rf build
+
+help:
+	@echo 'make demo     install what is missing, build, and show the main job on a simulated site (3 min)'
+	@echo 'make check    install what is missing, build, run the tests (SAN=1: under ASan and UBSan)'
+	@echo 'make          the programs and the manual        V=1 shows the commands'
+	@echo 'make bench    the figures, each beside its peer   make install [PREFIX= DESTDIR=]'
+	@echo 'make deps     only install what is missing from Debian'
+
+-include $(shell find $(B)/obj -name '*.d' 2>/dev/null)

@@ -1,0 +1,19 @@
+/* host: facts of this machine's kernel that explain why a network does not answer. */
+#ifndef PSEC_HOST_H
+#define PSEC_HOST_H
+
+#include <netinet/in.h>
+
+#include "base/base.h"
+
+struct host_link {
+	char name[16];       /* interface that leads to the address */
+	bool up, carrier;
+	bool direct;         /* the address is on this interface's own subnet */
+	char own[48];        /* our address there, with prefix length: "192.168.1.20/24" */
+	bool routed;         /* there is a route at all */
+};
+/* How would a packet reach addr? Reads only (getifaddrs, a connected but silent UDP socket, sysfs). */
+must_check int host_link_to(const struct in_addr *addr, struct host_link *out, struct err *e);
+
+#endif

@@ -1,0 +1,67 @@
+/* store: psec.db. Samples, events, settings and proofs of commissioning in SQLite (WAL); one writer, who holds the lock.
+ *
+ * What was accepted is committed before the call returns. Schema changes go forward only, one transaction each (PRAGMA user_version).
+ */
+#ifndef PSEC_STORE_H
+#define PSEC_STORE_H
+
+#include "base/base.h"
+
+struct store;
+
+struct store_limits {
+	int64_t raw_keep_us;      /* samples as they came; default 14 d */
+	int64_t mean_keep_us;     /* quarter-hour means; default 400 d */
+	int64_t budget_bytes;     /* default 1 GB: the oldest raw samples go first, then the oldest means */
+};
+
+/* Open or make path (mode 0640); ERR_AGAIN naming the holder's pid when another process has it. A broken file is kept aside
+ * (path.broken-TIME) and a new one is begun: *recovered tells. Caller frees. */
+must_check int store_open(const char *path, const struct store_limits *limits, struct store **out, bool *recovered,
+			  struct err *e);
+void store_close(struct store *s);
+
+/* ---- samples: one value of one point at one time ---- */
+struct store_sample {
+	const char *point;     /* "grid.power_w": device name, dot, point name */
+	int64_t utc_us;
+	double value;
+};
+/* All or none, one transaction. */
+must_check int store_put_samples(struct store *s, const struct store_sample *samples, size_t count, struct err *e);
+/* Turn raw samples into quarter-hour means, drop what is past its time or over the budget. Bounded work a call; *more tells. */
+must_check int store_tidy(struct store *s, const struct now *now, bool *more, struct err *e);
+typedef void store_sample_fn(void *arg, const struct store_sample *sample);
+/* Samples of point (NULL: all) in [from, to), oldest first, at most max. means: quarter-hour means instead of raw. */
+must_check int store_read_samples(struct store *s, const char *point, int64_t from_utc_us, int64_t to_utc_us, bool means,
+				  size_t max, store_sample_fn *fn, void *arg, struct err *e);
+
+/* ---- events: what happened, in words ---- */
+enum store_severity { STORE_INFO, STORE_WARNING, STORE_ALARM };
+const char *store_severity_name(enum store_severity s);
+struct store_event {
+	int64_t id;            /* rises by one */
+	int64_t utc_us;
+	bool utc_valid;
+	enum store_severity severity;
+	const char *kind;      /* "signal-lost", "mode", "safe" … */
+	const char *subject;   /* device or ""; */
+	const char *text;
+	const char *who;       /* who caused it, or "" */
+};
+must_check int store_put_event(struct store *s, const struct store_event *event, int64_t *id, struct err *e);
+typedef void store_event_fn(void *arg, const struct store_event *event);
+/* Events with id > after, oldest first, at most max. */
+must_check int store_read_events(struct store *s, int64_t after_id, size_t max, store_event_fn *fn, void *arg, struct err *e);
+/* The last max events, oldest first. */
+must_check int store_last_events(struct store *s, size_t max, store_event_fn *fn, void *arg, struct err *e);
+
+/* ---- settings: small named texts that survive a restart (mode, target, the sign check's proof as JSON) ---- */
+must_check int store_put_setting(struct store *s, const char *key, const char *value, struct err *e);
+/* *value is NULL when there is none; caller frees. */
+must_check int store_get_setting(struct store *s, const char *key, char **value, struct err *e);
+
+struct store_size { int64_t bytes, samples, means, events; };
+must_check int store_size(struct store *s, struct store_size *out, struct err *e);
+
+#endif
