@@ -1,0 +1,94 @@
+/* cmd: a command is a value: its words, its options, its run. One table in cmd/psec.c; the shell runs the same table.
+ *
+ * Parsing, --help, completion and the manual's check all read `struct cmd`. Options live in a struct of the command's own, copied from
+ * its defaults for every run; nothing is file-level, nothing exits below main.
+ */
+#ifndef PSEC_CMD_H
+#define PSEC_CMD_H
+
+#include <jansson.h>
+#include <signal.h>
+
+#include "base/base.h"
+#include "out/out.h"
+#include "site/site.h"
+
+enum cmd_opt_type {
+	CMD_FLAG,      /* bool */
+	CMD_TEXT,      /* const char * */
+	CMD_INT,       /* int64_t in [min, max] */
+	CMD_REAL,      /* double in [min, max] */
+	CMD_DURATION,  /* int64_t ms in [min, max] */
+	CMD_CHOICE,    /* int: index into choices */
+};
+
+struct cmd_opt {
+	const char *name;          /* "battery-wh", without dashes */
+	char letter;               /* or 0 */
+	enum cmd_opt_type type;
+	size_t offset;             /* of the field in the options struct */
+	const char *value;         /* "N" in the help; NULL for flags */
+	const char *summary;       /* one line */
+	double min, max;
+	const char *const *choices; /* NULL-ended */
+	const char *complete;      /* "file", "device", "profile", "sim-device", "fault"…; NULL: nothing */
+	bool required;
+};
+
+enum {
+	CMD_JSON = 1,              /* prints data: takes --json */
+	CMD_HIDDEN = 2,
+	CMD_SITE = 4,              /* the dispatcher reads site.yaml first */
+	CMD_NO_SHELL = 8,          /* not from within `psec shell` */
+};
+
+struct cmd_arg { const char *name; bool required, many; const char *complete; };
+
+/* What the dispatcher gives every run. */
+struct cmd_env {
+	const char *dir;           /* -C, or NULL */
+	struct site_paths paths;
+	const struct site *site;   /* with CMD_SITE */
+	bool json;
+	bool interactive;          /* stdin and stdout are terminals */
+	FILE *out, *err;
+	const volatile sig_atomic_t *interrupted; /* Ctrl-C came: finish with what there is */
+};
+
+struct cmd {
+	const char *name;          /* "scan", or "list" under a group */
+	const char *summary;       /* one line, no full stop */
+	const char *more;          /* paragraphs for --help, or NULL */
+	const char *example;       /* "psec scan 192.168.1.0/24" lines, or NULL */
+	const struct cmd_opt *opts;
+	size_t opt_count;
+	const struct cmd_arg *args;
+	size_t arg_count;
+	unsigned flags;
+	const void *defaults;      /* the options struct before parsing */
+	size_t options_size;
+	const struct cmd *const *sub; /* NULL-ended: a group (`device list`), then run is NULL or its default */
+	/* 0 done, 1 the answer is no, -1 with *e */
+	int (*run)(const struct cmd_env *env, const void *options, int argc, char **argv, struct err *e);
+};
+
+/* cmd/psec.c: the table. */
+extern const struct cmd *const cmd_table[];
+
+/* cmd/options.c */
+must_check int cmd_parse(const struct cmd *c, struct cmd_env *env, int *argc, char ***argv, void *options, struct err *e);
+/* cmd/help.c: 80 columns. path: "psec device list". */
+void cmd_help(FILE *to, const struct cmd *c, const char *path);
+void cmd_help_all(FILE *to);
+/* cmd/dispatch.c: run one line's words; returns the exit status. */
+int cmd_dispatch(const struct cmd_env *base, int argc, char **argv);
+int cmd_exit_status(enum err_kind kind);
+/* cmd/common.c: what several commands need. */
+enum out_form cmd_form(const struct cmd_env *env, bool record); /* table/record, or JSON */
+must_check int cmd_print(const struct cmd_env *env, struct out *o, struct err *e);
+void cmd_diag_to_stderr(void *arg, const struct diag *d);       /* arg: FILE * */
+/* Ask the daemon; ERR_UNREACHABLE says how to start it. */
+must_check int cmd_ask_daemon(const struct cmd_env *env, const char *method, json_t *params, json_t **result, struct err *e);
+bool cmd_daemon_runs(const struct cmd_env *env);
+
+#endif
