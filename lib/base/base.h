@@ -96,7 +96,7 @@ char *xstrdup(const char *s) __attribute__((returns_nonnull, malloc));
 char *xasprintf(const char *fmt, ...) printf_like(1, 2) __attribute__((returns_nonnull, malloc));
 
 /* A string or byte sequence that grows. Invariant: data is NULL and cap 0, or data[len] is '\0' and len < cap.
- * Start with STRUCT_BUF; buf_release frees. */
+ * Start with BUF_INIT; buf_release frees. */
 struct buf {
 	char *data;
 	size_t len, cap;
