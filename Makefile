@@ -47,7 +47,7 @@ headers   := $(sort $(wildcard lib/*/*.h psecd/*/*.h cmd/*.h))
 src := $(lib_src) $(cmd_src) $(psecd_src) $(core_src) $(field_src) $(wire_src)
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 
-bin := $(B)/bin/psec $(if $(psecd_src),$(B)/bin/psecd) $(if $(core_src),$(B)/bin/psecd-core) \
+bin := $(if $(cmd_src),$(B)/bin/psec) $(if $(psecd_src),$(B)/bin/psecd) $(if $(core_src),$(B)/bin/psecd-core) \
 	$(if $(field_src),$(B)/bin/psecd-field)
 unit_bin  := $(patsubst tests/unit/%.c,$(B)/unit/%,$(unit_src))
 fuzz_bin  := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(fuzz_src))
