@@ -1,59 +1,107 @@
 /* wire: what crosses the borders inside psecd, over SOCK_SEQPACKET: a kind, an exact length, a struct. Anything odd ends the sender.
  *
- * core ⇄ field; the supervisor hands both their end and the site's text. Kinds of link are reserved here so that numbers never move.
+ * Three pairs: supervisor ⇄ core, supervisor ⇄ field, core ⇄ field. A new pair for the living one comes as WIRE_PEER with a descriptor.
+ * What a message says is checked again by who receives it; wire checks kind, length and that both ends are of one build.
+ * Kinds of link are reserved here so that numbers never move.
  */
 #ifndef PSEC_WIRE_H
 #define PSEC_WIRE_H
 
+#include <sys/types.h>
+
 #include "base/base.h"
 #include "control/control.h"
+#include "scan/scan.h"
 #include "site/site.h"
 
-enum { WIRE_BUILD_LEN = 48, WIRE_TEXT_LEN = 120, WIRE_BATCH = 64 };
+enum { WIRE_BUILD_LEN = 48, WIRE_TEXT_LEN = 120, WIRE_BATCH = 64, WIRE_PROCESSES = 4 };
 
 enum wire_kind {
-	WIRE_HELLO = 1,         /* both ways, first: build id */
+	WIRE_HELLO = 1,         /* both ways, first: build id; sent and judged by wire itself */
 	/* core → field */
 	WIRE_ENVELOPE = 10,     /* struct wire_envelope */
-	WIRE_CHECK = 11,        /* begin the sign check */
+	WIRE_CHECK = 11,        /* begin the sign check; no body */
 	WIRE_SCAN = 12,         /* struct wire_scan: carry out a scan */
-	WIRE_STOP = 13,         /* go to the safe set-point, then end */
+	WIRE_STOP = 13,         /* go to the safe set-point, answer WIRE_STOPPED; no body. Also supervisor → field */
+	WIRE_SCAN_END = 14,     /* struct wire_scan_end: nobody wants that scan any more */
 	/* field → core */
 	WIRE_SAMPLES = 30,      /* struct wire_samples; latest wins, never waited for */
 	WIRE_DECISION = 31,     /* struct wire_decision, at most 10 a second */
-	WIRE_DEVICE = 32,       /* struct wire_device: state change */
+	WIRE_DEVICE = 32,       /* struct wire_device: state change, identity, counters */
 	WIRE_CHECKED = 33,      /* struct wire_checked: result of the sign check */
-	WIRE_SCAN_ROW = 34, WIRE_SCAN_DONE = 35,
+	WIRE_SCAN_ROW = 34,     /* struct wire_scan_row */
+	WIRE_SCAN_DONE = 35,    /* struct wire_scan_done */
 	WIRE_EVENT = 36,        /* struct wire_event */
-	WIRE_STOPPED = 37,      /* safe set-point reached and shown (or not, with why) */
-	WIRE_READY = 38,        /* devices are being polled */
+	WIRE_STOPPED = 37,      /* struct wire_stopped: safe set-point shown (or not, with why). To who sent WIRE_STOP */
+	WIRE_READY = 38,        /* devices are being polled and what is known of them was sent; no body */
+	WIRE_WHY = 39,          /* struct wire_why: why a point has no value */
+	WIRE_SCAN_STEP = 40,    /* struct wire_scan_step: progress */
 	/* supervisor ⇄ children */
-	WIRE_ALIVE = 50, WIRE_SHUTDOWN = 51,
+	WIRE_ALIVE = 50,        /* asked by the supervisor, answered by the child; no body */
+	WIRE_SHUTDOWN = 51,     /* supervisor → child: end now; no body */
+	WIRE_PEER = 52,         /* supervisor → child, with a descriptor: struct wire_peer, the new end towards the other child */
+	WIRE_ODD = 53,          /* child → supervisor: struct wire_odd, the other child broke the contract */
+	WIRE_RUNNING = 54,      /* child → supervisor: struct wire_running, jailed and serving */
+	WIRE_FAILED = 55,       /* child → supervisor: struct wire_failed, last word before it ends */
+	WIRE_STAFF = 56,        /* supervisor → core: struct wire_staff, who runs */
 	/* link: reserved */
 	WIRE_LINK_FIRST = 100, WIRE_LINK_LAST = 149,
 };
 
 struct wire_hello { char build[WIRE_BUILD_LEN]; };
 struct wire_envelope { struct control_envelope envelope; uint64_t serial; };
-struct wire_sample { int16_t device; int16_t point; uint8_t quality; int64_t at_boot_us, utc_us; double value; };
+struct wire_sample { int16_t device; int16_t point; uint8_t quality; int64_t at_boot_us, utc_us; double value, raw; };
 struct wire_samples { uint32_t count; struct wire_sample samples[WIRE_BATCH]; };
+struct wire_why { int16_t device; int16_t point; char why[80]; };
 struct wire_decision { struct control_decision decision; uint64_t envelope_serial; int64_t at_boot_us, utc_us; int64_t sample_to_wire_us; };
-struct wire_device { int16_t device; uint8_t state; char why[WIRE_TEXT_LEN]; struct { char make[33], model[33], serial[33], version[17]; } identity;
-		     uint64_t reads, writes, timeouts, garbled, exceptions; double rate_hz; };
+struct wire_device { int16_t device; uint8_t state; char why[WIRE_TEXT_LEN]; struct device_identity identity;
+		     uint64_t reads, writes, timeouts, garbled, exceptions; double rate_hz; int64_t latency_us; };
 struct wire_checked { int32_t result; struct control_check check; };
 struct wire_event { uint8_t severity; char kind[24], subject[SITE_NAME_LEN], text[WIRE_TEXT_LEN]; int64_t utc_us; };
+struct wire_scan { uint64_t id; uint32_t count; char targets[SCAN_TARGETS_MAX][BUS_ADDRESS_LEN]; struct scan_options options; };
+struct wire_scan_end { uint64_t id; };
+struct wire_scan_row { uint64_t id; struct scan_row row; };
+struct wire_scan_step { uint64_t id; struct scan_progress progress; };
+struct wire_scan_done { uint64_t id; int32_t kind; /* enum err_kind; ERR_NONE: it ran to its end */ char text[480]; /* the failure, or why nothing answered */ };
+struct wire_stopped { uint8_t shown; double setpoint_w; char why[WIRE_TEXT_LEN]; };
+struct wire_peer { uint64_t generation; };
+struct wire_odd { uint64_t generation; char why[WIRE_TEXT_LEN]; };
+struct wire_running { char missing[160]; /* protection that could not be had, or "" */ };
+struct wire_failed { int32_t kind; /* enum err_kind */ };
+struct wire_staff { uint32_t count; struct { char name[16]; int32_t pid; uint8_t runs; uint32_t restarts; } processes[WIRE_PROCESSES];
+		    char missing[WIRE_PROCESSES * 160]; int64_t began_boot_us; };
+
+/* Descriptors of a child, and what lies in the sealed one: the checked site, read once by the supervisor. */
+enum { WIRE_FD_SUPERVISOR = 3, WIRE_FD_START = 4, WIRE_FD_PEER = 5, WIRE_FD_LISTEN = 6, WIRE_FD_LOCK = 7, WIRE_FD_STATE = 8 };
+struct wire_start {
+	char build[WIRE_BUILD_LEN];
+	struct site site;
+	struct site_paths paths;
+	char user[32];          /* "" or whom the child becomes */
+	uid_t owner;            /* the site's owner has every right on it */
+};
+/* Map what lies in fd, read only, until the process ends; fd is closed. ERR_BUG when it is of another build or not sealed. */
+must_check int wire_start_map(int fd, const struct wire_start **out, struct err *e);
 
 struct wire; /* one end */
-must_check int wire_new(int fd, struct wire **out, struct err *e); /* owns fd */
+/* Owns fd, also when it fails; says hello. */
+must_check int wire_new(int fd, struct wire **out, struct err *e);
 void wire_free(struct wire *w);
 int wire_fd(const struct wire *w);
 /* 1 sent; 0 the peer does not read (nothing was sent; latest wins: the caller keeps the newest); -1 the peer is gone. */
 must_check int wire_send(struct wire *w, enum wire_kind kind, const void *body, size_t len, struct err *e);
-/* 1 with *kind and *body (valid until the next call), 0 nothing there, -1 gone or odd (length, kind, no hello first, other build). */
+/* WIRE_PEER with a descriptor, which stays the caller's. */
+must_check int wire_send_peer(struct wire *w, const struct wire_peer *peer, int fd, struct err *e);
+/* 1 with *kind and *body (valid until the next call), 0 nothing there, -1 gone (ERR_UNREACHABLE) or odd (ERR_INPUT: length, kind,
+ * a descriptor where none belongs, no hello first, other build). */
 must_check int wire_receive(struct wire *w, enum wire_kind *kind, const void **body, size_t *len, struct err *e);
+/* The descriptor that came with the last WIRE_PEER; the caller's from now on. -1: none. */
+int wire_take_fd(struct wire *w);
 /* The exact length of a kind's body; -1 for a kind that does not exist. */
 int wire_length(enum wire_kind kind);
-/* This build's id: version and a digest of the wire header. */
+/* This build's id: version and a digest of all kinds and their lengths. */
 const char *wire_build(void);
+/* Is the text of an array that came over the wire ended? */
+#define wire_text_ok(a) (memchr((a), '\0', sizeof(a)) != NULL)
 
 #endif
