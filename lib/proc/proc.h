@@ -1,4 +1,5 @@
-/* proc: children without a shell: a given argv, a clean environment, only the named descriptors, and a pidfd to wait on. */
+/* proc: children without a shell: a given argv, a clean environment, only the named descriptors, and a pidfd to wait
+ * on. */
 #ifndef PSEC_PROC_H
 #define PSEC_PROC_H
 
@@ -23,8 +24,9 @@ struct proc {
 	int pidfd; /* readable when the child has ended; closed by proc_reap or proc_end */
 };
 
-/* Start it. The child dies with its parent (PR_SET_PDEATHSIG); every other descriptor is closed. A program that cannot be executed is an error here, not a
- * child that ends with 127. */
+/* Start it. The child dies with the thread that started it (PR_SET_PDEATHSIG); every other descriptor is closed;
+ * signals are as a fresh program expects them. A program that cannot be executed is an error here, not a child that
+ * ends with 127. */
 must_check int proc_start(const struct proc_spec *spec, struct proc *out, struct err *e);
 /* After pidfd was readable: collect it. text says how it ended ("exit status 3", "killed by signal 9 (Killed)"). */
 void proc_reap(struct proc *p, bool *clean, char text[64]);
