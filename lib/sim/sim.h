@@ -16,11 +16,14 @@
 struct sim_parameters {
 	double battery_wh, inverter_w;        /* 10 000, 5 000 */
 	double efficiency;                    /* one way, at the AC side: 0.95 */
-	double dead_time_s, lag_s, ramp_w_per_s; /* 0.3, 0.7, INFINITY */
-	double meter_period_s, meter_delay_s, meter_mean_s; /* 0.5, 0.1, 0.1 */
-	double meter_noise_w;                 /* 5 */
+	double dead_time_s, lag_s, ramp_w_per_s; /* 0.3 (at most 10), 0.7, INFINITY */
+	double inverter_period_s;             /* how often the inverter renews the power that it shows: 0.2; 0: always */
+	double meter_period_s;                /* 0.5 */
+	double meter_delay_s;                 /* 0.1, at most the period: from the end of its mean to where it can be read */
+	double meter_mean_s;                  /* 0.1, at most 10 */
+	double meter_noise_w;                 /* 5, standard deviation */
 	double watchdog_s;                    /* set-point older than this: inverter goes to 0; 60; 0: none */
-	double standby_w;                     /* inverter's own draw: 0 */
+	double standby_w;                     /* inverter's own draw, from the battery: 0 */
 	uint64_t seed;
 };
 void sim_parameters_default(struct sim_parameters *p);
@@ -28,13 +31,14 @@ void sim_parameters_default(struct sim_parameters *p);
 struct sim_inputs {
 	double load_w, pv_w;                  /* what the sun and the house want now */
 	double setpoint_w;                    /* last written, discharge positive */
-	int64_t setpoint_at_us;               /* plant time of the last write */
+	int64_t setpoint_at_us;               /* plant time of the last write; below 0: none yet */
+	double reserve_percent;               /* the inverter's own: below it no discharge */
 	bool inverter_off;
 };
 
-enum { SIM_DELAY_STEPS = 1024 };
+enum { SIM_STEP_US = 10000, SIM_DELAY_STEPS = 1024 /* 10.24 s; a power of two */ };
 struct sim_plant {                            /* the whole state: copy it and you have forked the world */
-	int64_t at_us;                        /* plant time, from 0 */
+	int64_t at_us;                        /* plant time, from 0; a multiple of SIM_STEP_US */
 	double battery_w;                     /* AC side, discharge positive */
 	double energy_wh;                     /* stored, 0…battery_wh */
 	double load_w, pv_w, grid_w;          /* true values now; grid = load - pv - battery */
@@ -43,64 +47,88 @@ struct sim_plant {                            /* the whole state: copy it and yo
 	bool watchdog_tripped;
 	double import_wh, export_wh, pv_wh, load_wh, charge_wh, discharge_wh;
 	double meter_w, meter_l_w[3], meter_v[3], meter_hz; /* as the meter shows it now */
-	int64_t meter_at_us;                  /* plant time that the shown value is of */
+	int64_t meter_at_us;                  /* plant time that the shown value is of: the middle of its mean */
+	double inverter_w;                    /* battery_w as the inverter shows it now */
+	int64_t inverter_at_us;
 	struct rng rng;
 	/* private */
-	double delayed_setpoint_w[SIM_DELAY_STEPS]; double grid_history_w[SIM_DELAY_STEPS]; uint32_t head;
-	double pending_meter_w; int64_t pending_show_us, pending_at_us, next_meter_us;
+	double delayed_setpoint_w[SIM_DELAY_STEPS], grid_history_w[SIM_DELAY_STEPS];
+	uint32_t head;
+	double pending_w, pending_l_w[3], pending_v[3], pending_hz;
+	int64_t pending_at_us, pending_show_us, next_meter_us, next_inverter_us;
 };
 void sim_plant_begin(struct sim_plant *s, const struct sim_parameters *p, double soc_percent);
-/* Advance to to_us in steps of 10 ms. Deterministic: same state, inputs, time: same result. */
+/* Advance by whole steps of 10 ms, to to_us or to less than a step before it. Deterministic, and one call or many make no
+ * difference: same state, inputs, time: same result. About 40 ns a step. */
 void sim_plant_step(struct sim_plant *s, const struct sim_parameters *p, const struct sim_inputs *in, int64_t to_us);
+double sim_plant_soc(const struct sim_plant *s, const struct sim_parameters *p); /* percent */
 
 /* ---- the site: servers over one plant --------------------------------------------------------------------------------- */
 
-enum sim_kind { SIM_METER /* SunSpec 203 */, SIM_BATTERY /* SunSpec 1, 103-like, 120, 124 with BMS 802 */, SIM_PV /* SunSpec 103 */,
-		SIM_METER_RTU /* SDM630 on a pty */, SIM_HYBRID, SIM_BMS, SIM_KIND_COUNT };
+enum sim_kind { SIM_METER /* SunSpec 1, 203 */, SIM_BATTERY /* SunSpec 1, 103, 120, 124 with BMS 802 */, SIM_PV /* SunSpec 1, 103 */,
+		SIM_METER_RTU /* SDM630 on a pty */, SIM_HYBRID /* Sungrow-like */, SIM_BMS /* Pylontech-like */, SIM_KIND_COUNT };
 
 enum sim_fault {
 	SIM_FAULT_NONE,
 	SIM_FAULT_STALE,      /* answers, with the values of then */
-	SIM_FAULT_FROZEN,     /* the power register alone stands still */
+	SIM_FAULT_FROZEN,     /* the power alone stands still */
 	SIM_FAULT_SIGN,       /* power with the wrong sign */
 	SIM_FAULT_EXCEPTION,  /* exception 4 to everything */
 	SIM_FAULT_BUSY,       /* exception 6 */
 	SIM_FAULT_GARBAGE,    /* bytes that are no frame */
-	SIM_FAULT_WRONG_UNIT, SIM_FAULT_WRONG_TRANSACTION, SIM_FAULT_WRONG_LENGTH,
+	SIM_FAULT_WRONG_UNIT,
+	SIM_FAULT_WRONG_TRANSACTION, /* the number of the question before; on a line, which has none, the answer to it */
+	SIM_FAULT_WRONG_LENGTH, /* by turns a byte count and a frame length that are not so */
 	SIM_FAULT_LOST,       /* connections closed, none accepted; a line says nothing */
 	SIM_FAULT_SILENT,     /* accepts and never answers */
 	SIM_FAULT_SLOW,       /* answers after 800 ms */
-	SIM_FAULT_IMPOSSIBLE, /* values that cannot be: 1e9 W, SoC 400 % */
-	SIM_FAULT_DEAF,       /* accepts a write and does nothing */
+	SIM_FAULT_IMPOSSIBLE, /* values that cannot be: 2e9 W, SoC 400 % */
+	SIM_FAULT_DEAF,       /* accepts a write and does nothing: the registers keep their values */
 	SIM_FAULT_COUNT,
 };
 const char *sim_fault_name(enum sim_fault f);           /* "stale" */
+const char *sim_fault_words(enum sim_fault f);          /* "answers with the values of then" */
 must_check bool sim_fault_parse(const char *name, enum sim_fault *out);
 
 struct sim_options {
 	struct sim_parameters plant;
-	char host[16];             /* first loopback address; each TCP device takes the next: 127.0.0.11, .12, … */
-	uint16_t port;             /* 502 needs root or CAP_NET_BIND_SERVICE; default 1502 */
+	char host[16];             /* loopback address of the meter; each kind has its place after it: 127.0.0.11, .12, … */
+	uint16_t port;             /* 502 needs root or CAP_NET_BIND_SERVICE; default 1502; 0: a free one for each */
 	const struct series *series; /* NULL: load 500 W, PV 0 */
 	int64_t series_offset_us;  /* where in the series it begins */
+	bool calm;                 /* only the series: no variation over seconds */
 	double soc_percent;        /* at the start: 50 */
 	double load_extra_w, pv_factor; /* changed while it runs by sim.load / sim.cloud: 0, 1 */
+	bool hybrid, bms;          /* other faces of the same battery and PV; the last set-point counts, whoever took it */
 	bool rtu;                  /* also the SDM630 on a pty */
+	uint32_t baud; char parity; /* of that line: 9600 'N', as the meter is delivered */
+	char line[64];             /* where a link to the line's name is made; "" = none */
 	char socket[108];          /* control socket; "" = none */
 };
 void sim_options_default(struct sim_options *o);
 
 struct sim;
-/* Bind everything or fail. Caller frees. */
+/* Bind everything or fail: ERR_AGAIN when an address is taken, ERR_INPUT for a host that is not of 127.0.0.0/8. The series is
+ * borrowed until sim_free. Caller frees. */
 must_check int sim_new(struct loop *l, const struct sim_options *o, struct sim **out, struct err *e);
 void sim_free(struct sim *s);
-struct sim_device { const char *name; enum sim_kind kind; struct bus_address address; const char *words; enum sim_fault fault; uint64_t questions, writes; };
+struct sim_device {
+	const char *name;          /* "meter", "battery", "pv", "rs485", "hybrid", "bms" */
+	enum sim_kind kind;
+	struct bus_address address;
+	const char *words;         /* "SunSpec meter (1, 203)" */
+	enum sim_fault fault;
+	uint64_t questions, writes; /* understood; of them writes that were accepted */
+};
 size_t sim_devices(const struct sim *s, const struct sim_device **out);
-const struct sim_plant *sim_plant_now(const struct sim *s);
+/* The plant, advanced to the loop's time. It is not advanced otherwise than by a question, by this, and every 10 s. */
+const struct sim_plant *sim_plant_now(struct sim *s);
+/* Time of the series now. */
+int64_t sim_utc_us(struct sim *s);
 /* device: "meter", "battery", "pv" …; until it is set to none again. */
 must_check int sim_set_fault(struct sim *s, const char *device, enum sim_fault f, struct err *e);
-void sim_set_load(struct sim *s, double extra_w);   /* the kettle */
-void sim_set_cloud(struct sim *s, double factor);   /* 1: clear sky, 0: none of the series' PV */
+void sim_set_load(struct sim *s, double extra_w);   /* the kettle: at once */
+void sim_set_cloud(struct sim *s, double factor);   /* 1: clear sky, 0: none of the series' PV; takes 4 s */
 /* Methods on its socket (ctl): sim.status, sim.fault {device, fault}, sim.load {extra_w}, sim.cloud {factor}. */
 
 #endif
