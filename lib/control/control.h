@@ -16,11 +16,12 @@
 struct control_config {
 	struct site_control site;
 	double charge_rating_w, discharge_rating_w; /* of the inverter, >= 0; NaN: not known, then the site's limit must be there */
-	int64_t meter_period_us, meter_delay_us;
+	int64_t meter_period_us;                    /* how often its value is refreshed */
+	int64_t meter_delay_us;                     /* age of a value when it appears, to the middle of the meter's averaging */
 	int64_t dead_time_us, lag_us;
 	double ramp_w_per_s;                        /* the inverter's own */
 	int64_t watchdog_us, write_interval_us;     /* 0: none */
-	int64_t expects_bms;                        /* 1: a BMS exists and must be heard */
+	bool expects_bms;                           /* a BMS exists and must be heard */
 	int64_t meter_max_age_us, bms_max_age_us, inverter_max_age_us; /* 0: 3 × period, at least 2 s; 5 s; 5 s */
 	double dead_band_w;                         /* smaller changes are not written; 20 in the field, 0 in simulate */
 };
@@ -28,13 +29,12 @@ struct control_config {
 struct control_signal {
 	bool valid;               /* false: never seen, lost, absent or impossible */
 	double value;
-	int64_t at_boot_us;       /* when it was true */
+	int64_t at_boot_us;       /* when it arrived; control takes the meter's own delay off */
 	int64_t changed_boot_us;  /* when its device last showed anything new */
 };
 
 struct control_input {
 	struct control_signal grid_w, battery_w, soc_percent, charge_limit_w, discharge_limit_w, pv_w;
-	bool grid_is_new;         /* this call is because of a new meter sample */
 };
 
 /* What core allows field to do, until when. */
@@ -101,8 +101,10 @@ struct control_check {
 	double step_w;                    /* +500 discharge, or -500 charge when the battery is empty */
 	double before_w, after_w;         /* meter, means */
 	int64_t began_boot_us, stepped_boot_us, seen_boot_us; /* seen: half of the step on the meter */
-	int phase;
-	double sum; int count; double lowest, highest;
+	/* private */
+	int phase, attempts, count;
+	int64_t phase_boot_us;
+	double sum, lowest, highest;
 };
 void control_check_begin(struct control_check *k, const struct control_config *config, const struct control_input *in,
 			 const struct now *now);
@@ -115,16 +117,17 @@ struct control_simulation {
 	enum site_mode mode;
 	double battery_wh, battery_w;
 	double efficiency;                /* one way, at the AC side */
-	double manual_w, target_w;
-	double reserve_percent;           /* 0 unless given */
+	double manual_w;
 	double import_eur_kwh, export_eur_kwh; /* fixed tariff */
-	struct site_control limits;       /* of the site, or all INFINITY */
+	struct site_control limits;       /* the site's, or control_no_limits(); its mode, target, SoC bounds and ramp too */
 };
 struct control_result {
 	double load_wh, pv_wh, import_wh, export_wh, charge_wh, discharge_wh, peak_import_w, peak_export_w;
 	double self_consumption_percent, autarky_percent, cost_eur, soc_end_percent, cycles;
 	int64_t steps;
 };
+/* No limit but the battery's own: bounds at INFINITY, SoC 0…100, no reserve, target and safe power 0. */
+struct site_control control_no_limits(void);
 /* The battery starts half full; its BMS allows what fits into the step. */
 must_check int control_simulate(const struct series *s, const struct control_simulation *sim, struct control_result *out,
 				struct err *e);
