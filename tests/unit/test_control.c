@@ -1,0 +1,522 @@
+/* control against a small plant of this file's own (10 ms steps), which shares no code with lib/sim. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "control/control.h"
+
+enum { TICK_US = 10000, HISTORY = 1024, TICKS_PER_S = 100 };
+
+/* ---- a plant with dead time, lag and a meter ---- */
+struct plant {
+	double lag_s, dead_s, meter_period_s, meter_delay_s;
+	int meter_sign;
+	double power[HISTORY], command[HISTORY], grid[HISTORY];
+	double now_w, told_w, load_w;
+	long tick;
+	double shown_w;
+	int64_t shown_us, changed_us;
+	bool meter_dead, meter_frozen, deaf;
+	double soc, charge_w, discharge_w;
+};
+
+static int64_t plant_us(const struct plant *p)
+{
+	return 1000 * US_PER_S + p->tick * TICK_US;
+}
+
+static void plant_tick(struct plant *p)
+{
+	long dead = lround(p->dead_s * TICKS_PER_S), period = lround(p->meter_period_s * TICKS_PER_S);
+	long delay = lround(p->meter_delay_s * TICKS_PER_S);
+	double command = p->command[(p->tick - dead + HISTORY) % HISTORY];
+
+	p->now_w += (command - p->now_w) * 0.01 / p->lag_s;
+	p->power[p->tick % HISTORY] = p->now_w;
+	p->grid[p->tick % HISTORY] = p->load_w - p->now_w;
+	if (!p->meter_dead && p->tick % period == delay % period && p->tick > delay) {
+		double sum = 0;
+
+		for (long i = 0; i < 10; i++)
+			sum += p->grid[(p->tick - delay - i + HISTORY) % HISTORY];
+		if (!p->meter_frozen) {
+			p->shown_w = p->meter_sign * sum / 10;
+			p->changed_us = plant_us(p);
+		}
+		p->shown_us = plant_us(p);
+	}
+	p->tick++;
+	p->command[p->tick % HISTORY] = p->deaf ? 0 : p->told_w;
+}
+
+static void plant_begin(struct plant *p, double load_w)
+{
+	*p = (struct plant){ .lag_s = 0.7, .dead_s = 0.3, .meter_period_s = 0.5, .meter_delay_s = 0.1, .meter_sign = 1,
+			     .load_w = load_w, .soc = 50, .charge_w = 5000, .discharge_w = 5000 };
+}
+
+static struct control_signal signal(double value, int64_t at_us)
+{
+	return (struct control_signal){ at_us > 0, value, at_us, at_us };
+}
+
+static struct control_input plant_input(const struct plant *p)
+{
+	int64_t us = plant_us(p);
+
+	return (struct control_input){
+		.grid_w = { p->shown_us > 0, p->shown_w, p->shown_us, p->changed_us },
+		.battery_w = signal(p->power[(p->tick + HISTORY - 10) % HISTORY], us),
+		.soc_percent = signal(p->soc, us),
+		.charge_limit_w = signal(p->charge_w, us),
+		.discharge_limit_w = signal(p->discharge_w, us),
+	};
+}
+
+static struct control_config mid(void)
+{
+	return (struct control_config){
+		.site = control_no_limits(), .charge_rating_w = 5000, .discharge_rating_w = 5000,
+		/* a mean of 100 ms is 50 ms older than its end */
+		.meter_period_us = 500000, .meter_delay_us = 150000, .dead_time_us = 300000, .lag_us = 700000,
+		.ramp_w_per_s = INFINITY, .watchdog_us = 60 * US_PER_S, .expects_bms = true, .dead_band_w = 20,
+	};
+}
+
+/* ---- the loop as field runs it ---- */
+struct rig {
+	struct plant plant;
+	struct control *control;
+	struct control_envelope envelope;
+	struct control_decision last;
+	int64_t wake_us, seen_us;
+	int writes;
+	bool silent_bms;
+};
+
+static void rig_begin(struct rig *r, const struct control_config *config, double load_w, enum site_mode mode)
+{
+	struct err e;
+
+	memset(r, 0, sizeof *r);
+	plant_begin(&r->plant, load_w);
+	assert_int_equal(control_new(config, &r->control, &e), 0);
+	r->envelope = (struct control_envelope){ .mode = mode, .expires_boot_us = INT64_MAX, .checked = true };
+}
+
+static void rig_decide(struct rig *r)
+{
+	struct now now = { plant_us(&r->plant), 0, false };
+	struct control_input in = plant_input(&r->plant);
+
+	if (r->silent_bms)
+		in.soc_percent.at_boot_us = in.charge_limit_w.at_boot_us = in.discharge_limit_w.at_boot_us = 990 * US_PER_S;
+	control_step(r->control, &in, &r->envelope, &now, &r->last);
+	r->wake_us = r->last.wake_boot_us;
+	if (r->last.write) {
+		r->plant.told_w = r->last.setpoint_w;
+		r->writes++;
+		control_sent(r->control, r->last.setpoint_w, now.boot_us);
+	}
+}
+
+static void rig_run(struct rig *r, double seconds)
+{
+	for (long i = 0; i < lround(seconds * TICKS_PER_S); i++) {
+		plant_tick(&r->plant);
+		if (r->plant.shown_us != r->seen_us || plant_us(&r->plant) >= r->wake_us) {
+			r->seen_us = r->plant.shown_us;
+			rig_decide(r);
+		}
+	}
+}
+
+static double grid_now(const struct rig *r)
+{
+	return r->plant.load_w - r->plant.now_w;
+}
+
+/* ---- tests ---- */
+
+static void step_of(const struct control_config *config, double settle_s, double over_w)
+{
+	for (int phase = 0; phase < 10; phase++) {
+		struct rig r;
+		double over = 0, settled = 0;
+
+		rig_begin(&r, config, 500, SITE_MODE_SELF_CONSUMPTION);
+		rig_run(&r, 30 + phase * 0.05);
+		assert_true(fabs(grid_now(&r)) < 50);
+		r.plant.load_w = 3500;
+		for (int i = 0; i < 30 * TICKS_PER_S; i++) {
+			rig_run(&r, 0.01);
+			if (fabs(grid_now(&r)) > 50)
+				settled = (i + 1) / (double)TICKS_PER_S;
+			over = fmax(over, -grid_now(&r));
+		}
+		assert_true(settled <= settle_s);
+		assert_true(over <= over_w);
+		control_free(r.control);
+	}
+}
+
+static void a_kettle_is_covered_in_four_seconds_without_overshoot(void **state)
+{
+	struct control_config config = mid();
+
+	(void)state;
+	step_of(&config, 4.0, 50);
+}
+
+static void a_model_that_is_a_third_off_still_settles(void **state)
+{
+	struct control_config slow = mid(), fast = mid();
+
+	(void)state;
+	slow.lag_us = 910000, slow.dead_time_us = 390000;
+	fast.lag_us = 490000, fast.dead_time_us = 210000;
+	step_of(&slow, 7.0, 50);
+	step_of(&fast, 7.0, 350);
+}
+
+static void a_value_read_twice_is_not_a_new_sample(void **state)
+{
+	struct control_config config = mid();
+	struct rig r;
+	double over = 0;
+
+	(void)state;
+	rig_begin(&r, &config, 500, SITE_MODE_SELF_CONSUMPTION);
+	rig_run(&r, 30);
+	r.plant.load_w = 3500;
+	for (int i = 0; i < 1000; i++) { /* polled every 100 ms, five times a refresh */
+		rig_run(&r, 0.01);
+		if (i % 10 == 0) {
+			r.plant.shown_us = plant_us(&r.plant);
+			rig_decide(&r);
+		}
+		over = fmax(over, -grid_now(&r));
+	}
+	assert_true(over < 50);
+	assert_true(fabs(grid_now(&r)) < 50);
+	control_free(r.control);
+}
+
+static void the_bms_limit_wins_and_is_named(void **state)
+{
+	struct control_config config = mid();
+	struct rig r;
+
+	(void)state;
+	config.site.discharge_limit_w = 2000;
+	rig_begin(&r, &config, 4000, SITE_MODE_SELF_CONSUMPTION);
+	r.plant.discharge_w = 1500;
+	rig_run(&r, 30);
+	assert_int_equal(r.last.clamp, CONTROL_BY_BMS_DISCHARGE);
+	assert_float_equal(r.last.setpoint_w, 1500, 1e-9);
+	control_free(r.control);
+}
+
+static void an_undefined_limit_means_limited(void **state)
+{
+	struct control_config config = mid();
+	struct control_envelope env = { SITE_MODE_MANUAL, 2000, 0, INT64_MAX, true };
+	struct now now = { 1000 * US_PER_S, 0, false };
+	struct control_decision d;
+	struct control *c;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(control_new(&config, &c, &e), 0);
+	for (int i = 0; i < 40; i++, now.boot_us += 500000) {
+		struct control_input in = {
+			.grid_w = signal(500, now.boot_us), .battery_w = signal(0, now.boot_us),
+			.soc_percent = signal(50, now.boot_us), .charge_limit_w = signal(5000, now.boot_us),
+		};
+
+		control_step(c, &in, &env, &now, &d);
+	}
+	assert_float_equal(d.setpoint_w, 0, 1e-9);
+	assert_int_equal(d.clamp, CONTROL_BY_BMS_DISCHARGE);
+	control_free(c);
+}
+
+static void the_reserve_is_kept(void **state)
+{
+	struct control_config config = mid();
+	struct rig r;
+
+	(void)state;
+	config.site.reserve_percent = 30;
+	rig_begin(&r, &config, 4000, SITE_MODE_SELF_CONSUMPTION);
+	r.plant.soc = 30;
+	rig_run(&r, 30);
+	assert_int_equal(r.last.clamp, CONTROL_BY_RESERVE);
+	assert_float_equal(r.last.setpoint_w, 0, 1e-9);
+	control_free(r.control);
+}
+
+static void a_lost_meter_is_held_then_left_for_the_safe_setpoint(void **state)
+{
+	struct control_config config = mid();
+	struct rig r;
+
+	(void)state;
+	rig_begin(&r, &config, 3000, SITE_MODE_SELF_CONSUMPTION);
+	rig_run(&r, 30);
+	assert_true(r.plant.told_w > 2900);
+	r.plant.meter_dead = true;
+	rig_run(&r, 1.4);
+	assert_int_equal(r.last.state, CONTROL_RUNNING);
+	assert_true(r.plant.told_w > 2900);
+	rig_run(&r, 5.6);
+	assert_int_equal(r.last.state, CONTROL_SAFE);
+	assert_true(r.last.lost & CONTROL_LOST_METER);
+	assert_float_equal(r.plant.told_w, 0, 1e-9);
+	r.plant.meter_dead = false;
+	rig_run(&r, 0.9);
+	assert_int_equal(r.last.state, CONTROL_SAFE);
+	rig_run(&r, 1.1);
+	assert_int_equal(r.last.state, CONTROL_RETURNING);
+	rig_run(&r, 15);
+	assert_int_equal(r.last.state, CONTROL_RUNNING);
+	assert_true(fabs(grid_now(&r)) < 50);
+	control_free(r.control);
+}
+
+static void a_frozen_meter_is_a_lost_meter(void **state)
+{
+	struct control_config config = mid();
+	struct rig r;
+
+	(void)state;
+	rig_begin(&r, &config, 1000, SITE_MODE_SELF_CONSUMPTION);
+	rig_run(&r, 30);
+	r.plant.load_w = 1300;
+	rig_run(&r, 0.6);
+	r.plant.meter_frozen = true; /* at 300 W import: the law drives on and on, and the meter never answers */
+	rig_run(&r, 90);
+	assert_int_equal(r.last.state, CONTROL_SAFE);
+	assert_true(r.last.lost & CONTROL_FROZEN_METER);
+	assert_float_equal(r.plant.told_w, 0, 1e-9);
+	control_free(r.control);
+}
+
+static void a_lost_bms_stops_the_battery(void **state)
+{
+	struct control_config config = mid();
+	struct rig r;
+
+	(void)state;
+	rig_begin(&r, &config, 3000, SITE_MODE_SELF_CONSUMPTION);
+	rig_run(&r, 30);
+	r.silent_bms = true;
+	rig_run(&r, 3);
+	assert_true(r.last.lost & CONTROL_LOST_BMS);
+	assert_float_equal(r.plant.told_w, 0, 1e-9);
+	control_free(r.control);
+}
+
+static void core_gone_means_safe(void **state)
+{
+	struct control_config config = mid();
+	struct rig r;
+
+	(void)state;
+	rig_begin(&r, &config, 3000, SITE_MODE_SELF_CONSUMPTION);
+	rig_run(&r, 30);
+	r.envelope.expires_boot_us = plant_us(&r.plant) + US_PER_S;
+	rig_run(&r, 7);
+	assert_int_equal(r.last.state, CONTROL_SAFE);
+	assert_true(r.last.lost & CONTROL_LOST_ENVELOPE);
+	assert_float_equal(r.plant.told_w, 0, 1e-9);
+	control_free(r.control);
+}
+
+static void an_inverter_that_never_shows_its_setpoint_is_a_fault(void **state)
+{
+	struct control_config config = mid();
+	struct rig r;
+
+	(void)state;
+	rig_begin(&r, &config, 3000, SITE_MODE_SELF_CONSUMPTION);
+	rig_run(&r, 30);
+	for (int i = 0; i < 3; i++)
+		control_not_shown(r.control);
+	rig_decide(&r);
+	assert_true(r.last.lost & CONTROL_NOT_OBEYED);
+	control_free(r.control);
+}
+
+static void automatic_without_a_sign_check_is_refused(void **state)
+{
+	struct control_config config = mid();
+	struct rig r;
+
+	(void)state;
+	rig_begin(&r, &config, 3000, SITE_MODE_SELF_CONSUMPTION);
+	r.envelope.checked = false;
+	rig_run(&r, 10);
+	assert_int_equal(r.last.state, CONTROL_REFUSED);
+	assert_int_equal(r.writes, 0);
+	control_free(r.control);
+}
+
+static void observe_decides_and_writes_nothing(void **state)
+{
+	struct control_config config = mid();
+	struct rig r;
+
+	(void)state;
+	rig_begin(&r, &config, 3000, SITE_MODE_OBSERVE);
+	rig_run(&r, 10);
+	assert_true(fabs(r.last.setpoint_w - 3000) < 50);
+	assert_int_equal(r.writes, 0);
+	control_free(r.control);
+}
+
+static void off_takes_the_setpoint_back_once(void **state)
+{
+	struct control_config config = mid();
+	struct rig r;
+	int before;
+
+	(void)state;
+	rig_begin(&r, &config, 3000, SITE_MODE_SELF_CONSUMPTION);
+	rig_run(&r, 30);
+	before = r.writes;
+	r.envelope.mode = SITE_MODE_OFF;
+	rig_run(&r, 100);
+	assert_int_equal(r.writes, before + 1);
+	assert_float_equal(r.plant.told_w, 0, 1e-9);
+	control_free(r.control);
+}
+
+static void a_quiet_setpoint_is_renewed_before_the_watchdog(void **state)
+{
+	struct control_config config = mid();
+	struct rig r;
+	int before;
+
+	(void)state;
+	rig_begin(&r, &config, 3000, SITE_MODE_SELF_CONSUMPTION);
+	rig_run(&r, 30);
+	before = r.writes;
+	rig_run(&r, 60);
+	assert_in_range(r.writes - before, 2, 4);
+	control_free(r.control);
+}
+
+static void manual_keeps_the_import_limit(void **state)
+{
+	struct control_config config = mid();
+	struct rig r;
+
+	(void)state;
+	config.site.import_limit_w = 4000;
+	rig_begin(&r, &config, 3000, SITE_MODE_MANUAL);
+	r.envelope.manual_w = -5000;
+	rig_run(&r, 30);
+	assert_int_equal(r.last.clamp, CONTROL_BY_IMPORT_LIMIT);
+	assert_true(fabs(grid_now(&r) - 4000) < 50);
+	control_free(r.control);
+}
+
+static enum control_check_result check_of(struct rig *r, const struct control_config *config)
+{
+	enum control_check_result result = CONTROL_CHECK_RUNS;
+	struct control_check k;
+	struct control_input in;
+	struct now now;
+
+	for (int i = 0; i < 300; i++)
+		plant_tick(&r->plant);
+	in = plant_input(&r->plant);
+	now = (struct now){ plant_us(&r->plant), 0, false };
+	control_check_begin(&k, config, &in, &now);
+	for (int i = 0; i < 6000 && result == CONTROL_CHECK_RUNS; i++) {
+		plant_tick(&r->plant);
+		if (r->plant.shown_us == r->seen_us)
+			continue;
+		r->seen_us = r->plant.shown_us;
+		in = plant_input(&r->plant);
+		now.boot_us = plant_us(&r->plant);
+		result = control_check_step(&k, config, &in, &now, &r->plant.told_w);
+	}
+	return result;
+}
+
+static void judged(int meter_sign, bool deaf, double room_w, enum control_check_result expected)
+{
+	struct control_config config = mid();
+	struct rig r;
+
+	rig_begin(&r, &config, 1000, SITE_MODE_OFF);
+	r.plant.meter_sign = meter_sign;
+	r.plant.deaf = deaf;
+	r.plant.charge_w = r.plant.discharge_w = room_w;
+	assert_int_equal(check_of(&r, &config), expected);
+	assert_float_equal(r.plant.told_w, 0, 1e-9);
+	control_free(r.control);
+}
+
+static void the_sign_check_tells_right_wrong_deaf_and_no_room_apart(void **state)
+{
+	(void)state;
+	judged(1, false, 5000, CONTROL_CHECK_PASSED);
+	judged(-1, false, 5000, CONTROL_CHECK_WRONG_SIGN);
+	judged(1, true, 5000, CONTROL_CHECK_NO_EFFECT);
+	judged(1, false, 100, CONTROL_CHECK_NO_ROOM);
+}
+
+static void a_day_by_hand_comes_out_of_simulate(void **state)
+{
+	/* 1 h steps: 1 kW surplus for two hours, then 1 kW load for three; 2 kWh battery, half full, 50 % one way:
+	 * 500 + 500 Wh stored make it full, 1000 Wh come out of 2000, then it is empty. */
+	double load[] = { 0, 0, 1000, 1000, 1000 }, pv[] = { 1000, 1000, 0, 0, 0 };
+	struct series s = { 5, 0, 3600 * US_PER_S, load, pv, NULL };
+	struct control_simulation sim = { .mode = SITE_MODE_SELF_CONSUMPTION, .battery_wh = 2000, .battery_w = 1000,
+					  .efficiency = 0.5, .import_eur_kwh = 0.3, .export_eur_kwh = 0.1,
+					  .limits = control_no_limits() };
+	struct control_result r;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(control_simulate(&s, &sim, &r, &e), 0);
+	assert_float_equal(r.charge_wh, 2000, 1e-6);
+	assert_float_equal(r.discharge_wh, 1000, 1e-6);
+	assert_float_equal(r.import_wh, 2000, 1e-6);
+	assert_float_equal(r.export_wh, 0, 1e-6);
+	assert_float_equal(r.cost_eur, 0.6, 1e-9);
+	assert_float_equal(r.soc_end_percent, 0, 1e-9);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_kettle_is_covered_in_four_seconds_without_overshoot),
+		cmocka_unit_test(a_model_that_is_a_third_off_still_settles),
+		cmocka_unit_test(a_value_read_twice_is_not_a_new_sample),
+		cmocka_unit_test(the_bms_limit_wins_and_is_named),
+		cmocka_unit_test(an_undefined_limit_means_limited),
+		cmocka_unit_test(the_reserve_is_kept),
+		cmocka_unit_test(a_lost_meter_is_held_then_left_for_the_safe_setpoint),
+		cmocka_unit_test(a_frozen_meter_is_a_lost_meter),
+		cmocka_unit_test(a_lost_bms_stops_the_battery),
+		cmocka_unit_test(core_gone_means_safe),
+		cmocka_unit_test(an_inverter_that_never_shows_its_setpoint_is_a_fault),
+		cmocka_unit_test(automatic_without_a_sign_check_is_refused),
+		cmocka_unit_test(observe_decides_and_writes_nothing),
+		cmocka_unit_test(off_takes_the_setpoint_back_once),
+		cmocka_unit_test(a_quiet_setpoint_is_renewed_before_the_watchdog),
+		cmocka_unit_test(manual_keeps_the_import_limit),
+		cmocka_unit_test(the_sign_check_tells_right_wrong_deaf_and_no_room_apart),
+		cmocka_unit_test(a_day_by_hand_comes_out_of_simulate),
+	};
+
+	return cmocka_run_group_tests_name("control", tests, NULL, NULL);
+}
