@@ -33,6 +33,7 @@ struct cmd_opt {
 	const char *const *choices; /* NULL-ended */
 	const char *complete;      /* "file", "device", "profile", "sim-device", "fault"…; NULL: nothing */
 	bool required;
+	bool secret;               /* its value is not kept in the shell's history */
 };
 
 enum {
@@ -68,14 +69,15 @@ struct cmd {
 	const void *defaults;      /* the options struct before parsing */
 	size_t options_size;
 	const struct cmd *const *sub; /* NULL-ended: a group (`device list`), then run is NULL or its default */
-	/* 0 done, 1 the answer is no, -1 with *e */
+	/* argv[0] is the first argument, not the command. 0 done, 1 the answer is no, -1 with *e */
 	int (*run)(const struct cmd_env *env, const void *options, int argc, char **argv, struct err *e);
 };
 
-/* cmd/psec.c: the table. */
-extern const struct cmd *const cmd_table[];
+/* cmd/psec.c: the table, ended by an entry without a title. The title groups commands in the help. */
+struct cmd_entry { const char *title; const struct cmd *cmd; };
+extern const struct cmd_entry cmd_table[];
 
-/* cmd/options.c */
+/* cmd/options.c: argv[0] is the command's word. Options are filled; *argc, *argv become the arguments alone. 1: help was asked. */
 must_check int cmd_parse(const struct cmd *c, struct cmd_env *env, int *argc, char ***argv, void *options, struct err *e);
 /* cmd/help.c: 80 columns. path: "psec device list". */
 void cmd_help(FILE *to, const struct cmd *c, const char *path);
@@ -87,6 +89,7 @@ int cmd_exit_status(enum err_kind kind);
 enum out_form cmd_form(const struct cmd_env *env, bool record); /* table/record, or JSON */
 must_check int cmd_print(const struct cmd_env *env, struct out *o, struct err *e);
 void cmd_diag_to_stderr(void *arg, const struct diag *d);       /* arg: FILE * */
+const char *cmd_nearest(const char *word, const char *const *names, size_t count); /* for "did you mean", or NULL */
 /* Ask the daemon; ERR_UNREACHABLE says how to start it. */
 must_check int cmd_ask_daemon(const struct cmd_env *env, const char *method, json_t *params, json_t **result, struct err *e);
 bool cmd_daemon_runs(const struct cmd_env *env);

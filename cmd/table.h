@@ -1,0 +1,29 @@
+/* The commands, one line each, in the order of the help. A command lives in cmd/NAME.c; its line in cmd/psec.c has its group. */
+#ifndef PSEC_CMD_TABLE_H
+#define PSEC_CMD_TABLE_H
+
+#include "cmd.h"
+
+/* Weak while the commands are being written: one that is not there yet is a hole in the table. */
+#pragma weak cmd_init
+#pragma weak cmd_site
+#pragma weak cmd_scan
+#pragma weak cmd_device
+#pragma weak cmd_status
+#pragma weak cmd_control
+#pragma weak cmd_sim
+#pragma weak cmd_shell
+#pragma weak cmd_complete_words
+extern const struct cmd cmd_init;
+extern const struct cmd cmd_site;
+extern const struct cmd cmd_scan;
+extern const struct cmd cmd_device;
+extern const struct cmd cmd_status;
+extern const struct cmd cmd_control;
+extern const struct cmd cmd_sim;
+extern const struct cmd cmd_shell;
+extern const struct cmd cmd_help_words;
+extern const struct cmd cmd_version;
+extern const struct cmd cmd_complete_words;
+
+#endif
