@@ -16,17 +16,18 @@ enum bus_kind { BUS_TCP, BUS_RTU };
 
 struct bus_address {
 	enum bus_kind kind;
-	char host[64];      /* TCP: an IPv4 or [IPv6] literal or a name */
+	char host[64];      /* TCP: an IPv4 or IPv6 literal (here without its brackets) or a name */
 	uint16_t port;      /* TCP */
 	char path[64];      /* RTU: the line */
-	uint32_t baud;      /* RTU: 1200…115200, default 19200 */
+	uint32_t baud;      /* RTU: 1200 2400 4800 9600 19200 38400 57600 115200, default 19200 */
 	char parity;        /* RTU: 'N' 'E' 'O', default 'E' (MSL 2.5.1) */
 	uint8_t stop;       /* RTU: 1 or 2; default 1, with parity N 2 */
-	uint8_t unit;       /* 0…247, 255 */
+	uint8_t unit;       /* TCP: 0…247, 255; RTU: 1…247 */
 	bool has_unit;
 };
 #define BUS_ADDRESS_LEN 160
 
+/* ERR_INPUT, quoting the text. Also takes "rtu:/dev/ttyS1". */
 must_check int bus_address_parse(const char *text, struct bus_address *out, struct err *e);
 /* The canonical form, always with port and unit (when it has one): "tcp://10.0.0.2:502#1". Returns to. */
 char *bus_address_format(const struct bus_address *a, char to[BUS_ADDRESS_LEN]);
@@ -81,7 +82,9 @@ size_t bus_pdu_encode(const struct bus_request *q, uint8_t pdu[BUS_PDU_MAX]);
 /* Judge the answer to q: fills r->outcome (BUS_OK, BUS_EXCEPTION or BUS_GARBLED) and what belongs to it. */
 void bus_pdu_check(const struct bus_request *q, const uint8_t *pdu, size_t len, struct bus_reply *r);
 
-/* The other side, for the simulator and tests: take a question apart (false: malformed), build answers. */
+/* The other side, for the simulator and tests: take a question apart (false: malformed, or more coils than values holds; the
+ * unit is the caller's to set), build answers. values: registers, or 0/1 a bit; writes need none. 0: not a reply (of
+ * BUS_REPORT_ID and BUS_DEVICE_ID the caller writes the bytes). */
 must_check bool bus_pdu_parse_request(const uint8_t *pdu, size_t len, struct bus_request *q);
 size_t bus_pdu_encode_reply(const struct bus_request *q, const uint16_t *values, uint8_t pdu[BUS_PDU_MAX]);
 size_t bus_pdu_encode_exception(uint8_t function, uint8_t exception, uint8_t pdu[BUS_PDU_MAX]);
@@ -100,22 +103,25 @@ struct bus_link; /* one TCP connection or one serial line; one question in fligh
 struct bus_options {
 	int connect_ms;     /* TCP: 0 = 1000 */
 	int answer_ms;      /* 0 = 1000 */
-	int quiet_ms;       /* RTU: silence after a timeout before the line is trusted again; 0 = the answer time */
+	int quiet_ms;       /* RTU: silence after opening and after a failed question before the next is asked; 0 = the answer time */
 	int pause_ms;       /* least time between an answer and the next question */
 };
 
 typedef void bus_reply_fn(void *arg, const struct bus_request *q, const struct bus_reply *r);
 
-/* No traffic yet. RTU takes a flock on the line (ERR_AGAIN naming the holder when another has it). Caller frees. */
+/* No traffic yet; o NULL: the defaults. TCP: the host must be numeric (ERR_INPUT), no name is looked up here. RTU takes a flock on
+ * the line (ERR_AGAIN naming the holder when another has it); a line that is not there yet is BUS_UNREACHABLE until it comes.
+ * Its thread starts with the first question, under the rights and filters of that time. Caller frees. */
 must_check int bus_link_new(struct loop *l, const struct bus_address *a, const struct bus_options *o,
 			    struct bus_link **out, struct err *e);
 void bus_link_free(struct bus_link *k); /* closes; a pending question is forgotten without a call */
 bool bus_link_busy(const struct bus_link *k);
 /* Ask; connects first when needed. The answer, whatever it is, comes as exactly one call of fn from the loop, never from within this
- * call; fn may ask the next question. -1: busy (ERR_AGAIN) or not a request (ERR_BUG). answer_ms 0: the link's. */
+ * call; fn may ask the next question or free k. -1: busy (ERR_AGAIN) or not a request (ERR_BUG). answer_ms 0: the link's. RTU: when
+ * the late answer to an earlier question could pass for this one's, a read of another length goes first (suspects.c). */
 must_check int bus_link_ask(struct bus_link *k, const struct bus_request *q, int answer_ms, bus_reply_fn *fn, void *arg,
 			    struct err *e);
-/* Drop the connection now; the next question connects anew. */
+/* Drop the connection now; the next question connects anew. A question in flight ends as BUS_CANCELLED, from the loop. */
 void bus_link_close(struct bus_link *k);
 
 struct bus_counters {
