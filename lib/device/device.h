@@ -77,7 +77,7 @@ const struct device_profile *device_profile_find(const struct device_catalogue *
 const struct device_profile *device_profile_at(const struct device_catalogue *c, size_t i);
 
 struct device_profile_info {
-	const char *id, *make, *model, *source, *file;
+	const char *id, *make, *model, *source, *note, *file;
 	unsigned roles;                 /* that it can fill */
 	bool sunspec;
 	const uint8_t *units;           /* likely units, best first */
@@ -86,6 +86,9 @@ struct device_profile_info {
 	uint16_t block_max, block_gap;  /* registers a read may have; unwanted registers a merged read may cross */
 };
 const struct device_profile_info *device_profile_info(const struct device_profile *p);
+/* The i-th point that the profile maps, for people: "input 52 float32", "203.W", "sum of …". false past the end. */
+struct device_profile_point { enum device_point point; enum device_rate rate; bool writable; char how[160]; };
+must_check bool device_profile_point(const struct device_profile *p, size_t i, struct device_profile_point *out);
 
 /* What every device of site.yaml needs: profile there, roles fillable, required points there. Faults name the device's line. */
 void device_check_site(const struct device_catalogue *c, const struct site *s, const char *file, struct diag_sink *sink);
@@ -172,7 +175,7 @@ struct device_reading {
 	double value;             /* only with DEVICE_GOOD */
 	double raw;               /* before scale and sign, for `device read` */
 	int64_t at_boot_us;       /* when its registers arrived, minus half the read time */
-	int64_t changed_boot_us;  /* when any register of its block last changed: a frozen device shows here */
+	int64_t changed_boot_us;  /* when one of its own registers last changed: a frozen value shows here */
 	char why[80];             /* not good: "32768 means not available", "412 V, can be 0…400" */
 };
 /* A point's value now, sums and products of registers included. false: the map has no such point. */
@@ -188,6 +191,8 @@ struct device_write {
 	struct bus_request write;
 	struct device_probe read_back;
 	bool only_when_changed;   /* a mode register: written when the last read-back differs, not with every set-point */
+	uint8_t width;            /* registers a value has: 1, 2 or 4 */
+	enum device_order order;
 };
 must_check int device_map_write(const struct device_map *m, enum device_point p, double value,
 				struct device_write out[DEVICE_WRITES_MAX], size_t *count, struct err *e);

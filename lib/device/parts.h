@@ -1,0 +1,133 @@
+/* parts: what the files of this folder share and no other room sees: a profile taken apart, SunSpec's models, raw values. */
+#ifndef PSEC_DEVICE_PARTS_H
+#define PSEC_DEVICE_PARTS_H
+
+#include "conf/conf.h"
+#include "device/device.h"
+
+enum { PARTS_NAME = 24, PARTS_MODELS = 12, PARTS_ABSENT = 4, PARTS_CHOICES = 8, PARTS_TERMS = 8, PARTS_DEPTH = 4, PARTS_UNITS = 16,
+       PARTS_CONDITIONS = 8, PARTS_GROUPS = 4, PARTS_TEXT = 33, PARTS_FILE_MAX = 64 * 1024 };
+
+/* ---- role.c ---- */
+enum device_rate point_rate(enum device_point p);  /* unless the profile says otherwise */
+bool point_is_control(enum device_point p);        /* an input of the control law */
+
+/* ---- where a value lies: registers by number, or a point of a SunSpec model ---- */
+struct choice { int64_t raw; double value; };
+struct source {
+	bool sunspec;
+	uint16_t models[PARTS_MODELS]; /* the first that the device has is taken */
+	size_t model_count;
+	char name[PARTS_NAME];         /* of the SunSpec point; else for people */
+	uint8_t function;
+	uint16_t address, count;
+	enum device_type type;
+	enum device_order order;
+	double scale;
+	uint64_t absent[PARTS_ABSENT]; /* raw values that mean "not available" */
+	size_t absent_count;
+	uint32_t mask;                 /* not 0: the value is 1 when any of these bits is set, else 0 */
+	struct choice choices[PARTS_CHOICES]; /* when there are any: raw stands for value, others are absent */
+	size_t choice_count;
+	int line;
+};
+
+/* ---- how a point comes from values ---- */
+enum expr_kind { EXPR_VALUE, EXPR_SUM, EXPR_PRODUCT, EXPR_FIRST /* that is not absent */, EXPR_LEAST };
+struct expr {
+	enum expr_kind kind;
+	struct source source;          /* EXPR_VALUE */
+	struct expr *terms[PARTS_TERMS];
+	size_t term_count;
+	double scale;                  /* of the result, other than EXPR_VALUE */
+};
+void expr_free(struct expr *x);
+
+struct point_def { enum device_point point; enum device_rate rate; struct expr *expr; int line; };
+
+/* One register write among those that set a point. */
+enum step_kind { STEP_CONSTANT, STEP_VALUE, STEP_SIGN };
+struct step {
+	struct source target;          /* function: of the write */
+	uint8_t read_function;         /* 0: cannot be read back */
+	enum step_kind kind;
+	double constant, negative, zero, positive; /* STEP_SIGN picks by the value's sign */
+	bool magnitude;                /* STEP_VALUE without its sign */
+	struct expr *percent_of;       /* STEP_VALUE in percent of this, or NULL */
+	bool when_changed, optional;   /* optional: left out when the device has no such register */
+};
+struct write_def { enum device_point point; struct step steps[DEVICE_WRITES_MAX]; size_t step_count; int line; };
+
+/* What a probe's answer must show. */
+struct condition {
+	struct source source;
+	bool has_range;
+	double min, max;
+	double equals[PARTS_CHOICES];
+	size_t equal_count;
+	char starts[PARTS_TEXT];       /* DEVICE_TEXT */
+	char what[PARTS_NAME], unit[8];
+};
+
+enum identity_part { IDENTITY_MAKE, IDENTITY_MODEL, IDENTITY_SERIAL, IDENTITY_VERSION, IDENTITY_PARTS };
+
+struct device_profile {
+	struct device_profile_info info;
+	char *id, *make, *model, *source, *note, *file;
+	uint8_t units[PARTS_UNITS];
+	struct point_def points[POINT_COUNT];
+	size_t point_count;
+	struct write_def writes[POINT_COUNT];
+	size_t write_count;
+	struct expr *identity[IDENTITY_PARTS];
+	struct condition conditions[PARTS_CONDITIONS]; /* those of the signature first */
+	struct device_probe probes[PARTS_CONDITIONS];  /* of the condition of the same index */
+	size_t condition_count, signature_count;
+	struct { uint16_t models[PARTS_MODELS]; size_t count; } needs[PARTS_GROUPS]; /* one model of each */
+	size_t need_count;
+	uint16_t likes[PARTS_MODELS];
+	size_t like_count;
+};
+
+/* profile.c: from text; NULL when it has a fault (reported). Caller frees. */
+struct device_profile *profile_parse(const char *text, size_t len, const char *file, struct diag_sink *sink);
+void profile_free(struct device_profile *p);
+
+/* source.c: the parts of a profile that say where values lie. false: reported. */
+struct parse { const struct conf *conf; struct diag_sink *sink; struct source defaults; bool sunspec; };
+bool parse_source(const struct parse *p, const struct conf_node *n, struct source *out);
+struct expr *parse_expr(const struct parse *p, const struct conf_node *n, int depth);
+bool parse_models(const struct parse *p, const struct conf_node *n, uint16_t models[PARTS_MODELS], size_t *count);
+bool parse_step(const struct parse *p, const struct conf_node *n, struct step *out);
+bool parse_condition(const struct parse *p, const struct conf_node *n, struct condition *out);
+/* Two values of a profile share registers without being the same: a typing error. */
+void check_overlap(const struct parse *p, const struct device_profile *profile);
+
+/* ---- sunspec.c: a model's definition, held only while a map is made ---- */
+struct sunspec_point {
+	char name[PARTS_NAME], sf[PARTS_NAME]; /* sf: the scale factor's name, or "" */
+	int sf_constant;
+	uint16_t offset, size;         /* registers, from the first after id and length */
+	enum device_type type;
+	bool has_absent, is_sf, writable;
+	uint64_t absent;
+};
+struct sunspec_model { uint16_t id; struct sunspec_point *points; size_t count; };
+must_check int sunspec_model_load(uint16_t id, struct sunspec_model *out, struct err *e);
+void sunspec_model_release(struct sunspec_model *m);
+const struct sunspec_point *sunspec_model_find(const struct sunspec_model *m, const char *name);
+
+/* share.c: path of a file or folder of the share folder. */
+char *share_path(const char *what, char to[512]);
+
+/* ---- raw.c: registers as numbers and back ---- */
+enum { RAW_TEXT_REGS = 16 };
+struct raw { uint64_t bits; double number; };
+uint16_t type_registers(enum device_type t); /* 0 for text */
+const char *type_name(enum device_type t);
+struct raw raw_decode(const uint16_t *regs, enum device_type t, enum device_order o);
+/* A number as registers; false when the type cannot hold it. Returns how many in *count. */
+must_check bool raw_encode(double number, enum device_type t, enum device_order o, uint16_t regs[4], size_t *count);
+void raw_text(const uint16_t *regs, size_t count, char *to, size_t n); /* printable, trimmed */
+
+#endif

@@ -1,0 +1,222 @@
+/* What the registers say: raw to value, and whether it is one. */
+#include <math.h>
+#include <string.h>
+
+#include "device/live.h"
+
+/* An answer's registers as they are now in the block. */
+static const uint16_t *regs_of(const struct device_map *m, int i)
+{
+	return m->states[m->mapped[i].block].regs + m->mapped[i].offset;
+}
+
+static void take_identity(struct device_map *m, int block)
+{
+	char *to[IDENTITY_PARTS] = { m->identity.make, m->identity.model, m->identity.serial, m->identity.version };
+	const size_t size[IDENTITY_PARTS] = { sizeof m->identity.make, sizeof m->identity.model, sizeof m->identity.serial,
+					      sizeof m->identity.version };
+
+	for (size_t i = 0; i < IDENTITY_PARTS; i++) {
+		int v = m->identity_values[i];
+
+		if (v < 0 || m->mapped[v].block != block)
+			continue;
+		if (m->values[v].type == DEVICE_TEXT)
+			raw_text(regs_of(m, v), m->values[v].count, to[i], size[i]);
+		else
+			snprintf(to[i], size[i], "%.0f", raw_decode(regs_of(m, v), m->values[v].type, m->values[v].order).number);
+	}
+}
+
+void device_map_take(struct device_map *m, size_t block, const uint16_t *regs, int64_t at_boot_us)
+{
+	struct block_state *s = &m->states[block];
+
+	for (size_t i = 0; i < m->value_count; i++) {
+		struct mapped *x = &m->mapped[i];
+
+		if (x->block == (int)block && (!s->known || memcmp(s->regs + x->offset, regs + x->offset,
+								   m->values[i].count * sizeof *regs) != 0))
+			x->changed_boot_us = at_boot_us;
+	}
+	memcpy(s->regs, regs, m->blocks[block].count * sizeof *regs);
+	s->known = true;
+	s->at_boot_us = at_boot_us;
+	take_identity(m, (int)block);
+}
+
+void device_map_lose(struct device_map *m, size_t block)
+{
+	m->states[block].known = false;
+}
+
+const struct device_identity *device_map_identity(const struct device_map *m)
+{
+	return &m->identity;
+}
+
+static void judge(struct device_reading *out, enum device_quality q, const char *why)
+{
+	out->quality = q;
+	out->value = NAN;
+	str_copy(out->why, sizeof out->why, why);
+}
+
+bool scale_factor(const struct device_map *m, const struct device_value *v, int sf_constant, double *out, char why[80])
+{
+	int sf = sf_constant;
+
+	if (v->scale_index >= 0) {
+		const struct device_value *f = &m->values[v->scale_index];
+
+		if (!m->states[m->mapped[v->scale_index].block].known) {
+			snprintf(why, 80, "scale factor %s not read yet", f->name);
+			return false;
+		}
+		sf = (int16_t)regs_of(m, v->scale_index)[0];
+		if (sf == INT16_MIN) {
+			snprintf(why, 80, "scale factor %s is not implemented", f->name);
+			return false;
+		}
+		if (sf < -10 || sf > 10) { /* SunSpec allows no other */
+			snprintf(why, 80, "scale factor %s is %d, can be -10…10", f->name, sf);
+			return false;
+		}
+	}
+	*out = pow(10, sf);
+	return true;
+}
+
+static bool is_absent(const struct mapped *x, const struct raw *r, uint16_t count)
+{
+	uint64_t all = count >= 4 ? UINT64_MAX : (UINT64_C(1) << (16 * count)) - 1;
+
+	if (x->has_absent && r->bits == x->absent)
+		return true;
+	for (size_t i = 0; x->source != NULL && i < x->source->absent_count; i++)
+		if (r->bits == (x->source->absent[i] & all))
+			return true;
+	return false;
+}
+
+static void value_read(const struct device_map *m, int i, struct device_reading *out)
+{
+	const struct device_value *v = &m->values[i];
+	const struct mapped *x = &m->mapped[i];
+	const struct block_state *s = &m->states[x->block];
+	double factor;
+	struct raw r;
+
+	*out = (struct device_reading){ .value = NAN, .raw = NAN };
+	if (!s->known) {
+		judge(out, DEVICE_UNKNOWN, "not read yet, or lost");
+		return;
+	}
+	out->at_boot_us = s->at_boot_us;
+	out->changed_boot_us = x->changed_boot_us;
+	r = raw_decode(regs_of(m, i), v->type, v->order);
+	out->raw = r.number;
+	out->value = r.number;
+	if (is_absent(x, &r, v->count)) {
+		snprintf(out->why, sizeof out->why, "%.0f means not available", (double)r.bits);
+		out->quality = DEVICE_ABSENT;
+	} else if (isnan(r.number)) {
+		judge(out, DEVICE_ABSENT, "NaN means not available");
+	} else if (x->source != NULL && x->source->mask != 0) {
+		out->value = (r.bits & x->source->mask) != 0 ? 1 : 0;
+	} else if (x->source != NULL && x->source->choice_count > 0) {
+		size_t k = 0;
+
+		while (k < x->source->choice_count && (double)x->source->choices[k].raw != r.number)
+			k++;
+		if (k < x->source->choice_count)
+			out->value = x->source->choices[k].value;
+		else
+			snprintf(out->why, sizeof out->why, "%.0f is none of the values that the profile knows", r.number);
+		out->quality = k < x->source->choice_count ? DEVICE_GOOD : DEVICE_ABSENT;
+	}
+	if (out->quality != DEVICE_GOOD)
+		return;
+	if (scale_factor(m, v, x->sf_constant, &factor, out->why)) {
+		out->value *= v->scale * factor;
+	} else {
+		out->quality = DEVICE_UNKNOWN;
+		out->value = NAN;
+	}
+}
+
+/* Bad news in this order: what is not known yet, what cannot be, what is not there. */
+static enum device_quality worse(enum device_quality a, enum device_quality b)
+{
+	static const int rank[] = { [DEVICE_GOOD] = 0, [DEVICE_ABSENT] = 1, [DEVICE_IMPOSSIBLE] = 2, [DEVICE_UNKNOWN] = 3 };
+
+	return rank[a] > rank[b] ? a : b;
+}
+
+/* Fold one term into the result of a sum, product or least. */
+static void combine(enum expr_kind kind, struct device_reading *out, const struct device_reading *term, bool first)
+{
+	if (first) {
+		*out = *term;
+		return;
+	}
+	if (worse(out->quality, term->quality) != out->quality)
+		str_copy(out->why, sizeof out->why, term->why);
+	out->quality = worse(out->quality, term->quality);
+	if (kind == EXPR_PRODUCT)
+		out->value *= term->value;
+	else if (kind == EXPR_SUM)
+		out->value += term->value;
+	else if (term->value < out->value)
+		out->value = term->value;
+	out->raw = out->value;
+	if (term->at_boot_us < out->at_boot_us)
+		out->at_boot_us = term->at_boot_us; /* as old as its oldest part */
+	if (term->changed_boot_us > out->changed_boot_us)
+		out->changed_boot_us = term->changed_boot_us;
+}
+
+void node_read(const struct device_map *m, const struct node *n, struct device_reading *out)
+{
+	bool first = true;
+
+	if (n->kind == EXPR_VALUE) {
+		value_read(m, n->value, out);
+		return;
+	}
+	for (size_t i = 0; i < n->term_count; i++) {
+		struct device_reading term;
+
+		node_read(m, n->terms[i], &term);
+		/* An alternative that the device does not have is passed over; one that is not read yet is waited for. */
+		if ((n->kind == EXPR_FIRST || n->kind == EXPR_LEAST) && term.quality == DEVICE_ABSENT && i + 1 < n->term_count)
+			continue;
+		if (n->kind == EXPR_LEAST && term.quality == DEVICE_ABSENT && !first)
+			continue;
+		combine(n->kind, out, &term, first);
+		first = false;
+		if (n->kind == EXPR_FIRST)
+			break;
+	}
+	out->value *= n->scale;
+}
+
+bool device_map_read(const struct device_map *m, enum device_point p, struct device_reading *out)
+{
+	const struct device_point_info *info = device_point(p);
+
+	if (m->reversed && (p == POINT_GRID_IMPORT_WH || p == POINT_GRID_EXPORT_WH))
+		p = p == POINT_GRID_IMPORT_WH ? POINT_GRID_EXPORT_WH : POINT_GRID_IMPORT_WH;
+	if (m->nodes[p] == NULL)
+		return false;
+	node_read(m, m->nodes[p], out);
+	if (out->quality == DEVICE_GOOD && (!isfinite(out->value) || out->value < info->min || out->value > info->max)) {
+		out->quality = DEVICE_IMPOSSIBLE;
+		snprintf(out->why, sizeof out->why, "%.6g %s, can be %.6g…%.6g", out->value, info->unit, info->min, info->max);
+	}
+	if (out->quality != DEVICE_GOOD)
+		out->value = NAN;
+	else if (m->reversed && info->directed)
+		out->value = -out->value;
+	return true;
+}
