@@ -50,7 +50,8 @@ const char *err_kind_name(enum err_kind kind);
 /* The kind of that name; ERR_BUG for a name that is none. */
 enum err_kind err_kind_parse(const char *name);
 
-/* One fault among several found at once, in a file or in an answer (site check, profiles). */
+/* One fault among several found at once, in a file or in an answer (site check, profiles). Shown as one sentence,
+ * "FILE:LINE: PATH TEXT": site.yaml:17: control.reserve_percent is 140, must be 0…100. */
 struct diag {
 	const char *file; /* borrowed; as the user wrote it */
 	int line;         /* from 1; 0 when the fault has no line */
