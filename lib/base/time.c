@@ -22,19 +22,41 @@ struct now now_read(void)
 	return now;
 }
 
+/* The calendar is done here: gmtime and timegm of glibc open the time zone's file, which a jailed process may not.
+ * Days since 1970-01-01 in the proleptic Gregorian calendar, years counted from March (H. Hinnant,
+ * "chrono-Compatible Low-Level Date Algorithms"). */
+static int64_t days_of(int64_t year, int month, int day)
+{
+	int64_t y = month <= 2 ? year - 1 : year;
+	int64_t era = (y >= 0 ? y : y - 399) / 400, of_era = y - era * 400;
+	int64_t of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
+
+	return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
+}
+
+static void date_of(int64_t days, int64_t *year, int *month, int *day)
+{
+	int64_t z = days + 719468;
+	int64_t era = (z >= 0 ? z : z - 146096) / 146097, of_era = z - era * 146097;
+	int64_t y = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+	int of_year = (int)(of_era - (365 * y + y / 4 - y / 100)), m = (5 * of_year + 2) / 153;
+
+	*day = of_year - (153 * m + 2) / 5 + 1;
+	*month = m < 10 ? m + 3 : m - 9;
+	*year = y + era * 400 + (*month <= 2);
+}
+
 char *time_format(int64_t utc_us, char to[BASE_TIME_LEN])
 {
-	int64_t us = utc_us % US_PER_S;
-	time_t s;
-	struct tm tm;
+	int64_t day_us = 86400 * US_PER_S, us = utc_us % day_us, year;
+	int month, day, ms;
 
 	if (us < 0)
-		us += US_PER_S;
-	s = (utc_us - us) / US_PER_S;
-	gmtime_r(&s, &tm);
-	snprintf(to, BASE_TIME_LEN, "%04d-%02u-%02uT%02u:%02u:%02u.%03uZ", tm.tm_year + 1900, (unsigned)(tm.tm_mon + 1) % 100,
-		 (unsigned)tm.tm_mday % 100, (unsigned)tm.tm_hour % 100, (unsigned)tm.tm_min % 100,
-		 (unsigned)tm.tm_sec % 100, (unsigned)(us / 1000) % 1000);
+		us += day_us;
+	ms = (int)(us / US_PER_MS);
+	date_of((utc_us - us) / day_us, &year, &month, &day);
+	snprintf(to, BASE_TIME_LEN, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", (int)year, month, day, ms / 3600000,
+		 ms / 60000 % 60, ms / 1000 % 60, ms % 1000);
 	return to;
 }
 
@@ -66,30 +88,26 @@ static bool fraction(const char **s, int *us)
 
 bool time_parse(const char *s, int64_t *utc_us)
 {
-	struct tm tm = { 0 }, back;
-	int year, month, us = 0;
-	time_t t;
+	int year, month, day, hour, minute, second = 0, us = 0, back_month, back_day;
+	int64_t days, back_year;
 
-	if (!field(&s, 4, '-', &year) || !field(&s, 2, '-', &month) || !field(&s, 2, 'T', &tm.tm_mday) ||
-	    !field(&s, 2, ':', &tm.tm_hour) || !field(&s, 2, 0, &tm.tm_min))
+	if (!field(&s, 4, '-', &year) || !field(&s, 2, '-', &month) || !field(&s, 2, 'T', &day) ||
+	    !field(&s, 2, ':', &hour) || !field(&s, 2, 0, &minute))
 		return false;
 	if (*s == ':') {
 		s++;
-		if (!field(&s, 2, 0, &tm.tm_sec))
+		if (!field(&s, 2, 0, &second))
 			return false;
 		if (*s == '.' && !fraction(&s, &us))
 			return false;
 	}
-	if (!str_eq(s, "Z"))
+	if (!str_eq(s, "Z") || month < 1 || month > 12 || day < 1 || hour > 23 || minute > 59 || second > 59)
 		return false;
-	tm.tm_year = year - 1900;
-	tm.tm_mon = month - 1;
-	back = tm;
-	/* timegm makes 1 March of 30 February; what it had to mend was no date. */
-	t = timegm(&tm);
-	if (tm.tm_year != back.tm_year || tm.tm_mon != back.tm_mon || tm.tm_mday != back.tm_mday ||
-	    tm.tm_hour != back.tm_hour || tm.tm_min != back.tm_min || tm.tm_sec != back.tm_sec)
+	/* 30 February comes back as 1 March. */
+	days = days_of(year, month, day);
+	date_of(days, &back_year, &back_month, &back_day);
+	if (back_month != month || back_day != day)
 		return false;
-	*utc_us = (int64_t)t * US_PER_S + us;
+	*utc_us = (((days * 24 + hour) * 60 + minute) * 60 + second) * US_PER_S + us;
 	return true;
 }
