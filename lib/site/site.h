@@ -39,7 +39,7 @@ struct site_device {
 struct site_battery {
 	char name[SITE_NAME_LEN];
 	int inverter, bms;               /* index into devices; bms may be the same device */
-	double capacity_wh;
+	double capacity_wh;              /* usable energy; 0: not stated */
 	int line;
 };
 
@@ -49,7 +49,7 @@ struct site_control {
 	double import_limit_w, export_limit_w; /* both >= 0; default: none (INFINITY) */
 	double charge_limit_w, discharge_limit_w; /* of the battery, AC side, >= 0; default: none */
 	double soc_min_percent, soc_max_percent;  /* 5, 100 */
-	double reserve_percent;          /* kept for a power cut, 0…100; default 10, not below soc_min */
+	double reserve_percent;          /* kept for a power cut; default 10, moved into soc_min…soc_max */
 	double ramp_w_per_s;             /* of the set-point; default: none (INFINITY) */
 	double safe_w;                   /* battery power when a signal is lost; default 0 */
 };
@@ -89,6 +89,12 @@ must_check int site_parse(const char *text, size_t len, const char *name, struct
 			  struct err *e);
 /* Like it, from a file that must be a regular file of ours or root's, not group- or world-writable (ERR_REFUSED). */
 must_check int site_read(const char *path, struct site *out, struct diag_sink *sink, struct err *e);
+
+/* Every key of the schema: "control.limits.import_w", "devices[].address" (the manual is held against it). */
+void site_each_key(void (*fn)(void *arg, const char *path), void *arg);
+/* The site as it takes effect, defaults included, as an object with the schema's keys; what is not stated is null. Caller's reference. */
+struct json_t;
+struct json_t *site_to_json(const struct site *s);
 
 /* Device of that name or -1. */
 int site_find_device(const struct site *s, const char *name);

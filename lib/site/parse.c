@@ -1,0 +1,307 @@
+/* Text to struct site: the schema walked over the node tree; every fault is reported, none ends the walk. */
+#include <math.h>
+#include <string.h>
+
+#include "schema.h"
+
+struct reader {
+	const struct conf *c;
+	struct diag_sink *sink;
+	struct site *site;
+};
+
+static void read_map(struct reader *r, const struct conf_node *node, const struct map *m, char *base);
+
+/* A key whose children are all commented out. */
+static bool is_empty(const struct conf_node *n)
+{
+	return n->kind == CONF_SCALAR && !*n->text && !n->quoted;
+}
+
+static void require(struct reader *r, const struct conf_node *map, const struct key *k)
+{
+	if (k->required)
+		conf_report(r->c, map, r->sink, "has no %s, which is required", k->name);
+}
+
+static void read_version(struct reader *r, const struct conf_node *map, const struct key *k)
+{
+	const struct conf_node *n = conf_get(map, k->name);
+
+	if (!n)
+		conf_report(r->c, map, r->sink, "has no first line 'psec: 1', which says what the file is");
+	else if (n->kind != CONF_SCALAR || strcmp(n->text, "1"))
+		conf_report(r->c, n, r->sink, "is %s, this psec reads 1", n->kind == CONF_SCALAR ? n->text : "not a number");
+}
+
+static void read_list(struct reader *r, const struct conf_node *map, const struct key *k, char *base)
+{
+	const struct conf_node *list = conf_get(map, k->name);
+	size_t *count = (size_t *)(base + k->count_offset), n = 0;
+
+	if (!list || is_empty(list))
+		return;
+	if (list->kind != CONF_LIST) {
+		conf_report(r->c, list, r->sink, "must be a list");
+		return;
+	}
+	for (const struct conf_node *item = list->first; item; item = item->next) {
+		char *element = base + k->offset + n * k->stride;
+
+		if (n == k->most) {
+			conf_report(r->c, item, r->sink, "is one too many, at most %zu %s", k->most,
+				    k->most == 1 ? "is possible" : "are possible");
+			break;
+		}
+		memcpy(element + k->map->line_offset, &item->line, sizeof item->line);
+		read_map(r, item, k->map, element);
+		*count = ++n;
+	}
+}
+
+static bool is_printable(const char *s)
+{
+	for (; *s; s++)
+		if ((unsigned char)*s < 0x20 || *s == 0x7f)
+			return false;
+	return true;
+}
+
+static void read_text(struct reader *r, const struct conf_node *map, const struct key *k, char *to)
+{
+	const struct conf_node *n = conf_get(map, k->name);
+	const char *text = NULL;
+
+	if (!conf_read_text(r->c, map, k->name, k->required, k->size - 1, &text, r->sink) || !text)
+		return;
+	/* kept even when it is refused below, so that one wrong name is not also a missing device further down */
+	str_copy(to, k->size, text);
+	if (!*text && k->required)
+		conf_report(r->c, n, r->sink, "is empty, must be 1…%zu of %s", k->size - 1, k->words);
+	else if (k->allowed && text[strspn(text, k->allowed)])
+		conf_report(r->c, n, r->sink, "is '%s', must be made of %s", text, k->words);
+	else if (k->allowed && *text == '-')
+		conf_report(r->c, n, r->sink, "is '%s', must not begin with -", text);
+	else if (!is_printable(text))
+		conf_report(r->c, n, r->sink, "has control characters");
+}
+
+static void read_address(struct reader *r, const struct conf_node *map, const struct key *k, struct bus_address *to)
+{
+	const struct conf_node *n = conf_get(map, k->name);
+	const char *text = NULL;
+	struct err e;
+
+	if (!conf_read_text(r->c, map, k->name, k->required, BUS_ADDRESS_LEN - 1, &text, r->sink) || !text)
+		return;
+	if (bus_address_parse(text, to, &e) < 0)
+		conf_report(r->c, n, r->sink, "is wrong: %s", e.text);
+	else if (!to->has_unit)
+		conf_report(r->c, n, r->sink, "is '%s', must end with a unit: '%s#1'", text, text);
+}
+
+static void role_fault(struct reader *r, const struct conf_node *n, const char *is)
+{
+	auto_buf struct buf all = BUF_INIT;
+
+	for (int i = 0; i < SITE_ROLE_COUNT; i++)
+		buf_addf(&all, "%s%s", i ? ", " : "", site_role_name((enum site_role)i));
+	conf_report(r->c, n, r->sink, "is %s, must be one of %s", is, all.data);
+}
+
+static void read_roles(struct reader *r, const struct conf_node *map, const struct key *k, unsigned *to)
+{
+	const struct conf_node *n = conf_get(map, k->name);
+	enum site_role role;
+
+	if (!n) {
+		require(r, map, k);
+		return;
+	}
+	if (n->kind != CONF_LIST || !n->count) {
+		conf_report(r->c, n, r->sink, "must be a list of roles, as [grid-meter]");
+		return;
+	}
+	for (const struct conf_node *item = n->first; item; item = item->next) {
+		if (item->kind != CONF_SCALAR || !site_role_parse(item->text, &role)) {
+			auto_free char *is = item->kind == CONF_SCALAR ? xasprintf("'%s'", item->text) : xstrdup("not a word");
+
+			role_fault(r, item, is);
+		} else if (*to & 1u << role) {
+			conf_report(r->c, item, r->sink, "names %s a second time", item->text);
+		} else {
+			*to |= 1u << role;
+		}
+	}
+}
+
+static void read_device(struct reader *r, const struct conf_node *map, const struct key *k, int *to)
+{
+	const struct conf_node *n = conf_get(map, k->name);
+	const char *text = NULL;
+
+	*to = -1;
+	if (!conf_read_text(r->c, map, k->name, k->required, SITE_NAME_LEN - 1, &text, r->sink) || !text)
+		return;
+	*to = site_find_device(r->site, text);
+	if (*to < 0)
+		conf_report(r->c, n, r->sink, "is '%s', which is not the name of a device", text);
+}
+
+static void read_megabytes(struct reader *r, const struct conf_node *map, const struct key *k, int64_t *to)
+{
+	int64_t mb = *to / 1000000;
+
+	if (conf_read_int(r->c, map, k->name, k->required, (int64_t)k->min, (int64_t)k->max, &mb, r->sink))
+		*to = mb * 1000000;
+}
+
+static void read_choice(struct reader *r, const struct conf_node *map, const struct key *k, char *to)
+{
+	int chosen = -1;
+
+	if (!conf_read_choice(r->c, map, k->name, k->required, k->choices, &chosen, r->sink) || chosen < 0)
+		return;
+	if (k->type == KEY_WORD)
+		str_copy(to, k->size, k->choices[chosen]);
+	else
+		memcpy(to, &chosen, sizeof chosen);
+}
+
+static void read_key(struct reader *r, const struct conf_node *map, const struct key *k, char *base)
+{
+	const struct conf_node *n = conf_get(map, k->name);
+	void *to = base + k->offset;
+
+	/* "key:" with nothing after it is a key that is not there */
+	if (n && is_empty(n) && k->type != KEY_VERSION) {
+		if (k->required)
+			conf_report(r->c, n, r->sink, "is empty, and required");
+		return;
+	}
+	switch (k->type) {
+	case KEY_VERSION:
+		read_version(r, map, k);
+		break;
+	case KEY_MAP:
+		if (n)
+			read_map(r, n, k->map, to);
+		else
+			require(r, map, k);
+		break;
+	case KEY_LIST:
+		read_list(r, map, k, base);
+		break;
+	case KEY_REAL:
+		conf_read_real(r->c, map, k->name, k->required, k->min, k->max, to, r->sink);
+		break;
+	case KEY_BOOL:
+		conf_read_bool(r->c, map, k->name, k->required, to, r->sink);
+		break;
+	case KEY_TEXT:
+		read_text(r, map, k, to);
+		break;
+	case KEY_WORD:
+	case KEY_CHOICE:
+		read_choice(r, map, k, to);
+		break;
+	case KEY_DURATION:
+		conf_read_duration(r->c, map, k->name, k->required, (int64_t)k->min, (int64_t)k->max, to, r->sink);
+		break;
+	case KEY_MEGABYTES:
+		read_megabytes(r, map, k, to);
+		break;
+	case KEY_ADDRESS:
+		read_address(r, map, k, to);
+		break;
+	case KEY_ROLES:
+		read_roles(r, map, k, to);
+		break;
+	case KEY_DEVICE:
+		read_device(r, map, k, to);
+		break;
+	}
+}
+
+static void read_map(struct reader *r, const struct conf_node *node, const struct map *m, char *base)
+{
+	const char *known[16];
+
+	if (node->kind != CONF_MAP) {
+		conf_report(r->c, node, r->sink, "must be a map that begins with '%s:'", m->keys[0].name);
+		return;
+	}
+	for (size_t i = 0; i < m->count; i++)
+		known[i] = m->keys[i].name;
+	known[m->count] = NULL;
+	conf_refuse_unknown(r->c, node, known, r->sink);
+	for (size_t i = 0; i < m->count; i++)
+		read_key(r, node, &m->keys[i], base);
+}
+
+static void set_defaults(struct site *s)
+{
+	*s = (struct site){
+		.control = {
+			.mode = SITE_MODE_OFF,
+			.import_limit_w = INFINITY, .export_limit_w = INFINITY,
+			.charge_limit_w = INFINITY, .discharge_limit_w = INFINITY,
+			.soc_min_percent = 5, .soc_max_percent = 100,
+			.reserve_percent = NAN,
+			.ramp_w_per_s = INFINITY,
+		},
+		.samples = {
+			.raw_keep_ms = INT64_C(14) * 24 * 3600 * 1000,
+			.mean_keep_ms = INT64_C(400) * 24 * 3600 * 1000,
+			.budget_bytes = INT64_C(1000) * 1000000,
+		},
+	};
+}
+
+int site_parse(const char *text, size_t len, const char *name, struct site *out, struct diag_sink *sink, struct err *e)
+{
+	struct diag_sink none = { 0 };
+	int before;
+
+	if (!sink)
+		sink = &none;
+	before = sink->count;
+	set_defaults(out);
+	auto_conf struct conf *c = conf_parse(text, len, name, sink);
+	if (c) {
+		struct reader r = { c, sink, out };
+		const struct conf_node *version = conf_get(conf_root(c), "psec");
+
+		/* another version means other keys: its number is then the one fault worth telling */
+		if (version && version->kind == CONF_SCALAR && *version->text && strcmp(version->text, "1"))
+			read_version(&r, conf_root(c), &site_schema.keys[0]);
+		else
+			read_map(&r, conf_root(c), &site_schema, (char *)out);
+		if (isnan(out->control.reserve_percent))
+			out->control.reserve_percent = clamp_real(10, out->control.soc_min_percent,
+								  out->control.soc_max_percent);
+		site_check(c, out, sink);
+	}
+	if (sink->count > before || !c) {
+		int faults = sink->count - before;
+
+		return err_set(e, ERR_INPUT, 0, "%s has %d fault%s", name, faults, faults == 1 ? "" : "s");
+	}
+	return 0;
+}
+
+int site_find_device(const struct site *s, const char *name)
+{
+	for (size_t i = 0; i < s->device_count; i++)
+		if (*name && !strcmp(s->devices[i].name, name))
+			return (int)i;
+	return -1;
+}
+
+int site_find_role(const struct site *s, enum site_role role)
+{
+	for (size_t i = 0; i < s->device_count; i++)
+		if (s->devices[i].roles & 1u << role)
+			return (int)i;
+	return -1;
+}
