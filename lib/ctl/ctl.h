@@ -21,7 +21,7 @@ struct ctl_peer;
 typedef int ctl_method_fn(void *arg, struct ctl_peer *peer, const char *method, const json_t *params, json_t **result,
 			  struct err *e);
 /* Serve a listening descriptor (owned from here on). admit (may be NULL) is asked once a connection: NULL from it closes;
- * otherwise its pointer is the peer's, released by release. */
+ * otherwise its pointer is the peer's, released by release. The server is not to be freed from within these. */
 struct ctl_serve {
 	ctl_method_fn *method;
 	void *(*admit)(void *arg, int fd, struct err *e);
@@ -48,7 +48,8 @@ void ctl_client_free(struct ctl_client *c);
 /* params is stolen, may be NULL. *result: caller's reference (may be NULL when not wanted). */
 must_check int ctl_call(struct ctl_client *c, const char *method, json_t *params, int timeout_ms, json_t **result,
 			struct err *e);
-/* The next notification: 1 with *topic (until the next call) and *params (caller's reference); 0 at the time-out; -1. */
+/* The next notification: 1 with *topic (until the next call) and *params (caller's reference, may be NULL); 0 at the time-out or
+ * when a signal came; -1. */
 must_check int ctl_next(struct ctl_client *c, int timeout_ms, const char **topic, json_t **params, struct err *e);
 int ctl_client_fd(const struct ctl_client *c);
 
