@@ -17,7 +17,7 @@ must_check bool right_parse(const char *name, enum right *out);
 struct right_caller {
 	uid_t uid;
 	gid_t gid;
-	gid_t groups[64];
+	gid_t groups[64];  /* the first 64; all are judged */
 	size_t group_count;
 	char name[64];     /* "unix:anna", for events */
 	enum right right;

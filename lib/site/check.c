@@ -37,8 +37,8 @@ static bool has_role(const struct site_device *d, enum site_role r)
 
 static bool is_loopback(const struct bus_address *a)
 {
-	return a->kind == BUS_TCP && (str_starts(a->host, "127.") || !strcmp(a->host, "::1") ||
-				      !strcmp(a->host, "[::1]") || !strcmp(a->host, "localhost"));
+	return a->kind == BUS_TCP && (str_starts(a->host, "127.") || str_eq(a->host, "::1") ||
+				      str_eq(a->host, "[::1]") || str_eq(a->host, "localhost"));
 }
 
 static void check_link(const struct conf *c, const struct site *s, size_t i, size_t j, struct diag_sink *sink)
@@ -152,7 +152,7 @@ static void check_access(const struct conf *c, const struct site *s, struct diag
 			conf_report(c, item_at(c, "access", i, ""), sink,
 				    "names a user and a group, must be two entries or one of both");
 		for (size_t j = 0; j < i; j++)
-			if (!strcmp(a->user, s->access[j].user) && !strcmp(a->group, s->access[j].group) &&
+			if (str_eq(a->user, s->access[j].user) && str_eq(a->group, s->access[j].group) &&
 			    (*a->user || *a->group))
 				conf_report(c, item_at(c, "access", i, ""), sink, "gives %s '%s' a right a second time, after line %d",
 					    *a->user ? "user" : "group", *a->user ? a->user : a->group, s->access[j].line);
@@ -161,7 +161,7 @@ static void check_access(const struct conf *c, const struct site *s, struct diag
 
 void site_check(const struct conf *c, const struct site *s, struct diag_sink *sink)
 {
-	if (*s->ot_port && !strcmp(s->ot_port, s->it_port))
+	if (*s->ot_port && str_eq(s->ot_port, s->it_port))
 		conf_report(c, node_at(c, "ports.it"), sink, "is %s, which is ports.ot: OT and IT never share a port", s->it_port);
 	check_devices(c, s, sink);
 	check_batteries(c, s, sink);

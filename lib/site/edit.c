@@ -8,8 +8,10 @@ char *site_template(const char *id, const char *title, enum site_tier tier, cons
 {
 	auto_buf struct buf b = BUF_INIT;
 
-	buf_addf(&b, "# One site of psec. psec-site(5) explains every key; 'psec site check' reads this file.\n"
-		     "psec: 1\n\nsite:\n  id: %s\n", id);
+	buf_adds(&b, "# One site of psec. psec-site(5) explains every key; 'psec site check' reads this file.\n"
+		     "psec: 1\n\nsite:\n  id: ");
+	conf_quote(&b, id);
+	buf_adds(&b, "\n");
 	if (title && *title) {
 		buf_adds(&b, "  title: ");
 		conf_quote(&b, title);
@@ -17,10 +19,13 @@ char *site_template(const char *id, const char *title, enum site_tier tier, cons
 	}
 	buf_addf(&b, "  tier: %s                # sim, lab or prod\n\n", site_tier_name(tier));
 	buf_adds(&b, "ports:                     # the controller's interfaces\n");
-	if (ot_port && *ot_port)
-		buf_addf(&b, "  ot: %-20s # towards the devices\n", ot_port);
-	else
+	if (ot_port && *ot_port) {
+		buf_adds(&b, "  ot: ");
+		conf_quote(&b, ot_port);
+		buf_adds(&b, "                 # towards the devices\n");
+	} else {
 		buf_adds(&b, "  # ot: eth1               # towards the devices\n");
+	}
 	buf_adds(&b, "  # it: eth0               # towards the broker\n\n"
 		     "control:                   # power in W: grid import and battery discharge are positive\n"
 		     "  mode: off                # at the first start; 'psec control mode' changes it later\n"
@@ -54,7 +59,7 @@ static void write_comment(struct buf *b, const char *comment)
 	if (!comment || !*comment)
 		return;
 	str_printable(safe, sizeof safe, comment, strlen(comment));
-	buf_addf(b, "   # %s", safe);
+	buf_addf(b, "  # %s", safe);
 }
 
 static char *device_item(const struct site_device *d, const char *comment)
@@ -99,11 +104,16 @@ static char *append(const char *text, const char *name, const char *key, const c
 static char *battery_item(const struct site *s)
 {
 	int inverter = site_find_role(s, SITE_BATTERY_INVERTER), bms = site_find_role(s, SITE_BMS);
+	auto_buf struct buf b = BUF_INIT;
 
 	if (s->battery_count || inverter < 0 || bms < 0 || site_find_role(s, SITE_GRID_METER) < 0)
 		return NULL;
-	return xasprintf("- name: battery\n  inverter: %s\n  bms: %s\n  # capacity_wh: 10000     # usable energy, see its data sheet\n",
-			 s->devices[inverter].name, s->devices[bms].name);
+	buf_adds(&b, "- name: battery\n  inverter: ");
+	conf_quote(&b, s->devices[inverter].name);
+	buf_adds(&b, "\n  bms: ");
+	conf_quote(&b, s->devices[bms].name);
+	buf_adds(&b, "\n  # capacity_wh: 10000     # usable energy, see its data sheet\n");
+	return buf_take(&b);
 }
 
 char *site_text_with_device(const char *text, const char *name, const struct site_device *d, const char *comment,

@@ -14,7 +14,7 @@ static bool is_system(const char *dir)
 {
 	char real[PATH_MAX];
 
-	return !strcmp(dir, system_dir) || (realpath(dir, real) && !strcmp(real, system_dir));
+	return str_eq(dir, system_dir) || (realpath(dir, real) && str_eq(real, system_dir));
 }
 
 int site_paths_of(const char *dir, struct site_paths *out, struct err *e)

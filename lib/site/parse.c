@@ -12,16 +12,29 @@ struct reader {
 
 static void read_map(struct reader *r, const struct conf_node *node, const struct map *m, char *base);
 
-/* A key whose children are all commented out. */
+/* A key with nothing behind it, its children all commented out: as good as not there. */
 static bool is_empty(const struct conf_node *n)
 {
-	return n->kind == CONF_SCALAR && !*n->text && !n->quoted;
+	return n->kind == CONF_SCALAR && !n->quoted && (!*n->text || str_eq(n->text, "~") || str_eq(n->text, "null"));
 }
 
-static void require(struct reader *r, const struct conf_node *map, const struct key *k)
+static void missing(struct reader *r, const struct conf_node *map, const char *key, const char *text)
 {
-	if (k->required)
-		conf_report(r->c, map, r->sink, "has no %s, which is required", k->name);
+	char path[96];
+
+	snprintf(path, sizeof path, "%s%s%s", map->path, *map->path ? "." : "", key);
+	diag_report(r->sink, conf_name(r->c), map->line, path, "%s", text);
+}
+
+/* "is WHAT-THE-FILE-SAYS, …", which may be anything. */
+static void wrong(struct reader *r, const struct conf_node *n, const char *must)
+{
+	char safe[64];
+
+	if (n->kind == CONF_SCALAR)
+		str_printable(safe, sizeof safe, n->text, strlen(n->text));
+	conf_report(r->c, n, r->sink, "is %s, %s",
+		    n->kind == CONF_MAP ? "a map" : n->kind == CONF_LIST ? "a list" : *safe ? safe : "empty", must);
 }
 
 static void read_version(struct reader *r, const struct conf_node *map, const struct key *k)
@@ -29,9 +42,9 @@ static void read_version(struct reader *r, const struct conf_node *map, const st
 	const struct conf_node *n = conf_get(map, k->name);
 
 	if (!n)
-		conf_report(r->c, map, r->sink, "has no first line 'psec: 1', which says what the file is");
-	else if (n->kind != CONF_SCALAR || strcmp(n->text, "1"))
-		conf_report(r->c, n, r->sink, "is %s, this psec reads 1", n->kind == CONF_SCALAR ? n->text : "not a number");
+		missing(r, map, k->name, "is missing: the file must begin with 'psec: 1'");
+	else if (n->kind != CONF_SCALAR || !str_eq(n->text, "1"))
+		wrong(r, n, "this psec reads version 1");
 }
 
 static void read_list(struct reader *r, const struct conf_node *map, const struct key *k, char *base)
@@ -42,7 +55,7 @@ static void read_list(struct reader *r, const struct conf_node *map, const struc
 	if (!list || is_empty(list))
 		return;
 	if (list->kind != CONF_LIST) {
-		conf_report(r->c, list, r->sink, "must be a list");
+		wrong(r, list, "must be a list");
 		return;
 	}
 	for (const struct conf_node *item = list->first; item; item = item->next) {
@@ -59,14 +72,6 @@ static void read_list(struct reader *r, const struct conf_node *map, const struc
 	}
 }
 
-static bool is_printable(const char *s)
-{
-	for (; *s; s++)
-		if ((unsigned char)*s < 0x20 || *s == 0x7f)
-			return false;
-	return true;
-}
-
 static void read_text(struct reader *r, const struct conf_node *map, const struct key *k, char *to)
 {
 	const struct conf_node *n = conf_get(map, k->name);
@@ -76,14 +81,10 @@ static void read_text(struct reader *r, const struct conf_node *map, const struc
 		return;
 	/* kept even when it is refused below, so that one wrong name is not also a missing device further down */
 	str_copy(to, k->size, text);
-	if (!*text && k->required)
-		conf_report(r->c, n, r->sink, "is empty, must be 1…%zu of %s", k->size - 1, k->words);
-	else if (k->allowed && text[strspn(text, k->allowed)])
-		conf_report(r->c, n, r->sink, "is '%s', must be made of %s", text, k->words);
+	if (k->allowed && (!*text || text[strspn(text, k->allowed)]))
+		wrong(r, n, k->words);
 	else if (k->allowed && *text == '-')
-		conf_report(r->c, n, r->sink, "is '%s', must not begin with -", text);
-	else if (!is_printable(text))
-		conf_report(r->c, n, r->sink, "has control characters");
+		wrong(r, n, "must not begin with -");
 }
 
 static void read_address(struct reader *r, const struct conf_node *map, const struct key *k, struct bus_address *to)
@@ -97,16 +98,17 @@ static void read_address(struct reader *r, const struct conf_node *map, const st
 	if (bus_address_parse(text, to, &e) < 0)
 		conf_report(r->c, n, r->sink, "is wrong: %s", e.text);
 	else if (!to->has_unit)
-		conf_report(r->c, n, r->sink, "is '%s', must end with a unit: '%s#1'", text, text);
+		conf_report(r->c, n, r->sink, "is %s, must end with a unit, as %s#1", text, text);
 }
 
-static void role_fault(struct reader *r, const struct conf_node *n, const char *is)
+static void wrong_role(struct reader *r, const struct conf_node *n)
 {
-	auto_buf struct buf all = BUF_INIT;
+	auto_buf struct buf must = BUF_INIT;
 
 	for (int i = 0; i < SITE_ROLE_COUNT; i++)
-		buf_addf(&all, "%s%s", i ? ", " : "", site_role_name((enum site_role)i));
-	conf_report(r->c, n, r->sink, "is %s, must be one of %s", is, all.data);
+		buf_addf(&must, "%s%s", !i ? "must be " : i + 1 == SITE_ROLE_COUNT ? " or " : ", ",
+			 site_role_name((enum site_role)i));
+	wrong(r, n, must.data);
 }
 
 static void read_roles(struct reader *r, const struct conf_node *map, const struct key *k, unsigned *to)
@@ -115,18 +117,16 @@ static void read_roles(struct reader *r, const struct conf_node *map, const stru
 	enum site_role role;
 
 	if (!n) {
-		require(r, map, k);
+		missing(r, map, k->name, "is missing");
 		return;
 	}
 	if (n->kind != CONF_LIST || !n->count) {
-		conf_report(r->c, n, r->sink, "must be a list of roles, as [grid-meter]");
+		wrong(r, n, "must be a list of roles, as [grid-meter]");
 		return;
 	}
 	for (const struct conf_node *item = n->first; item; item = item->next) {
 		if (item->kind != CONF_SCALAR || !site_role_parse(item->text, &role)) {
-			auto_free char *is = item->kind == CONF_SCALAR ? xasprintf("'%s'", item->text) : xstrdup("not a word");
-
-			role_fault(r, item, is);
+			wrong_role(r, item);
 		} else if (*to & 1u << role) {
 			conf_report(r->c, item, r->sink, "names %s a second time", item->text);
 		} else {
@@ -145,7 +145,7 @@ static void read_device(struct reader *r, const struct conf_node *map, const str
 		return;
 	*to = site_find_device(r->site, text);
 	if (*to < 0)
-		conf_report(r->c, n, r->sink, "is '%s', which is not the name of a device", text);
+		wrong(r, n, "which is not the name of a device");
 }
 
 static void read_megabytes(struct reader *r, const struct conf_node *map, const struct key *k, int64_t *to)
@@ -176,7 +176,7 @@ static void read_key(struct reader *r, const struct conf_node *map, const struct
 	/* "key:" with nothing after it is a key that is not there */
 	if (n && is_empty(n) && k->type != KEY_VERSION) {
 		if (k->required)
-			conf_report(r->c, n, r->sink, "is empty, and required");
+			conf_report(r->c, n, r->sink, "is empty");
 		return;
 	}
 	switch (k->type) {
@@ -186,8 +186,8 @@ static void read_key(struct reader *r, const struct conf_node *map, const struct
 	case KEY_MAP:
 		if (n)
 			read_map(r, n, k->map, to);
-		else
-			require(r, map, k);
+		else if (k->required)
+			missing(r, map, k->name, "is missing");
 		break;
 	case KEY_LIST:
 		read_list(r, map, k, base);
@@ -228,7 +228,10 @@ static void read_map(struct reader *r, const struct conf_node *node, const struc
 	const char *known[16];
 
 	if (node->kind != CONF_MAP) {
-		conf_report(r->c, node, r->sink, "must be a map that begins with '%s:'", m->keys[0].name);
+		char must[64];
+
+		snprintf(must, sizeof must, "must be keys with values, as '%s: …'", m->keys[0].name);
+		wrong(r, node, must);
 		return;
 	}
 	for (size_t i = 0; i < m->count; i++)
@@ -273,7 +276,7 @@ int site_parse(const char *text, size_t len, const char *name, struct site *out,
 		const struct conf_node *version = conf_get(conf_root(c), "psec");
 
 		/* another version means other keys: its number is then the one fault worth telling */
-		if (version && version->kind == CONF_SCALAR && *version->text && strcmp(version->text, "1"))
+		if (version && version->kind == CONF_SCALAR && *version->text && !str_eq(version->text, "1"))
 			read_version(&r, conf_root(c), &site_schema.keys[0]);
 		else
 			read_map(&r, conf_root(c), &site_schema, (char *)out);
@@ -293,7 +296,7 @@ int site_parse(const char *text, size_t len, const char *name, struct site *out,
 int site_find_device(const struct site *s, const char *name)
 {
 	for (size_t i = 0; i < s->device_count; i++)
-		if (*name && !strcmp(s->devices[i].name, name))
+		if (*name && str_eq(s->devices[i].name, name))
 			return (int)i;
 	return -1;
 }

@@ -21,8 +21,8 @@ _Static_assert(COUNT_OF(modes) == SITE_MODE_COUNT + 1, "a name a mode");
 #define MAP(a) { .keys = a, .count = COUNT_OF(a) }
 #define LISTED(a, t) { .keys = a, .count = COUNT_OF(a), .line_offset = offsetof(struct t, line) }
 #define AT(t, field) .offset = offsetof(struct t, field), .size = sizeof(((struct t *)0)->field)
-#define NAME .type = KEY_TEXT, .allowed = NAME_CHARS, .words = "a-z, 0-9 and -"
-#define WORD .type = KEY_TEXT, .allowed = WORD_CHARS, .words = "letters, digits, ., _ and -"
+#define NAME .type = KEY_TEXT, .allowed = NAME_CHARS, .words = "must be made of a-z, 0-9 and -"
+#define WORD .type = KEY_TEXT, .allowed = WORD_CHARS, .words = "must be made of letters, digits, dot, _ and -"
 #define WATTS .type = KEY_REAL, .min = 0, .max = 1e7
 #define PERCENT .type = KEY_REAL, .min = 0, .max = 100
 #define MIN_MS INT64_C(60000)
@@ -126,7 +126,7 @@ void site_each_key(void (*fn)(void *arg, const char *path), void *arg)
 static bool find(const char *const *names, const char *name, int *out)
 {
 	for (int i = 0; names[i]; i++)
-		if (!strcmp(names[i], name)) {
+		if (str_eq(names[i], name)) {
 			*out = i;
 			return true;
 		}

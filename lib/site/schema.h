@@ -31,7 +31,7 @@ struct key {
 	size_t offset;               /* of the value in its map's struct */
 	size_t size;                 /* KEY_TEXT, KEY_WORD: of the array */
 	double min, max;
-	const char *allowed, *words; /* KEY_TEXT: the characters, and how to say so */
+	const char *allowed, *words; /* KEY_TEXT: the characters, and "must be made of …" */
 	const char *const *choices;  /* NULL-ended */
 	const struct map *map;
 	size_t most, stride, count_offset;
