@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "faults.h"
 #include "schema.h"
 
 struct reader {
@@ -261,35 +262,37 @@ static void set_defaults(struct site *s)
 	};
 }
 
+static void read_site(struct reader *r)
+{
+	const struct conf_node *root = conf_root(r->c), *version = conf_get(root, "psec");
+	struct site_control *control = &r->site->control;
+
+	/* another version means other keys: its number is then the one fault worth telling */
+	if (version && version->kind == CONF_SCALAR && *version->text && !str_eq(version->text, "1")) {
+		read_version(r, root, &site_schema.keys[0]);
+		return;
+	}
+	read_map(r, root, &site_schema, (char *)r->site);
+	if (isnan(control->reserve_percent))
+		control->reserve_percent = fmin(fmax(10, control->soc_min_percent), control->soc_max_percent);
+	site_check(r->c, r->site, r->sink);
+}
+
 int site_parse(const char *text, size_t len, const char *name, struct site *out, struct diag_sink *sink, struct err *e)
 {
-	struct diag_sink none = { 0 };
-	int before;
+	struct diag_sink collector;
+	struct faults faults;
+	int count;
 
-	if (!sink)
-		sink = &none;
-	before = sink->count;
 	set_defaults(out);
-	auto_conf struct conf *c = conf_parse(text, len, name, sink);
-	if (c) {
-		struct reader r = { c, sink, out };
-		const struct conf_node *version = conf_get(conf_root(c), "psec");
-
-		/* another version means other keys: its number is then the one fault worth telling */
-		if (version && version->kind == CONF_SCALAR && *version->text && !str_eq(version->text, "1"))
-			read_version(&r, conf_root(c), &site_schema.keys[0]);
-		else
-			read_map(&r, conf_root(c), &site_schema, (char *)out);
-		if (isnan(out->control.reserve_percent))
-			out->control.reserve_percent = clamp_real(10, out->control.soc_min_percent,
-								  out->control.soc_max_percent);
-		site_check(c, out, sink);
-	}
-	if (sink->count > before || !c) {
-		int faults = sink->count - before;
-
-		return err_set(e, ERR_INPUT, 0, "%s has %d fault%s", name, faults, faults == 1 ? "" : "s");
-	}
+	faults_begin(&faults, &collector);
+	auto_conf struct conf *c = conf_parse(text, len, name, &collector);
+	if (c)
+		read_site(&(struct reader){ c, &collector, out });
+	count = faults.count;
+	faults_end(&faults, name, sink);
+	if (count || !c)
+		return err_set(e, ERR_INPUT, 0, "%s has %d fault%s", name, count, count == 1 ? "" : "s");
 	return 0;
 }
 
