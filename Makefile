@@ -26,8 +26,9 @@ say = $(if $(Q),@printf '  %-4s %s\n' '$(1)' '$(2)',)
 
 warn := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wvla \
 	-Wformat=2 -Wundef
+# Hidden: a name of ours must not take the place of one that a library calls in itself (readline's xrealloc).
 flags := -std=gnu11 -D_GNU_SOURCE -iquote lib -iquote psecd -DPSEC_SHARE='"$(SHARE)"' -DPSEC_LIBEXEC='"$(LIBEXEC)"' \
-	-DPSEC_SYSCONFDIR='"$(SYSCONFDIR)"' -fstack-protector-strong -fPIE $(warn) $(werror) $(san)
+	-DPSEC_SYSCONFDIR='"$(SYSCONFDIR)"' -fstack-protector-strong -fPIE -fvisibility=hidden $(warn) $(werror) $(san)
 link  := -pie -Wl,--as-needed -Wl,-z,relro,-z,now -Wl,--gc-sections $(san)
 hard  := $(if $(findstring -O,$(CFLAGS)),$(if $(san),,-D_FORTIFY_SOURCE=2))
 compile = $(CC) $(flags) $(hard) -ffunction-sections -MMD -MP $(CPPFLAGS) $(CFLAGS)

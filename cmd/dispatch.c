@@ -142,10 +142,23 @@ static int check_args(const struct cmd *c, const char *path, int argc, char **ar
 	return 0;
 }
 
+static int read_site(const struct cmd_env *env, struct site *site, struct err *e)
+{
+	struct diag_sink sink = { .fn = cmd_diag_to_stderr, .arg = env->err };
+
+	if (!site_read(env->paths.file, site, &sink, e))
+		return 0;
+	if (e->errnum == ENOENT)
+		err_set(e, e->kind, 0, "no site here: '%s' does not exist; `psec init` writes one, `psec -C DIR` or $PSEC_SITE "
+				       "say where it is", env->paths.file);
+	return -1;
+}
+
 /* argv[0] is the command's own word. */
 static int prepare_and_run(const struct cmd *c, const char *path, struct cmd_env *env, int argc, char **argv, struct err *e)
 {
 	auto_free void *options = xcalloc(1, c->options_size ? c->options_size : 1);
+	auto_free struct site *site = NULL;
 	int rc;
 
 	if (c->defaults)
@@ -161,6 +174,12 @@ static int prepare_and_run(const struct cmd *c, const char *path, struct cmd_env
 		return argc ? unknown(c, path, argv[0], e) : err_set(e, ERR_USAGE, 0, "a subcommand is missing; `%s --help` lists them", path);
 	if (check_args(c, path, argc, argv, e))
 		return c->sub && argc && !c->arg_count ? unknown(c, path, argv[0], e) : -1;
+	if (c->flags & CMD_SITE) {
+		site = xcalloc(1, sizeof *site);
+		if (read_site(env, site, e))
+			return -1;
+		env->site = site;
+	}
 	return c->run(env, options, argc, argv, e);
 }
 
@@ -183,7 +202,9 @@ int cmd_dispatch(const struct cmd_env *base, int argc, char **argv)
 
 	signals_keep(&before);
 	env.interrupted = cmd_interrupt_arm();
-	rc = c ? prepare_and_run(c, path, &env, argc - used + 1, argv + used - 1, &e) : unknown(NULL, path, argv[0], &e);
+	rc = site_paths_of(env.dir, &env.paths, &e);
+	if (!rc)
+		rc = c ? prepare_and_run(c, path, &env, argc - used + 1, argv + used - 1, &e) : unknown(NULL, path, argv[0], &e);
 	signo = interrupted;
 	signals_restore(&before);
 	if (rc >= 0 && flush(&env, &e))

@@ -12,8 +12,6 @@
 #pragma weak cmd_status
 #pragma weak cmd_control
 #pragma weak cmd_sim
-#pragma weak cmd_shell
-#pragma weak cmd_complete_words
 extern const struct cmd cmd_init;
 extern const struct cmd cmd_site;
 extern const struct cmd cmd_scan;

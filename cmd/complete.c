@@ -1,0 +1,244 @@
+/* What may stand at a place of the command line: for Tab in bash (`psec __complete -- WORDS…`) and in the shell. */
+#include <ctype.h>
+#include <string.h>
+
+#include "frame.h"
+
+struct asked {
+	const struct cmd_env *env;
+	const char *word;          /* begun so far */
+	const char *prefix;        /* stands before every candidate: "--mode=" */
+	char *const *before;       /* the words of the command's arguments so far, for help */
+	int before_count;
+	cmd_candidate_fn *fn;
+	void *arg;
+};
+
+static void offer(const struct asked *a, const char *candidate, const char *summary)
+{
+	char whole[160];
+
+	if (!str_starts(candidate, a->word))
+		return;
+	snprintf(whole, sizeof whole, "%s%s", a->prefix, candidate);
+	a->fn(a->arg, whole, summary);
+}
+
+/* ---- what names stand for ---- */
+
+static void offer_commands(const struct asked *a)
+{
+	for (const struct cmd_entry *t = cmd_table; t->title; t++)
+		if (t->cmd && !(t->cmd->flags & CMD_HIDDEN))
+			offer(a, t->cmd->name, t->cmd->summary);
+}
+
+static void offer_subcommands(const struct asked *a, const struct cmd *c)
+{
+	for (const struct cmd *const *s = c->sub; *s; s++)
+		if (!((*s)->flags & CMD_HIDDEN))
+			offer(a, (*s)->name, (*s)->summary);
+}
+
+static void command(const struct asked *a)
+{
+	char path[CMD_PATH_LEN];
+	int used;
+	const struct cmd *c = cmd_find(a->before, a->before_count, &used, path);
+
+	if (!a->before_count)
+		offer_commands(a);
+	else if (c && c->sub && used == a->before_count)
+		offer_subcommands(a, c);
+}
+
+static void device(const struct asked *a)
+{
+	auto_free struct site *site = xcalloc(1, sizeof *site);
+	struct diag_sink silent = { 0 };
+	struct site_paths paths;
+	struct err e = { 0 };
+
+	if (site_paths_of(a->env->dir, &paths, &e) || site_read(paths.file, site, &silent, &e))
+		return;
+	for (size_t i = 0; i < site->device_count; i++)
+		offer(a, site->devices[i].name, site->devices[i].profile);
+}
+
+static void mode(const struct asked *a)
+{
+	for (int m = 0; m < SITE_MODE_COUNT; m++)
+		offer(a, site_mode_name((enum site_mode)m), NULL);
+}
+
+static void role(const struct asked *a)
+{
+	for (int r = 0; r < SITE_ROLE_COUNT; r++)
+		offer(a, site_role_name((enum site_role)r), NULL);
+}
+
+static const struct { const char *kind; void (*offer)(const struct asked *a); } sources[] = {
+	{ "command", command },
+	{ "device", device },
+	{ "mode", mode },
+	{ "role", role },
+};
+
+/* True when it is a file's name. */
+static bool offer_kind(const struct asked *a, const char *kind)
+{
+	for (size_t i = 0; kind && i < COUNT_OF(sources); i++)
+		if (str_eq(sources[i].kind, kind))
+			sources[i].offer(a);
+	return str_eq(kind ? kind : "", "file");
+}
+
+static bool offer_value(const struct asked *a, const struct cmd_opt *o)
+{
+	for (const char *const *c = o->choices; o->type == CMD_CHOICE && *c; c++)
+		offer(a, *c, NULL);
+	return offer_kind(a, o->complete);
+}
+
+static void offer_options(const struct asked *a, const struct cmd *c)
+{
+	char name[80];
+
+	for (size_t i = 0; i < c->opt_count; i++) {
+		snprintf(name, sizeof name, "--%s", c->opts[i].name);
+		offer(a, name, c->opts[i].summary);
+	}
+	if (c->flags & CMD_JSON)
+		offer(a, "--json", "print JSON");
+	offer(a, "--help", "print this command's help");
+}
+
+/* ---- where the word stands ---- */
+
+static const struct cmd_opt *option_of(const struct cmd *c, const char *word)
+{
+	size_t len = strlen(word);
+
+	for (size_t i = 0; i < c->opt_count; i++) {
+		const struct cmd_opt *o = &c->opts[i];
+
+		if (o->type == CMD_FLAG)
+			continue;
+		if (str_starts(word, "--") ? str_eq(word + 2, o->name)
+					   : len >= 2 && word[0] == '-' && o->letter && word[len - 1] == o->letter)
+			return o;
+	}
+	return NULL;
+}
+
+/* Looks at the words of c that are whole: counts arguments, and *pending is the option whose value comes next. */
+static int walk(const struct cmd *c, char *const *words, int count, char **args, const struct cmd_opt **pending, bool *ended)
+{
+	int n = 0;
+
+	*pending = NULL;
+	*ended = false;
+	for (int i = 0; i < count; i++) {
+		if (str_eq(words[i], "=")) /* bash cuts "--mode=off" in three */
+			continue;
+		if (*pending)
+			*pending = NULL;
+		else if (!*ended && str_eq(words[i], "--"))
+			*ended = true;
+		else if (!*ended && words[i][0] == '-' && words[i][1] && !isdigit((unsigned char)words[i][1]))
+			*pending = option_of(c, words[i]);
+		else
+			args[n++] = words[i];
+	}
+	return n;
+}
+
+static bool complete_in(struct asked *a, const struct cmd *c, char *const *words, int count)
+{
+	const struct cmd_opt *pending;
+	auto_free char **args = xcalloc((size_t)count + 1, sizeof *args);
+	auto_free char *prefix = NULL;
+	bool ended;
+	int n = walk(c, words, count, args, &pending, &ended);
+	const char *equals = strchr(a->word, '=');
+
+	if (pending)
+		return offer_value(a, pending);
+	if (!ended && str_starts(a->word, "--") && equals) {
+		auto_free char *name = strndup(a->word, (size_t)(equals - a->word));
+
+		pending = name ? option_of(c, name) : NULL;
+		prefix = xasprintf("%s=", name ? name : "");
+		a->prefix = prefix;
+		a->word = equals + 1;
+		return pending && offer_value(a, pending);
+	}
+	if (!ended && a->word[0] == '-') {
+		offer_options(a, c);
+		return false;
+	}
+	if (c->sub && !n)
+		offer_subcommands(a, c);
+	a->before = args;
+	a->before_count = n;
+	if (c->arg_count && (size_t)n >= c->arg_count && c->args[c->arg_count - 1].many)
+		n = (int)c->arg_count - 1;
+	return (size_t)n < c->arg_count && offer_kind(a, c->args[n].complete);
+}
+
+bool cmd_complete(const struct cmd_env *base, char *const *words, int count, cmd_candidate_fn *fn, void *arg)
+{
+	struct cmd_env env = *base;
+	struct asked a = { .env = &env, .prefix = "", .fn = fn, .arg = arg };
+	const struct cmd *c;
+	char path[CMD_PATH_LEN];
+	int used;
+
+	if (count > 1 && str_eq(words[0], "-C")) {
+		if (count == 2)
+			return true;
+		env.dir = words[1];
+		words += 2;
+		count -= 2;
+	}
+	if (count < 1)
+		return false;
+	a.word = str_eq(words[count - 1], "=") ? "" : words[count - 1];
+	if (count == 1) {
+		offer_commands(&a);
+		if (a.word[0] == '-') {
+			offer(&a, "-C", "the site's folder");
+			offer(&a, "--help", "list the commands");
+			offer(&a, "--version", "print the version");
+		}
+		return false;
+	}
+	c = cmd_find(words, count - 1, &used, path);
+	return c && complete_in(&a, c, words + used, count - 1 - used);
+}
+
+/* ---- psec __complete ---- */
+
+static void print(void *arg, const char *word, const char *summary)
+{
+	fprintf(arg, "%s\t%s\n", word, summary ? summary : "");
+}
+
+static int run(const struct cmd_env *env, const void *options, int argc, char **argv, struct err *e)
+{
+	(void)options, (void)e;
+	if (cmd_complete(env, argv, argc, print, env->out))
+		fputs(":files\n", env->out);
+	return 0;
+}
+
+static const struct cmd_arg args[] = { { "WORDS", false, true, NULL } };
+
+const struct cmd cmd_complete_words = {
+	.name = "__complete",
+	.summary = "print what may stand for the last of the words",
+	.args = args,
+	.arg_count = COUNT_OF(args),
+	.flags = CMD_HIDDEN,
+	.run = run,
+};
