@@ -1,0 +1,125 @@
+/* inside: what the files of poll share. A line is one connection or serial line; its devices take turns on it. */
+#ifndef PSEC_POLL_INSIDE_H
+#define PSEC_POLL_INSIDE_H
+
+#include "poll/poll.h"
+
+enum { OPS_MAX = 4 * DEVICE_WRITES_MAX, BACKOFF_FIRST_MS = 1000, BACKOFF_MOST_MS = 30000, MODE_FRESH_MS = 10000, SHOW_LATER_MS = 200,
+       BUSY_MS = 100, RECONNECT_MS = 5000 };
+
+enum phase {
+	PHASE_DOWN,      /* waits until due_us, then starts */
+	PHASE_WALK,      /* SunSpec */
+	PHASE_IDENTITY,  /* what is read once */
+	PHASE_RUN,
+};
+
+/* ---- writes: a list of small acts, done one after the other, each before any read of its line ---- */
+enum op_kind { OP_CHECK /* is the mode already so? */, OP_WRITE, OP_SHOW /* read back */, OP_VERIFY /* is the mode still so? */ };
+struct op { enum op_kind kind; uint8_t step; };
+
+struct write_order {         /* what a caller wants */
+	bool active;
+	enum device_point point;
+	double value;
+	enum poll_purpose purpose;
+	int64_t expires_us;
+	poll_written_fn *fn;
+	void *arg;
+};
+struct write_job {
+	struct write_order order;
+	struct device_write plan[DEVICE_WRITES_MAX];
+	size_t plan_count;
+	struct op ops[OPS_MAX];
+	size_t op_count, at;
+	bool sent;           /* a register was written: it will be carried through */
+	bool looked_again;   /* the read-back was not yet so; this is the second look */
+	int64_t not_before_us, sent_us;
+};
+struct mode_shown { bool known; uint16_t address, value; int64_t at_us; };
+
+struct block_plan { int64_t due_us; int64_t period_us; int64_t backoff_us; bool tried; };
+
+struct dev {
+	struct poll *poll;
+	struct line *line;
+	int index;                         /* of the site's devices */
+	const struct site_device *site;
+	const struct device_profile *profile;
+	const struct device_profile_info *info;
+	enum poll_state state;
+	enum phase phase;
+	char why[120];
+	int64_t due_us, backoff_us;
+	int failures;                      /* in a row */
+	struct device_walk walk;
+	struct device_sunspec sunspec;     /* that the map was made with */
+	struct device_map *map;
+	const struct device_block *blocks; /* of the map */
+	size_t block_count, once_next;
+	struct block_plan *plans;
+	struct device_identity identity;   /* that it had when it was live */
+	bool has_identity;
+	uint64_t connects_seen;
+	int64_t reconnect_us;              /* when a new connection last made us look at the identity again */
+	struct write_order waiting;
+	struct write_job job;
+	struct mode_shown modes[DEVICE_WRITES_MAX];
+	int64_t last_write_us;
+	struct poll_stats stats;
+	int64_t window_us;
+	uint64_t window_reads;
+};
+
+enum job_kind { JOB_NONE, JOB_WALK, JOB_BLOCK, JOB_OP };
+
+struct line {
+	struct poll *poll;
+	struct bus_address address;
+	struct bus_options options;
+	struct bus_link *link;             /* NULL until it could be had */
+	struct loop_timer timer;
+	bool in_flight;
+	struct dev *dev;                   /* whose question is in flight */
+	enum job_kind job;
+	size_t block;
+	int control_run;                   /* control reads in a row while others waited */
+};
+
+struct poll {
+	struct loop *loop;
+	struct poll_hooks hooks;
+	bool started, only_once;           /* only_once: each block once, then rest (poll_read_once) */
+	struct dev devs[SITE_DEVICES_MAX];
+	size_t dev_count;
+	struct line lines[SITE_DEVICES_MAX];
+	size_t line_count;
+};
+
+/* poll.c */
+int64_t poll_clock(const struct poll *p);
+void dev_set_state(struct dev *d, enum poll_state s, const char *why);
+
+/* turn.c: whose turn it is on a line */
+void line_pump(struct line *k);
+void line_answered(void *arg, const struct bus_request *q, const struct bus_reply *r);
+
+/* start.c: coming up, going down */
+void dev_begin(struct dev *d);                                     /* due: walk or identity */
+void dev_walk_answer(struct dev *d, const struct bus_reply *r);
+void dev_enter_identity(struct dev *d);                            /* read what is read once (again), then run */
+void dev_identity_step(struct dev *d);
+void dev_lose(struct dev *d, const char *why);                     /* values unknown, wait, start anew */
+void dev_forget_values(struct dev *d);
+
+/* write.c */
+bool write_due(struct dev *d, int64_t now_us, int64_t *due_us);
+bool write_question(struct dev *d, struct bus_request *q);         /* false: nothing to send after all */
+void write_answer(struct dev *d, const struct bus_reply *r);
+void write_drop(struct dev *d, const char *why);                   /* the device went: tell who waits */
+
+/* Why an answer is none, for people. */
+void reply_words(const struct bus_reply *r, char *to, size_t n);
+
+#endif
