@@ -1,0 +1,245 @@
+#!/usr/bin/env bats
+# The frame of psec: help, options, errors, exit status, completion, the shell.
+load helper
+
+setup() { own_folder; }
+
+# "scan", "control set", … : what the program itself says it has, in both levels
+every_command() {
+	local c s
+	"$PSEC" __complete -- '' | cut -f1 | while read -r c; do
+		echo "$c"
+		[ "$c" = help ] || "$PSEC" __complete -- "$c" '' | grep -v '^:' | cut -f1 | while read -r s; do
+			"$PSEC" "$c" "$s" --help 2>/dev/null | grep -q "^usage: psec $c $s" && echo "$c $s"
+		done
+	done
+}
+
+@test "every command explains itself on stdout, within 80 columns" {
+	local c
+	every_command >all
+	grep -qx version all
+	while read -r c; do
+		"$PSEC" $c --help >out 2>err || { echo "$c --help fails: $(cat err)"; false; }
+		[ ! -s err ]
+		grep -q "^usage: psec $c" out
+		[ "$(wc -L <out)" -le 80 ] || { cat out; false; }
+		"$PSEC" $c -h | cmp - out
+		"$PSEC" help $c | cmp - out
+	done <all
+}
+
+@test "every command says what is wrong with an unknown option, on stderr, with 64" {
+	local c
+	every_command >all
+	while read -r c; do
+		local status=0
+		"$PSEC" $c --no-such-option >out 2>err </dev/null || status=$?
+		[ "$status" = 64 ] || { echo "$c: $status"; false; }
+		[ ! -s out ]
+		grep -q "unknown option '--no-such-option'" err || { cat err; false; }
+		grep -q "^psec $c: " err
+	done <all
+}
+
+@test "no command at all is a usage error, and help is not" {
+	run -64 --separate-stderr "$PSEC"
+	[ -z "$output" ]
+	run -0 --separate-stderr "$PSEC" --help
+	[[ $output == "usage: psec [-C DIR] COMMAND"* ]]
+	[ -z "$stderr" ]
+	run -0 "$PSEC" help
+	[[ $output == "usage: psec [-C DIR] COMMAND"* ]]
+	run -0 "$PSEC" --version
+	[[ $output == "psec "* ]]
+}
+
+@test "the help lists every command that is not hidden, under its group" {
+	run -0 "$PSEC" help
+	[[ $output == *"Tools:"* ]]
+	for c in $("$PSEC" __complete -- '' | cut -f1); do [[ $output == *$'\n  '"$c "* ]]; done
+	[[ $output != *__complete* ]]
+}
+
+@test "a word that is nearly one is answered with that one" {
+	run -64 "$PSEC" vresion
+	[[ $output == *"did you mean 'version'?"* ]]
+	run -64 "$PSEC" version --jsno
+	[[ $output == *"did you mean '--json'?"* ]]
+	run -64 "$PSEC" help vesion
+	[[ $output == *"did you mean 'version'?"* ]]
+	run -64 "$PSEC" qqqqqqqq
+	[[ $output != *"did you mean"* ]]
+}
+
+@test "control characters in a wrong word do not reach the terminal" {
+	run -64 "$PSEC" $'ver\033[2Jsion'
+	[[ $output != *$'\033'* ]]
+	run -64 "$PSEC" version $'--\033[2J'
+	[[ $output != *$'\033'* ]]
+	run -64 "$PSEC" version $'\033[2J'
+	[[ $output != *$'\033'* ]]
+}
+
+@test "an option that takes no value refuses one, and arguments beyond the last are refused" {
+	run -64 "$PSEC" version --json=yes
+	[[ $output == *"takes no value"* ]]
+	run -64 "$PSEC" version more
+	[[ $output == *"unexpected argument 'more'"* ]]
+	run -64 "$PSEC" version -5
+	[[ $output == *"unexpected argument '-5'"* ]]
+	run -64 "$PSEC" version -- --json
+	[[ $output == *"unexpected argument '--json'"* ]]
+}
+
+@test "--json prints JSON, without it people get words" {
+	run -0 "$PSEC" version --json
+	/usr/bin/python3 -c 'import json,sys; assert "version" in json.loads(sys.argv[1])' "$output"
+	run -0 "$PSEC" version
+	[[ $output == "psec "* ]]
+	run -64 "$PSEC" shell --json
+}
+
+@test "a full disk under stdout is 74, also for help" {
+	local c
+	for c in version 'version --json' help --version 'version --help'; do
+		local status=0
+		"$PSEC" $c >/dev/full 2>err || status=$?
+		[ "$status" = 74 ]
+		grep -q 'cannot write to standard output: No space left' err
+		[ "$(wc -l <err)" = 1 ]
+	done
+}
+
+@test "a site that is not there says which command writes one" {
+	local c
+	c=$("$PSEC" __complete -- '' | cut -f1 | grep -x -e status || true)
+	[ -n "$c" ] || skip "no command that reads a site"
+	run --separate-stderr "$PSEC" -C "$DIR/none" "$c"
+	[ "$status" -ge 65 ]
+	[[ $stderr == *"psec init"* ]]
+}
+
+@test "-C stands before the command and needs a folder" {
+	run -64 "$PSEC" -C
+	[[ $output == *"-C"* ]]
+	run -0 "$PSEC" -C "$DIR" version
+	run -0 "$PSEC" -C"$DIR" version
+	run -64 "$PSEC" --frobnicate version
+	[[ $output == *"unknown option '--frobnicate'"* ]]
+}
+
+@test "completion knows commands, options and subcommands, with a word on each" {
+	run -0 "$PSEC" __complete -- ver
+	[ "$output" = $'version\tprint the version' ]
+	run -0 "$PSEC" __complete -- version --
+	[ "$output" = $'--json\tprint JSON\n--help\tprint this command\'s help' ]
+	run -0 "$PSEC" __complete -- shell --st
+	[[ $output == $'--stop\t'* ]]
+	run -0 "$PSEC" __complete -- help she
+	[[ $output == $'shell\t'* ]]
+	run -0 "$PSEC" __complete -- -C "$DIR" ver
+	[[ $output == $'version\t'* ]]
+	run -0 "$PSEC" __complete -- nothing of this
+	[ -z "$output" ]
+}
+
+@test "bash completes what the program says" {
+	PATH=$B/bin:$PATH run -0 bash -c '. "$1"; COMP_WORDS=(psec ver); COMP_CWORD=1; _psec psec ver psec; echo "${COMPREPLY[*]}"' \
+		- "$TOP/completions/psec.bash"
+	[ "$output" = version ]
+	PATH=$B/bin:$PATH run -0 bash -c '. "$1"; COMP_WORDS=(psec shell --); COMP_CWORD=2; _psec psec -- shell; echo "${COMPREPLY[*]}"' \
+		- "$TOP/completions/psec.bash"
+	[ "$output" = $'--stop\n--help' ] || [ "$output" = '--stop --help' ]
+}
+
+@test "the shell runs a line at a time, with the defaults anew in each" {
+	printf '%s\n' 'version --json' '# nothing' '' '  version' 'psec version' >lines
+	run -0 --separate-stderr "$PSEC" shell <lines
+	[ "${#lines[@]}" = 3 ]
+	[[ ${lines[0]} == '{'* ]]
+	[[ ${lines[1]} == 'psec '* ]]
+	[[ ${lines[2]} == 'psec '* ]]
+	[ -z "$stderr" ]
+	[ ! -e "$XDG_STATE_HOME" ]
+}
+
+@test "the shell ends with the status of its last command, and -e stops at the first that fails" {
+	run -0 --separate-stderr "$PSEC" shell <<<$'nope\nversion'
+	[[ $output == 'psec '* ]]
+	[[ $stderr == *"unknown command 'nope'"* ]]
+	run -64 "$PSEC" shell <<<$'version\nnope'
+	run -64 --separate-stderr "$PSEC" shell -e <<<$'nope\nversion'
+	[ -z "$output" ]
+	run -0 --separate-stderr "$PSEC" shell <<<$'version\nquit\nnope'
+	[ -z "$stderr" ]
+}
+
+@test "the shell reads quotes, and says so when one is open" {
+	run -64 --separate-stderr "$PSEC" shell <<<"version 'two words'"
+	[[ $stderr == *"unexpected argument 'two words'"* ]]
+	run -64 --separate-stderr "$PSEC" shell <<<'version "open'
+	[[ $stderr == *"quote is not closed"* ]]
+	run -64 --separate-stderr "$PSEC" shell <<<'shell'
+	[[ $stderr == *"inside the shell"* ]]
+	run -65 --separate-stderr "$PSEC" shell < <(printf 'version\0\n')
+	[[ $stderr == *"zero byte"* ]]
+}
+
+@test "the last line counts without a newline, and an endless one is only long" {
+	run -0 "$PSEC" shell < <(printf version)
+	[[ $output == 'psec '* ]]
+	run -64 --separate-stderr "$PSEC" shell < <(head -c 200000 /dev/zero | tr '\0' a)
+	[ "${#stderr}" -lt 600 ]
+}
+
+@test "a full disk under the shell is 74" {
+	local status=0
+	echo version | "$PSEC" shell >/dev/full 2>err || status=$?
+	[ "$status" = 74 ]
+}
+
+@test "at a terminal the shell completes, keeps Ctrl-C to the line, and remembers no secret" {
+	run -0 /usr/bin/python3 "$BATS_TEST_DIRNAME/terminal.py" "$PSEC" shell <<'END'
+expect psec>_
+send ver\t
+expect version_
+send --js\t\n
+expect {"version"
+expect psec>_
+send abc\x03
+expect ^C
+expect psec>_
+send version\n
+expect psec 
+expect psec>_
+send version --password x\n
+expect unknown option
+expect psec>_
+send  help version\n
+expect usage: psec version
+expect psec>_
+send exit\n
+end 0
+END
+	run -0 cat "$XDG_STATE_HOME/psec/history"
+	[ "$output" = $'version --json \nversion\nexit' ]
+	[ "$(stat -c %a "$XDG_STATE_HOME/psec/history")" = 600 ]
+}
+
+@test "at a terminal, the end of input ends the shell" {
+	run -0 /usr/bin/python3 "$BATS_TEST_DIRNAME/terminal.py" "$PSEC" shell <<'END'
+expect psec>_
+send \x04
+end 0
+END
+}
+
+@test "the site's name stands in the prompt" {
+	"$PSEC" init --id hill-7 --tier sim --yes >/dev/null 2>&1 || skip "no psec init"
+	run -0 /usr/bin/python3 "$BATS_TEST_DIRNAME/terminal.py" "$PSEC" -C "$DIR" shell <<'END'
+expect psec:hill-7>_
+send \x04
+end 0
+END
+}

@@ -1,0 +1,70 @@
+#!/usr/bin/env bats
+# The manual is held against the program: options both ways, and the examples that a line "; run" stands before are run.
+load helper
+
+setup() { own_folder; }
+
+commands() { "$PSEC" __complete -- '' | cut -f1 | grep -vx -e help -e version; }
+
+# The options of a command and of its subcommands, one a line.
+options_of() {
+	local s
+	{
+		"$PSEC" __complete -- "$1" --
+		for s in $("$PSEC" __complete -- "$1" '' | cut -f1 | grep -v '^:'); do
+			"$PSEC" "$1" "$s" --help 2>/dev/null | grep -q "^usage: psec $1 $s" && "$PSEC" __complete -- "$1" "$s" --
+		done
+	} | cut -f1 | grep '^--' | grep -vx -e --help -e --json | sort -u
+}
+
+@test "every command has a page" {
+	local c missing=
+	for c in $(commands); do
+		[ -f "$TOP/man/psec-$c.1.scd" ] || missing+=" psec-$c(1)"
+		grep -q "psec-$c(1)" "$TOP/man/psec.1.scd" || missing+=" psec-$c(1) in psec(1)"
+	done
+	[ -z "$missing" ] || { echo "no$missing"; false; }
+}
+
+@test "a page has every option of its command, and no other" {
+	local c page bad=
+	for c in $(commands); do
+		page=$TOP/man/psec-$c.1.scd
+		[ -f "$page" ] || continue
+		options_of "$c" >has
+		# what a page sets in bold at the beginning of a definition is what it documents
+		grep -E '^\*-' "$page" | grep -oE -- '\*--[a-z0-9-]+\*' | tr -d '*' | grep -vx -e --help -e --json | sort -u >says
+		diff -u has says >difference || bad+="psec-$c(1): + is not an option, - is not documented"$'\n'$(tail -n +4 difference)$'\n'
+	done
+	[ -z "$bad" ] || { echo "$bad"; false; }
+}
+
+@test "an option that a page names anywhere exists" {
+	local c page o bad=
+	for c in $(commands); do
+		page=$TOP/man/psec-$c.1.scd
+		[ -f "$page" ] || continue
+		{ options_of "$c"; printf '%s\n' --help --json --yes; } >has
+		for o in $(grep -oE -- '\*--[a-z0-9-]+\*' "$page" | tr -d '*' | sort -u); do
+			grep -qx -e "$o" has || bad+="psec-$c(1): $o"$'\n'
+		done
+	done
+	[ -z "$bad" ] || { echo "$bad"; false; }
+}
+
+@test "the examples that can be run do run" {
+	local page ran=0
+	export PATH=$B/bin:$PATH PSEC_SITE=$DIR/site
+	for page in "$TOP"/man/*.scd; do
+		awk '/^; run/ { armed = 1; next } armed && /^```/ { inside = !inside; if (!inside) armed = 0; next } inside' "$page" >lines
+		[ -s lines ] || continue
+		rm -rf site && mkdir site
+		psec init --id example --tier sim --yes >/dev/null 2>&1 || true
+		cp "$TOP/lib/sim/series/home-a-2016.csv" year.csv
+		while read -r line; do
+			sh -c "$line" >out 2>err </dev/null || { echo "$page: $line: status $?"; cat err; false; }
+			ran=$((ran + 1))
+		done <lines
+	done
+	[ "$ran" -ge 3 ]
+}
