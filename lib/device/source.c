@@ -236,6 +236,16 @@ struct expr *parse_expr(const struct parse *p, const struct conf_node *n, int de
 	return x;
 }
 
+/* What is written as it is: a whole number, in the makers' way often hexadecimal. */
+static bool read_whole(const struct parse *p, const struct conf_node *n, const char *key, double *out)
+{
+	int64_t number = 0;
+	bool ok = conf_read_int(p->conf, n, key, true, INT32_MIN, UINT32_MAX, &number, p->sink);
+
+	*out = (double)number;
+	return ok;
+}
+
 static bool parse_step_value(const struct parse *p, const struct conf_node *n, struct step *out)
 {
 	const struct conf_node *sign = conf_get(n, "sign"), *percent = conf_get(n, "percent_of");
@@ -244,16 +254,16 @@ static bool parse_step_value(const struct parse *p, const struct conf_node *n, s
 
 	if (conf_get(n, "constant") != NULL) {
 		out->kind = STEP_CONSTANT;
-		return conf_read_real(p->conf, n, "constant", true, -1e9, 1e9, &out->constant, p->sink);
+		return read_whole(p, n, "constant", &out->constant);
 	}
 	if (sign != NULL) {
 		out->kind = STEP_SIGN;
 		if (sign->kind != CONF_MAP)
 			return fault(p, sign, "must be {negative: N, zero: N, positive: N}");
 		conf_refuse_unknown(p->conf, sign, sign_keys, p->sink);
-		ok &= conf_read_real(p->conf, sign, "negative", true, -1e9, 1e9, &out->negative, p->sink);
-		ok &= conf_read_real(p->conf, sign, "zero", true, -1e9, 1e9, &out->zero, p->sink);
-		ok &= conf_read_real(p->conf, sign, "positive", true, -1e9, 1e9, &out->positive, p->sink);
+		ok &= read_whole(p, sign, "negative", &out->negative);
+		ok &= read_whole(p, sign, "zero", &out->zero);
+		ok &= read_whole(p, sign, "positive", &out->positive);
 		return ok;
 	}
 	out->kind = STEP_VALUE;
