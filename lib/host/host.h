@@ -13,7 +13,8 @@ struct host_link {
 	char own[48];        /* our address there, with prefix length: "192.168.1.20/24" */
 	bool routed;         /* there is a route at all */
 };
-/* How would a packet reach addr? Reads only (getifaddrs, a connected but silent UDP socket, sysfs). */
+/* How would a packet reach addr? Reads only (getifaddrs, a connected but silent UDP socket). No interface leads
+ * there: name is "". An interface that is down is named when the address is on its subnet. */
 must_check int host_link_to(const struct in_addr *addr, struct host_link *out, struct err *e);
 
 #endif
