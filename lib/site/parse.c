@@ -295,19 +295,3 @@ int site_parse(const char *text, size_t len, const char *name, struct site *out,
 		return err_set(e, ERR_INPUT, 0, "%s has %d fault%s", name, count, count == 1 ? "" : "s");
 	return 0;
 }
-
-int site_find_device(const struct site *s, const char *name)
-{
-	for (size_t i = 0; i < s->device_count; i++)
-		if (*name && str_eq(s->devices[i].name, name))
-			return (int)i;
-	return -1;
-}
-
-int site_find_role(const struct site *s, enum site_role role)
-{
-	for (size_t i = 0; i < s->device_count; i++)
-		if (s->devices[i].roles & 1u << role)
-			return (int)i;
-	return -1;
-}

@@ -7,16 +7,8 @@
 #define NAME_CHARS LOWER "0123456789-"
 #define WORD_CHARS NAME_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZ._"
 
-static const char *const tiers[] = { "sim", "lab", "prod", NULL };
-static const char *const roles[] = {
-	"grid-meter", "battery-inverter", "bms", "pv-inverter", "genset", "load-meter", "ups", NULL,
-};
-static const char *const modes[] = { "off", "manual", "self-consumption", "observe", NULL };
 /* fleet-admin is not here: a site cannot give what reaches beyond it. */
 static const char *const rights[] = { "viewer", "operator", "technician", "site-admin", NULL };
-
-_Static_assert(COUNT_OF(roles) == SITE_ROLE_COUNT + 1, "a name a role");
-_Static_assert(COUNT_OF(modes) == SITE_MODE_COUNT + 1, "a name a mode");
 
 #define MAP(a) { .keys = a, .count = COUNT_OF(a) }
 #define LISTED(a, t) { .keys = a, .count = COUNT_OF(a), .line_offset = offsetof(struct t, line) }
@@ -31,7 +23,7 @@ _Static_assert(COUNT_OF(modes) == SITE_MODE_COUNT + 1, "a name a mode");
 static const struct key site_keys[] = {
 	{ "id", .required = true, NAME, AT(site, id) },
 	{ "title", .type = KEY_TEXT, AT(site, title) },
-	{ "tier", .required = true, .type = KEY_CHOICE, .choices = tiers, AT(site, tier) },
+	{ "tier", .required = true, .type = KEY_CHOICE, .choices = site_tiers, AT(site, tier) },
 };
 static const struct key port_keys[] = {
 	{ "ot", WORD, AT(site, ot_port) },
@@ -63,7 +55,7 @@ static const struct key soc_keys[] = {
 };
 static const struct map limit_map = MAP(limit_keys), soc_map = MAP(soc_keys);
 static const struct key control_keys[] = {
-	{ "mode", .type = KEY_CHOICE, .choices = modes, AT(site_control, mode) },
+	{ "mode", .type = KEY_CHOICE, .choices = site_modes, AT(site_control, mode) },
 	{ "target_w", .type = KEY_REAL, .min = -1e7, .max = 1e7, AT(site_control, target_w) },
 	{ "limits", .type = KEY_MAP, .map = &limit_map },
 	{ "soc", .type = KEY_MAP, .map = &soc_map },
@@ -121,49 +113,4 @@ static void visit(const struct map *m, const char *above, void (*fn)(void *arg, 
 void site_each_key(void (*fn)(void *arg, const char *path), void *arg)
 {
 	visit(&site_schema, "", fn, arg);
-}
-
-static bool find(const char *const *names, const char *name, int *out)
-{
-	for (int i = 0; names[i]; i++)
-		if (str_eq(names[i], name)) {
-			*out = i;
-			return true;
-		}
-	return false;
-}
-
-const char *site_tier_name(enum site_tier t)
-{
-	return (unsigned)t < COUNT_OF(tiers) - 1 ? tiers[t] : "?";
-}
-
-const char *site_role_name(enum site_role r)
-{
-	return (unsigned)r < SITE_ROLE_COUNT ? roles[r] : "?";
-}
-
-bool site_role_parse(const char *name, enum site_role *out)
-{
-	int i;
-
-	if (!find(roles, name, &i))
-		return false;
-	*out = (enum site_role)i;
-	return true;
-}
-
-const char *site_mode_name(enum site_mode m)
-{
-	return (unsigned)m < SITE_MODE_COUNT ? modes[m] : "?";
-}
-
-bool site_mode_parse(const char *name, enum site_mode *out)
-{
-	int i;
-
-	if (!find(modes, name, &i))
-		return false;
-	*out = (enum site_mode)i;
-	return true;
 }

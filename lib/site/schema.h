@@ -45,6 +45,9 @@ struct map {
 
 extern const struct map site_schema;
 
+/* model.c: NULL-ended. */
+extern const char *const site_tiers[], *const site_roles[], *const site_modes[];
+
 /* check.c: what no single key can show. */
 void site_check(const struct conf *c, const struct site *s, struct diag_sink *sink);
 
