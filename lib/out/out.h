@@ -45,7 +45,8 @@ void out_time(struct out *o, size_t column, int64_t utc_us);
 /* value is stolen; text is what people see. */
 void out_json(struct out *o, size_t column, json_t *value, const char *text);
 
-/* Write all rows. width 0: the terminal's, or 80. */
+/* Write all rows and flush: a full disk is an error. width 0: the terminal's; where there is none, nothing is cut. An empty table
+ * prints nothing. */
 must_check int out_print(struct out *o, FILE *to, unsigned width, struct err *e);
 
 /* A power, energy … for people: "3.4 kW", "-250 W", "12.5 %"; returns to. */
