@@ -37,10 +37,12 @@ static void put_float(uint16_t *at, float value)
 
 static uint16_t *put_model(struct image *m, uint16_t *at, uint16_t id, uint16_t length)
 {
-	m->holding[*at] = id;
-	m->holding[*at + 1] = length;
+	uint16_t *first = &m->holding[*at + 2];
+
+	first[-2] = id;
+	first[-1] = length;
 	*at = (uint16_t)(*at + 2 + length);
-	return &m->holding[*at - length];
+	return first;
 }
 
 static uint16_t put_common(struct image *m, uint16_t base, const char *make, const char *model, const char *serial)
