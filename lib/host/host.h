@@ -17,4 +17,7 @@ struct host_link {
  * there: name is "". An interface that is down is named when the address is on its subnet. */
 must_check int host_link_to(const struct in_addr *addr, struct host_link *out, struct err *e);
 
+/* The IPv4 subnet that a port is on: its first address and prefix length. ERR_INPUT when it has none. */
+must_check int host_subnet_of(const char *port, struct in_addr *own, int *prefix, struct err *e);
+
 #endif

@@ -1,0 +1,220 @@
+#include "scan/scan.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "dialogue.h"
+#include "host/host.h"
+#include "target.h"
+
+enum { PACE_TICK_US = 10000, SPARE_DESCRIPTORS = 64, FLIGHT_MAX = 2048 };
+
+struct scan {
+	struct loop *loop;
+	const struct device_catalogue *catalogue;
+	struct scan_options options;
+	struct scan_hooks hooks;
+	struct targets targets;
+	struct dialogue **dialogues;   /* one a target, while it is in flight */
+	size_t next, flying, flight_max;
+	struct scan_progress progress;
+	struct loop_timer pace;
+	int64_t began_us;
+	/* for the explanation */
+	size_t answered, refused, timed_out;
+	char why[96];                  /* the last reason */
+};
+
+static const char *const states[] = { [SCAN_DEVICE] = "device", [SCAN_MODBUS] = "modbus", [SCAN_SILENT] = "silent",
+				      [SCAN_NOT_MODBUS] = "not-modbus" };
+
+const char *scan_state_name(enum scan_state s)
+{
+	return (unsigned)s < COUNT_OF(states) ? states[s] : "?";
+}
+
+void scan_options_default(struct scan_options *o)
+{
+	*o = (struct scan_options){ .pace_per_s = 500, .connect_ms = 500, .answer_ms = 1000 };
+}
+
+static void on_row(void *arg, const struct scan_row *row)
+{
+	struct scan *s = arg;
+
+	s->progress.found += row->state == SCAN_DEVICE;
+	s->hooks.row(s->hooks.arg, row);
+}
+
+static void report(struct scan *s)
+{
+	if (s->hooks.progress)
+		s->hooks.progress(s->hooks.arg, &s->progress);
+}
+
+static void forget(struct scan *s, struct dialogue *d)
+{
+	for (size_t i = 0; i < s->next; i++) {
+		if (s->dialogues[i] != d)
+			continue;
+		s->dialogues[i] = NULL;
+		dialogue_free(d);
+		return;
+	}
+}
+
+static void end_if_done(struct scan *s)
+{
+	if (s->progress.finished == s->progress.hosts && s->hooks.done)
+		s->hooks.done(s->hooks.arg);
+}
+
+static void begin_some(void *arg);
+
+static void on_done(void *arg, struct dialogue *d)
+{
+	struct scan *s = arg;
+
+	if (dialogue_answered(d))
+		s->answered++;
+	else if (strstr(dialogue_why(d), "refused"))
+		s->refused++;
+	else
+		s->timed_out++;
+	if (!dialogue_answered(d))
+		str_copy(s->why, sizeof s->why, dialogue_why(d));
+	forget(s, d);
+	s->flying--;
+	s->progress.finished++;
+	report(s);
+	if (s->next < s->targets.count)
+		begin_some(s);
+	end_if_done(s);
+}
+
+static void begin(struct scan *s, size_t i)
+{
+	struct dialogue_hooks hooks = { on_row, on_done, s };
+	struct err e;
+
+	if (dialogue_new(s->loop, s->catalogue, &s->targets.addresses[i], s->targets.baud_given[i], &s->options, &hooks,
+			 &s->dialogues[i], &e) < 0) {
+		str_copy(s->why, sizeof s->why, e.text);
+		s->progress.finished++;
+		return;
+	}
+	s->flying++;
+	dialogue_start(s->dialogues[i]);
+}
+
+/* As many as the pace allows by now; the rest at the next tick. */
+static void begin_some(void *arg)
+{
+	struct scan *s = arg;
+	int64_t now_us = loop_now(s->loop)->boot_us, elapsed_us = now_us - s->began_us;
+	size_t due = (size_t)(elapsed_us * s->options.pace_per_s / US_PER_S) + 1;
+
+	while (s->next < s->targets.count && s->next < due && s->flying < s->flight_max) {
+		begin(s, s->next++);
+		s->progress.begun = s->next;
+	}
+	report(s);
+	if (s->next < s->targets.count && s->flying < s->flight_max)
+		loop_timer_set(s->loop, &s->pace, now_us + PACE_TICK_US);
+	end_if_done(s);
+}
+
+static size_t descriptors(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) < 0 || r.rlim_cur == RLIM_INFINITY)
+		return FLIGHT_MAX;
+	if (r.rlim_cur < r.rlim_max && r.rlim_cur < FLIGHT_MAX + SPARE_DESCRIPTORS) {
+		r.rlim_cur = r.rlim_max < FLIGHT_MAX + SPARE_DESCRIPTORS ? r.rlim_max : FLIGHT_MAX + SPARE_DESCRIPTORS;
+		(void)setrlimit(RLIMIT_NOFILE, &r);
+		(void)getrlimit(RLIMIT_NOFILE, &r);
+	}
+	return r.rlim_cur > 2 * SPARE_DESCRIPTORS ? r.rlim_cur - SPARE_DESCRIPTORS : SPARE_DESCRIPTORS;
+}
+
+int scan_new(struct loop *l, const struct device_catalogue *c, const char *const *targets, size_t count,
+	     const struct scan_options *o, const struct scan_hooks *hooks, struct scan **out, struct err *e)
+{
+	struct scan *s = xcalloc(1, sizeof *s);
+
+	s->loop = l;
+	s->catalogue = c;
+	s->options = *o;
+	s->hooks = *hooks;
+	s->pace = (struct loop_timer){ .fn = begin_some, .arg = s };
+	for (size_t i = 0; i < count; i++) {
+		if (targets_add(&s->targets, targets[i], e) < 0) {
+			scan_free(s);
+			return -1;
+		}
+	}
+	s->progress.hosts = s->targets.count;
+	s->dialogues = xcalloc(s->targets.count + 1, sizeof *s->dialogues);
+	s->flight_max = descriptors();
+	if (s->flight_max > FLIGHT_MAX)
+		s->flight_max = FLIGHT_MAX;
+	*out = s;
+	return 0;
+}
+
+void scan_start(struct scan *s)
+{
+	s->began_us = loop_now(s->loop)->boot_us;
+	loop_timer_set(s->loop, &s->pace, s->began_us);
+}
+
+void scan_free(struct scan *s)
+{
+	if (!s)
+		return;
+	loop_timer_stop(s->loop, &s->pace);
+	for (size_t i = 0; s->dialogues && i < s->next; i++)
+		dialogue_free(s->dialogues[i]);
+	free(s->dialogues);
+	targets_release(&s->targets);
+	free(s);
+}
+
+static void explain_network(const struct bus_address *a, struct buf *text)
+{
+	struct host_link link;
+	struct in_addr in;
+	struct err e;
+
+	if (inet_pton(AF_INET, a->host, &in) != 1 || host_link_to(&in, &link, &e) < 0)
+		return;
+	if (!link.routed)
+		buf_addf(text, "no route to %s: no port of this machine is on that network\n", a->host);
+	else if (!link.up)
+		buf_addf(text, "port %s is down: 'ip link set %s up'\n", link.name, link.name);
+	else if (!link.carrier)
+		buf_addf(text, "port %s has no carrier: is the cable plugged in, the switch on?\n", link.name);
+	else if (!link.direct)
+		buf_addf(text, "%s is not on the network of port %s (%s), packets went to its router: wrong subnet?\n", a->host,
+			 link.name, link.own[0] ? link.own : "no address");
+}
+
+void scan_explain(const struct scan *s, struct buf *text)
+{
+	const struct bus_address *first = s->targets.addresses;
+
+	if (s->answered || !s->targets.count)
+		return;
+	if (s->refused)
+		buf_addf(text, "%zu of %zu hosts are there, but refuse port %u: is Modbus TCP switched on, is the port another?\n",
+			 s->refused, s->targets.count, first->port);
+	else if (s->timed_out && first->kind == BUS_TCP)
+		buf_addf(text, "%zu addresses did not answer on port %u within %d ms\n", s->timed_out, first->port,
+			 s->options.connect_ms);
+	if (first->kind == BUS_TCP)
+		explain_network(first, text);
+	else
+		buf_addf(text, "%s: %s\n", first->path, s->why[0] ? s->why : "no unit answered: check A/B wires, ground, baud and parity");
+}
