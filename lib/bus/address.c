@@ -76,6 +76,8 @@ static int parse_tcp(const char *text, const char *rest, const char *end, struct
 		return bad(e, text, "the host is longer than 63 characters");
 	if (!host_ok(a->host, bracketed))
 		return bad(e, text, a->host[0] ? "the host has a character that no host has" : "the host is missing");
+	if (bracketed && !strchr(a->host, ':'))
+		return bad(e, text, "only an IPv6 address stands in brackets");
 	if (after < end && *after != ':')
 		return bad(e, text, "only ':PORT' and '#UNIT' may follow the host");
 	if (after < end && (!copy_part(port_text, sizeof port_text, after + 1, end) ||

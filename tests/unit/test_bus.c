@@ -73,6 +73,7 @@ static void a_bad_address_says_what_it_should_have_been(void **state)
 		{"tcp://fd00::2", "in brackets"},
 		{"tcp://[fd00::2", "']' is missing"},
 		{"tcp://[fd00::2]502", "only ':PORT' and '#UNIT'"},
+		{"tcp://[10.0.0.2]", "only an IPv6 address stands in brackets"},
 		{"tcp://a b", "a character that no host has"},
 		{"tcp://me\x1b[2Jter", "a character that no host has"},
 		{"tcp://0123456789012345678901234567890123456789012345678901234567890123", "longer than 63"},
