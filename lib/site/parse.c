@@ -35,7 +35,8 @@ static void wrong(struct reader *r, const struct conf_node *n, const char *must)
 	if (n->kind == CONF_SCALAR)
 		str_printable(safe, sizeof safe, n->text, strlen(n->text));
 	conf_report(r->c, n, r->sink, "is %s, %s",
-		    n->kind == CONF_MAP ? "a map" : n->kind == CONF_LIST ? "a list" : *safe ? safe : "empty", must);
+		    n->kind == CONF_SCALAR ? (*safe ? safe : "empty") : !n->count ? "empty" :
+		    n->kind == CONF_MAP ? "a map" : "a list", must);
 }
 
 static void read_version(struct reader *r, const struct conf_node *map, const struct key *k)
