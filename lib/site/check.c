@@ -1,5 +1,4 @@
 /* What no single key can show: names and addresses that clash, references of the wrong kind, limits that contradict. */
-#include <math.h>
 #include <string.h>
 
 #include "schema.h"
@@ -98,12 +97,9 @@ static void check_batteries(const struct conf *c, const struct site *s, struct d
 	}
 }
 
-/* "4000" or "none" */
 static const char *watts(double w, char to[24])
 {
-	if (isinf(w))
-		return "none";
-	snprintf(to, 24, "%.12g", w);
+	snprintf(to, 24, "%.12g", w == 0 ? 0 : w); /* -0 is 0 */
 	return to;
 }
 
@@ -113,11 +109,11 @@ static void check_between(const struct conf *c, const char *path, double value, 
 	char limit[24];
 
 	if (value > high)
-		conf_report(c, node_at(c, path), sink, "is %.12g, must not be above control.limits.%s %s", value, high_name,
-			    watts(high, limit));
+		conf_report(c, node_at(c, path), sink, "is %.12g, must not be above %s, which is control.limits.%s", value,
+			    watts(high, limit), high_name);
 	else if (value < -low)
-		conf_report(c, node_at(c, path), sink, "is %.12g, must not be below control.limits.%s -%s", value, low_name,
-			    watts(low, limit));
+		conf_report(c, node_at(c, path), sink, "is %.12g, must not be below %s, which is control.limits.%s", value,
+			    watts(-low, limit), low_name);
 }
 
 static void check_control(const struct conf *c, const struct site *s, struct diag_sink *sink)

@@ -76,8 +76,11 @@ int site_read(const char *path, struct site *out, struct diag_sink *sink, struct
 	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	auto_buf struct buf text = BUF_INIT;
 
-	if (fd < 0 && errno == ENOENT)
-		return err_set(e, ERR_INPUT, 0, "there is no '%s', 'psec init' writes one", path);
+	if (fd < 0 && errno == ENOENT) {
+		err_set(e, ERR_INPUT, 0, "there is no '%s'; `psec init` writes one", path);
+		e->errnum = ENOENT;
+		return -1;
+	}
 	if (fd < 0)
 		return err_set(e, ERR_IO, errno, "cannot open '%s'", path);
 	if (check_owner(fd, path, e) < 0 || file_read_fd(fd, path, SITE_FILE_MAX, &text, e) < 0)

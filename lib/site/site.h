@@ -87,7 +87,8 @@ must_check int site_paths_of(const char *dir, struct site_paths *out, struct err
 /* Read and check; name is shown in faults. -1 (ERR_INPUT "site.yaml has 3 faults") when sink got any. */
 must_check int site_parse(const char *text, size_t len, const char *name, struct site *out, struct diag_sink *sink,
 			  struct err *e);
-/* Like it, from a file that must be a regular file of ours or root's, not group- or world-writable (ERR_REFUSED). */
+/* Like it, from a file that must be a regular file of ours or root's, not group- or world-writable (ERR_REFUSED).
+ * A file that does not exist is ERR_INPUT with errnum ENOENT. */
 must_check int site_read(const char *path, struct site *out, struct diag_sink *sink, struct err *e);
 
 /* Every key of the schema: "control.limits.import_w", "devices[].address" (the manual is held against it). */

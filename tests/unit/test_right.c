@@ -2,8 +2,6 @@
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -11,9 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "right/right.h"
+#include "unit.h"
 
 /* Users and groups that every Debian has. */
 enum { DAEMON = 1, NOT_THE_OWNER = 4000000 };
