@@ -48,13 +48,15 @@ static void date_of(int64_t days, int64_t *year, int *month, int *day)
 
 char *time_format(int64_t utc_us, char to[BASE_TIME_LEN])
 {
-	int64_t day_us = 86400 * US_PER_S, us = utc_us % day_us, year;
+	int64_t day_us = 86400 * US_PER_S, days = utc_us / day_us, us = utc_us % day_us, year;
 	int month, day, ms;
 
-	if (us < 0)
+	if (us < 0) {
 		us += day_us;
+		days--;
+	}
 	ms = (int)(us / US_PER_MS);
-	date_of((utc_us - us) / day_us, &year, &month, &day);
+	date_of(days, &year, &month, &day);
 	snprintf(to, BASE_TIME_LEN, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", (int)year, month, day, ms / 3600000,
 		 ms / 60000 % 60, ms / 1000 % 60, ms % 1000);
 	return to;

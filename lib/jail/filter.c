@@ -44,9 +44,9 @@ static const char *const files[] = {
 #ifdef __SANITIZE_ADDRESS__
 /* What ASan needs to print a report, and LSan to stop the process and look at it at exit. Such a build is for tests. */
 static const char *const sanitizer[] = {
-	"open", "openat", "readlink", "readlinkat", "getdents64", "access", "clone", "clone3", "prctl", "ptrace", "wait4",
-	"waitid", "kill", "tgkill", "process_vm_readv", "mmap", "mprotect", "prlimit64", "setrlimit", "mincore", "getcwd",
-	"sched_getparam", "sched_getscheduler", "ioctl", "arch_prctl", "personality",
+	"open", "openat", "readlink", "readlinkat", "getdents", "getdents64", "access", "clone", "clone3", "prctl", "ptrace",
+	"wait4", "waitid", "kill", "tgkill", "process_vm_readv", "mmap", "mprotect", "prlimit64", "setrlimit", "mincore",
+	"getcwd", "sched_getparam", "sched_getscheduler", "ioctl", "arch_prctl", "personality",
 };
 #endif
 

@@ -214,8 +214,8 @@ static void only_a_whole_number_in_range_is_a_number(void **state)
 
 static void a_real_number_is_finite_and_in_range(void **state)
 {
-	static const char *const wrong[] = { "", "inf", "nan", "-inf", " 1", "1 ", "+1", ".5", "1.", "1e", "1e999", "0x10", "1,5",
-					     "1e5", "--1" };
+	static const char *const wrong[] = { "", "inf", "nan", "-inf", " 1", "1 ", "+1", ".5", "1.", "1e", "1e999", "0x10",
+					     "1,5", "1e5", "--1" };
 	double v = 42;
 
 	(void)state;
@@ -307,7 +307,8 @@ static void a_time_reads_back_as_it_was_written(void **state)
 
 static void only_utc_that_exists_is_a_time(void **state)
 {
-	static const char *const wrong[] = { "", "2016-01-01", "2016-01-01T00:00", "2016-01-01T00:00+01:00", "2016-02-30T00:00Z",
+	static const char *const wrong[] = { "", "2016-01-01", "2016-01-01T00:00", "2016-01-01T00:00+01:00",
+					     "2016-02-30T00:00Z",
 					     "2015-02-29T00:00Z", "2016-13-01T00:00Z", "2016-00-01T00:00Z", "2016-01-00T00:00Z",
 					     "2016-01-01T24:00Z", "2016-01-01T00:60Z", "2016-01-01T00:00:60Z", "2016-01-01T00:00:00.Z",
 					     "2016-01-01T00:00:00.1234567890Z", "2016-1-01T00:00Z", "2016-01-01 00:00Z",

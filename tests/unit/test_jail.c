@@ -352,8 +352,8 @@ static void use_database(void)
 	NEED(sqlite3_exec(db, "BEGIN; WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000) "
 			      "INSERT INTO t SELECT i, hex(randomblob(20)) FROM n; CREATE INDEX i ON t (b); COMMIT;",
 			  NULL, NULL, NULL) == SQLITE_OK);
-	NEED(sqlite3_exec(db, "SELECT * FROM t ORDER BY b DESC; DELETE FROM t WHERE a % 2; PRAGMA wal_checkpoint(TRUNCATE); VACUUM; "
-			      "PRAGMA quick_check;", NULL, NULL, NULL) == SQLITE_OK);
+	NEED(sqlite3_exec(db, "SELECT * FROM t ORDER BY b DESC; DELETE FROM t WHERE a % 2; "
+			      "PRAGMA wal_checkpoint(TRUNCATE); VACUUM; PRAGMA quick_check;", NULL, NULL, NULL) == SQLITE_OK);
 	NEED(sqlite3_close(db) == SQLITE_OK);
 	path = (free(path), xasprintf("%s/file", db_dir));
 	{
