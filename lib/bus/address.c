@@ -35,7 +35,7 @@ static int parse_unit(const char *text, const char *word, struct bus_address *a,
 	if (!parse_int(word, 0, 255, &unit) || (unit > 247 && unit != 255))
 		return bad(e, text, "the unit after '#' must be 0…247 or 255");
 	if (a->kind == BUS_RTU && (unit == 0 || unit == 255))
-		return bad(e, text, "the unit on a serial line must be 1…247 (0 is the broadcast, which nobody answers)");
+		return bad(e, text, "the unit on a serial line must be 1…247 (nobody answers the broadcast, 0)");
 	a->unit = (uint8_t)unit;
 	a->has_unit = true;
 	return 0;
@@ -186,7 +186,7 @@ char *bus_address_format(const struct bus_address *a, char to[BUS_ADDRESS_LEN])
 	if (a->has_unit)
 		snprintf(unit, sizeof unit, "#%u", a->unit);
 	if (a->kind == BUS_TCP) {
-		snprintf(to, BUS_ADDRESS_LEN, "tcp://%s%s%s:%u%s", v6 ? "[" : "", a->host, v6 ? "]" : "", a->port, unit);
+		snprintf(to, BUS_ADDRESS_LEN, v6 ? "tcp://[%s]:%u%s" : "tcp://%s:%u%s", a->host, a->port, unit);
 		return to;
 	}
 	if (a->stop != (a->parity == 'N' ? 2 : 1))

@@ -1,8 +1,9 @@
 /* bus: Modbus. Addresses, frames, one judge of every answer, and links that ask one question at a time.
  *
- * TCP runs on our own non-blocking engine in the caller's loop; a serial line is driven by libmodbus (raw requests) in a
- * worker thread. Both hand every PDU to bus_pdu_check: what does not answer exactly the question asked is never a value.
- * Clauses: MODBUS Application Protocol 1.1b3 (MAP), MODBUS Messaging on TCP/IP 1.0b (MTCP), Serial Line 1.02 (MSL).
+ * TCP runs on our own non-blocking engine in the caller's loop; a serial line is driven by libmodbus (raw requests)
+ * in a worker thread. Both hand every PDU to bus_pdu_check: what does not answer exactly the question asked is never
+ * a value. Clauses: MODBUS Application Protocol 1.1b3 (MAP), MODBUS Messaging on TCP/IP 1.0b (MTCP), Serial Line
+ * 1.02 (MSL).
  */
 #ifndef PSEC_BUS_H
 #define PSEC_BUS_H
@@ -77,14 +78,15 @@ struct bus_reply {
 	char why[80];                /* for people: "unit 5 answered instead of 1" */
 };
 
-/* Encode the question; returns the PDU's length, or 0 when the request is not one (count 0, beyond the limits, address + count > 65536). */
+/* Encode the question; returns the PDU's length, or 0 when the request is not one (count 0, beyond the limits,
+ * address + count > 65536). */
 size_t bus_pdu_encode(const struct bus_request *q, uint8_t pdu[BUS_PDU_MAX]);
 /* Judge the answer to q: fills r->outcome (BUS_OK, BUS_EXCEPTION or BUS_GARBLED) and what belongs to it. */
 void bus_pdu_check(const struct bus_request *q, const uint8_t *pdu, size_t len, struct bus_reply *r);
 
-/* The other side, for the simulator and tests: take a question apart (false: malformed, or more coils than values holds; the
- * unit is the caller's to set), build answers. values: registers, or 0/1 a bit; writes need none. 0: not a reply (of
- * BUS_REPORT_ID and BUS_DEVICE_ID the caller writes the bytes). */
+/* The other side, for the simulator and tests: take a question apart (false: malformed, or more coils than values
+ * holds; the unit is the caller's to set), build answers. values: registers, or 0/1 a bit; writes need none. 0: not
+ * a reply (of BUS_REPORT_ID and BUS_DEVICE_ID the caller writes the bytes). */
 must_check bool bus_pdu_parse_request(const uint8_t *pdu, size_t len, struct bus_request *q);
 size_t bus_pdu_encode_reply(const struct bus_request *q, const uint16_t *values, uint8_t pdu[BUS_PDU_MAX]);
 size_t bus_pdu_encode_exception(uint8_t function, uint8_t exception, uint8_t pdu[BUS_PDU_MAX]);
@@ -93,7 +95,7 @@ size_t bus_pdu_encode_exception(uint8_t function, uint8_t exception, uint8_t pdu
 
 enum { BUS_ADU_MAX = 260, BUS_MBAP_LEN = 7 };
 size_t bus_mbap_frame(uint16_t transaction, uint8_t unit, const uint8_t *pdu, size_t len, uint8_t adu[BUS_ADU_MAX]);
-size_t bus_rtu_frame(uint8_t unit, const uint8_t *pdu, size_t len, uint8_t adu[BUS_ADU_MAX]); /* with CRC, MSL 2.5.1.2 */
+size_t bus_rtu_frame(uint8_t unit, const uint8_t *pdu, size_t len, uint8_t adu[BUS_ADU_MAX]); /* with CRC */
 uint16_t bus_crc(const uint8_t *data, size_t len);
 
 /* ---- links ------------------------------------------------------------------------------------------------------- */
@@ -103,25 +105,28 @@ struct bus_link; /* one TCP connection or one serial line; one question in fligh
 struct bus_options {
 	int connect_ms;     /* TCP: 0 = 1000 */
 	int answer_ms;      /* 0 = 1000 */
-	int quiet_ms;       /* RTU: silence after opening and after a failed question before the next is asked; 0 = the answer time */
+	int quiet_ms;       /* RTU: silence after opening and after a failed question, before the next; 0 = answer_ms */
 	int pause_ms;       /* least time between an answer and the next question */
 };
 
 typedef void bus_reply_fn(void *arg, const struct bus_request *q, const struct bus_reply *r);
 
-/* No traffic yet; o NULL: the defaults. TCP: the host must be numeric (ERR_INPUT), no name is looked up here. RTU takes a flock on
- * the line (ERR_AGAIN naming the holder when another has it); a line that is not there yet is BUS_UNREACHABLE until it comes.
- * Its thread starts with the first question, under the rights and filters of that time. Caller frees. */
+/* No traffic yet; o NULL: the defaults. TCP: the host must be numeric (ERR_INPUT), no name is looked up here. RTU
+ * takes a flock on the line (ERR_AGAIN naming the holder when another has it); a line that is not there yet is
+ * BUS_UNREACHABLE until it comes. Its thread starts with the first question, under the rights and filters of that
+ * time. Caller frees. */
 must_check int bus_link_new(struct loop *l, const struct bus_address *a, const struct bus_options *o,
 			    struct bus_link **out, struct err *e);
 void bus_link_free(struct bus_link *k); /* closes; a pending question is forgotten without a call */
 bool bus_link_busy(const struct bus_link *k);
-/* Ask; connects first when needed. The answer, whatever it is, comes as exactly one call of fn from the loop, never from within this
- * call; fn may ask the next question or free k. -1: busy (ERR_AGAIN) or not a request (ERR_BUG). answer_ms 0: the link's. RTU: when
- * the late answer to an earlier question could pass for this one's, a read of another length goes first (suspects.c). */
+/* Ask; connects first when needed. The answer, whatever it is, comes as exactly one call of fn from the loop, never
+ * from within this call; fn may ask the next question or free k. -1: busy (ERR_AGAIN) or not a request (ERR_BUG).
+ * answer_ms 0: the link's. RTU: when the late answer to an earlier question could pass for this one's, a read of
+ * another length goes first (suspects.c). */
 must_check int bus_link_ask(struct bus_link *k, const struct bus_request *q, int answer_ms, bus_reply_fn *fn, void *arg,
 			    struct err *e);
-/* Drop the connection now; the next question connects anew. A question in flight ends as BUS_CANCELLED, from the loop. */
+/* Drop the connection now; the next question connects anew. A question in flight ends as BUS_CANCELLED, from the
+ * loop. */
 void bus_link_close(struct bus_link *k);
 
 struct bus_counters {

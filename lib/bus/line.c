@@ -117,7 +117,7 @@ static void fail(struct bus_reply *r, enum framed why, size_t len, int answer_ms
 		reply_fail(r, BUS_TIMEOUT, "only %zu bytes of an answer came", len);
 		break;
 	case FRAMED_NOISE:
-		reply_fail(r, BUS_LINE_NOISE, "%zu bytes with a wrong checksum: noise, wrong parity, or two with one unit", len);
+		reply_fail(r, BUS_LINE_NOISE, "%zu bytes with a wrong checksum: noise, parity, or two devices", len);
 		break;
 	case FRAMED_BROKEN:
 		reply_fail(r, BUS_CLOSED, "the line went away");
@@ -287,7 +287,9 @@ void line_question(struct line *l, const struct bus_request *q, int answer_ms, s
 		fail(r, f, 0, answer_ms);
 		return;
 	}
-	suspects_expire(&l->suspects, boot_now_us() - (rounds_ms > FORGOTTEN_MS ? rounds_ms : FORGOTTEN_MS) * US_PER_MS);
+	if (rounds_ms < FORGOTTEN_MS)
+		rounds_ms = FORGOTTEN_MS;
+	suspects_expire(&l->suspects, boot_now_us() - rounds_ms * US_PER_MS);
 	for (size_t tries = 0; suspects_need_probe(&l->suspects, q, &probe); tries++) {
 		if (exchange(l, &probe, answer_ms, r) == VERDICT_ODD || tries > COUNT_OF(l->suspects.list))
 			return;

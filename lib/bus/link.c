@@ -83,7 +83,8 @@ static void on_timer(void *arg)
 	}
 }
 
-int bus_link_new(struct loop *l, const struct bus_address *a, const struct bus_options *o, struct bus_link **out, struct err *e)
+int bus_link_new(struct loop *l, const struct bus_address *a, const struct bus_options *o,
+		 struct bus_link **out, struct err *e)
 {
 	struct bus_link *k = xcalloc(1, sizeof *k);
 	int r;
@@ -122,7 +123,8 @@ bool bus_link_busy(const struct bus_link *k)
 	return k->phase != LINK_IDLE;
 }
 
-int bus_link_ask(struct bus_link *k, const struct bus_request *q, int answer_ms, bus_reply_fn *fn, void *arg, struct err *e)
+int bus_link_ask(struct bus_link *k, const struct bus_request *q, int answer_ms, bus_reply_fn *fn, void *arg,
+		 struct err *e)
 {
 	int64_t not_before = k->ended_boot_us + k->options.pause_ms * US_PER_MS;
 

@@ -11,8 +11,9 @@ void reply_fail(struct bus_reply *r, enum bus_outcome outcome, const char *fmt, 
 
 /* ---- frame.c ----------------------------------------------------------------------------------------------------- */
 
-/* The whole length of a serial answer whose first len bytes are here, CRC included; 0 when these do not say it yet, -1 when
- * its function is none whose length we know (it ends with silence). May exceed BUS_RTU_MAX when the answer lies. */
+/* The whole length of a serial answer whose first len bytes are here, CRC included; 0 when these do not say it yet,
+ * -1 when its function is none whose length we know (it ends with silence). May exceed BUS_RTU_MAX when the answer
+ * lies. */
 int frame_rtu_answer_len(const uint8_t *adu, size_t len);
 bool frame_rtu_crc_ok(const uint8_t *adu, size_t len);
 
@@ -22,7 +23,8 @@ enum { BUS_RTU_MAX = 256 }; /* MSL 2.5.1.1 */
 
 enum link_phase { LINK_IDLE, LINK_PAUSING, LINK_WORKING, LINK_FAILING };
 
-/* What a kind of line does. begin may call link_fail_soon but never link_done; expired, free and drop as their names say. */
+/* What a kind of line does. begin may call link_fail_soon but never link_done; expired, free and drop as their names
+ * say. */
 struct link_kind {
 	void (*begin)(struct bus_link *k);
 	void (*expired)(struct bus_link *k);
@@ -85,9 +87,10 @@ enum verdict {
 void suspects_add(struct suspects *s, const struct bus_request *q, int64_t since_us);
 void suspects_expire(struct suspects *s, int64_t before_us);
 /* Judge a frame (unit and PDU) while q is in flight (NULL: none is). r gets what it means for q. */
-enum verdict suspects_judge(struct suspects *s, const struct bus_request *q, uint8_t unit, const uint8_t *pdu, size_t len,
-			    struct bus_reply *r);
-/* Whether the good answer to one given up could pass for q's; then *probe is a read whose good answer none can pass for. */
+enum verdict suspects_judge(struct suspects *s, const struct bus_request *q, uint8_t unit, const uint8_t *pdu,
+			    size_t len, struct bus_reply *r);
+/* Whether the good answer to one given up could pass for q's; then *probe is a read whose good answer none can pass
+ * for. */
 bool suspects_need_probe(const struct suspects *s, const struct bus_request *q, struct bus_request *probe);
 
 #endif

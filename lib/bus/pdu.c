@@ -136,8 +136,8 @@ static void check_echo(const struct bus_request *q, const uint8_t *pdu, size_t l
 	else if (get16(pdu + 1) != q->address)
 		reply_fail(r, BUS_GARBLED, "address %u was acknowledged instead of %u", get16(pdu + 1), q->address);
 	else if (memcmp(pdu, asked, 5) != 0)
-		reply_fail(r, BUS_GARBLED, "%s %u was acknowledged instead of %u", most(q->function) ? "count" : "value",
-			   get16(pdu + 3), get16(asked + 3));
+		reply_fail(r, BUS_GARBLED, "%s %u was acknowledged instead of %u",
+			   most(q->function) ? "count" : "value", get16(pdu + 3), get16(asked + 3));
 	else
 		r->count = most(q->function) ? q->count : 1;
 }

@@ -1,8 +1,9 @@
 /* rtu: a serial line: one thread that owns it, asked and answering over eventfds.
  *
- * libmodbus opens the line, sets it and sends the raw request. Its receive_confirmation is not used: it cannot take the
- * answer to FC 43 (it knows only lengths that stand in the third byte), it cannot be called off, and it hands over the
- * late answer to the question before. Here each byte has the question's one deadline, and each frame passes suspects_judge.
+ * libmodbus opens the line, sets it and sends the raw request. Its receive_confirmation is not used: it cannot take
+ * the answer to FC 43 (it knows only lengths that stand in the third byte), it cannot be called off, and it hands
+ * over the late answer to the question before. Here each byte has the question's one deadline, and each frame passes
+ * suspects_judge.
  */
 #include <errno.h>
 #include <poll.h>

@@ -1,9 +1,10 @@
 /* suspects: a serial answer has no number, so it could be the late one to a question given up before.
  *
- * What this rests on: a unit works on one question after the other, so that its answers come in the order of the questions
- * (it may leave some out); and an answer later than suspects_expire's bound does not come at all. Then an answer that fits
- * the question in flight and none before settles all before. One that fits both is never a value. So that a unit which
- * was late once does not stay in doubt, a probe is asked first: a read whose answer has a length that no late one has.
+ * What this rests on: a unit works on one question after the other, so that its answers come in the order of the
+ * questions (it may leave some out); and an answer later than suspects_expire's bound does not come at all. Then an
+ * answer that fits the question in flight and none before settles all before. One that fits both is never a value.
+ * So that a unit which was late once does not stay in doubt, a probe is asked first: a read whose answer has a
+ * length that no late one has.
  */
 #include <string.h>
 
@@ -57,8 +58,8 @@ static bool same_identification(const struct bus_request *a, const struct bus_re
 	       (a->function == BUS_REPORT_ID || a->function == BUS_DEVICE_ID);
 }
 
-enum verdict suspects_judge(struct suspects *s, const struct bus_request *q, uint8_t unit, const uint8_t *pdu, size_t len,
-			    struct bus_reply *r)
+enum verdict suspects_judge(struct suspects *s, const struct bus_request *q, uint8_t unit, const uint8_t *pdu,
+			    size_t len, struct bus_reply *r)
 {
 	bool ours = q && fits(q, unit, pdu, len, r);
 	struct bus_reply other;
@@ -72,8 +73,9 @@ enum verdict suspects_judge(struct suspects *s, const struct bus_request *q, uin
 		since = settle(s, unit, i);
 		if (!ours)
 			return VERDICT_LATE;
-		/* Either this was the late one, and ours is still to come, or ours, and nothing is: keep the open place,
-		 * with the age it has, so that doubt ends when the first of the row is too old to be answered. */
+		/* Either this was the late one, and ours is still to come, or ours, and nothing is: keep the open
+		 * place, with the age it has, so that doubt ends when the first of the row is too old to be
+		 * answered. */
 		suspects_add(s, q, since);
 		reply_fail(r, BUS_GARBLED, "the answer may belong to a question given up before");
 		return VERDICT_DOUBT;

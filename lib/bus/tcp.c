@@ -1,4 +1,5 @@
-/* tcp: the non-blocking Modbus TCP engine: one connection, one question in flight, every byte of the answer accounted for. */
+/* tcp: the non-blocking Modbus TCP engine: one connection, one question in flight, every byte of the answer
+ * accounted for. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
@@ -83,7 +84,8 @@ static void odd(struct tcp *t, const char *fmt, ...)
 /* An earlier question of this connection, given up, whose answer comes now. */
 static bool is_late(const struct tcp *t, uint16_t transaction)
 {
-	uint16_t age = (uint16_t)(t->transaction - transaction), asked = (uint16_t)(t->transaction - t->first_transaction);
+	uint16_t age = (uint16_t)(t->transaction - transaction);
+	uint16_t asked = (uint16_t)(t->transaction - t->first_transaction);
 
 	return age <= asked && (age > 0 || !t->waiting);
 }
@@ -143,7 +145,8 @@ static enum taken take_frame(struct tcp *t)
 	return TAKEN_END;
 }
 
-/* Read once. false: nothing more to read now, or the end of the question or connection; in flight, t may be gone then. */
+/* Read once. false: nothing more to read now, or the end of the question or connection; in flight, t may be gone
+ * then. */
 static bool receive(struct tcp *t)
 {
 	ssize_t n = recv(t->fd, t->in + t->in_len, sizeof t->in - t->in_len, MSG_DONTWAIT);
@@ -247,7 +250,8 @@ static void on_socket(void *arg, int fd, unsigned events)
 			connected(t);
 		return;
 	}
-	/* Read first: an answer may stand before the end of the connection. receive may free t through the answer's fn. */
+	/* Read first: an answer may stand before the end of the connection. receive may free t through the answer's
+	 * fn. */
 	if (events & (LOOP_READ | LOOP_HANGUP))
 		receive(t);
 	else if (events & LOOP_WRITE)

@@ -1,4 +1,5 @@
-/* Any bytes as a question, and as an address: what is taken reads the same again, and its answer is taken by the judge. */
+/* Any bytes as a question, and as an address: what is taken reads the same again, and its answer is taken by the
+ * judge. */
 #include <string.h>
 
 #include "bus/bus.h"

@@ -141,7 +141,8 @@ static void a_question_has_the_bytes_of_the_standard(void **state)
 		{{.function = 6, .address = 1, .count = 1, .values = {3}}, 5, {6, 0, 1, 0, 3}},
 		{{.function = 15, .address = 0x13, .count = 10, .values = {1, 0, 1, 1, 0, 0, 1, 1, 1, 0}}, 8,
 		 {15, 0, 0x13, 0, 10, 2, 0xCD, 1}},
-		{{.function = 16, .address = 1, .count = 2, .values = {10, 0x102}}, 10, {16, 0, 1, 0, 2, 4, 0, 10, 1, 2}},
+		{{.function = 16, .address = 1, .count = 2, .values = {10, 0x102}}, 10,
+		 {16, 0, 1, 0, 2, 4, 0, 10, 1, 2}},
 		{{.function = 17}, 1, {17}},
 		{{.function = 43, .count = 1}, 4, {0x2B, 0x0E, 1, 0}},
 	};
@@ -167,7 +168,8 @@ static void what_is_beyond_the_limits_is_no_question(void **state)
 		{.function = 3, .count = 0}, {.function = 3, .count = 126}, {.function = 4, .count = 126},
 		{.function = 1, .count = 2001}, {.function = 2, .count = 0}, {.function = 16, .count = 124},
 		{.function = 16, .count = 0}, {.function = 15, .count = 0}, {.function = 15, .count = 124},
-		{.function = 3, .address = 65535, .count = 2}, {.function = 43, .count = 0}, {.function = 43, .count = 5},
+		{.function = 3, .address = 65535, .count = 2}, {.function = 43, .count = 0},
+		{.function = 43, .count = 5},
 		{.function = 43, .count = 1, .address = 256}, {.function = 0, .count = 1}, {.function = 8, .count = 1},
 		{.function = 23, .count = 1}, {.function = 0x83, .count = 1},
 	};
@@ -256,7 +258,7 @@ static void the_first_two_bytes_cannot_be_changed_into_another_value(void **stat
 				pdu[at] ^= (uint8_t)x;
 				bus_pdu_check(&q, pdu, len, &r);
 				if (r.outcome != BUS_GARBLED)
-					fail_msg("function %u, byte %zu ^ %02x: %s", q.function, at, x, bus_outcome_name(r.outcome));
+					fail_msg("function %u, byte %zu ^ %02x was taken", q.function, at, x);
 				pdu[at] ^= (uint8_t)x;
 			}
 	}
@@ -332,7 +334,9 @@ static void a_device_identification_whose_objects_do_not_end_together_is_garbled
 	assert_int_equal(r.outcome, BUS_OK);
 	assert_int_equal(r.count, sizeof good - 1);
 	assert_memory_equal(r.bytes, good + 1, sizeof good - 1);
-	static const struct { size_t at; uint8_t byte; } wrong[] = {{1, 0x0D}, {2, 2}, {4, 1}, {6, 1}, {6, 3}, {6, 255}, {8, 4}, {8, 255}, {13, 1}};
+	static const struct { size_t at; uint8_t byte; } wrong[] = {
+		{1, 0x0D}, {2, 2}, {4, 1}, {6, 1}, {6, 3}, {6, 255}, {8, 4}, {8, 255}, {13, 1},
+	};
 	for (size_t i = 0; i < COUNT_OF(wrong); i++) {
 		memcpy(pdu, good, sizeof good);
 		pdu[wrong[i].at] = wrong[i].byte;
@@ -351,7 +355,8 @@ static void a_device_identification_whose_objects_do_not_end_together_is_garbled
 static void frames_have_the_bytes_of_the_standard(void **state)
 {
 	static const uint8_t pdu[] = {3, 0, 0, 0, 10};
-	static const uint8_t rtu[] = {1, 3, 0, 0, 0, 10, 0xC5, 0xCD}, tcp[] = {0x15, 1, 0, 0, 0, 6, 0xFF, 3, 0, 0, 0, 10};
+	static const uint8_t rtu[] = {1, 3, 0, 0, 0, 10, 0xC5, 0xCD};
+	static const uint8_t tcp[] = {0x15, 1, 0, 0, 0, 6, 0xFF, 3, 0, 0, 0, 10};
 	uint8_t adu[BUS_ADU_MAX], big[BUS_PDU_MAX + 1] = {0};
 
 	(void)state;

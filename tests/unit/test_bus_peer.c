@@ -43,7 +43,8 @@ static int listen_anywhere(uint16_t *port)
 	return fd;
 }
 
-/* ---- our client, their server ------------------------------------------------------------------------------------- */
+/* ---- our client, their server
+ * ------------------------------------------------------------------------------------- */
 
 static void libmodbus_server(int listen_fd)
 {
@@ -154,7 +155,8 @@ static void libmodbus_answers_what_we_ask_and_we_read_what_it_holds(void **state
 	loop_free(l);
 }
 
-/* ---- their client, our server -------------------------------------------------------------------------------------- */
+/* ---- their client, our server
+ * -------------------------------------------------------------------------------------- */
 
 static size_t our_answer(struct image *m, const uint8_t *pdu, size_t len, uint8_t out[BUS_PDU_MAX])
 {

@@ -11,7 +11,8 @@
 #include <termios.h>
 #include <unistd.h>
 
-/* ---- the device: one thread on the pty's master, one question after the other ---------------------------------------- */
+/* ---- the device: one thread on the pty's master, one question after the other
+ * ---------------------------------------- */
 
 struct device;
 typedef void answer_fn(struct device *d, int nth, const struct bus_request *q);
@@ -172,7 +173,8 @@ static void assert_right(const struct bus_reply *r, const struct bus_request *q)
 				 q->function <= 2 ? value_at(q->address + i) & 1 : value_at(q->address + i));
 }
 
-/* ---- the ordinary ------------------------------------------------------------------------------------------------- */
+/* ---- the ordinary
+ * ------------------------------------------------------------------------------------------------- */
 
 static void every_function_goes_over_a_serial_line(void **state)
 {
@@ -215,7 +217,8 @@ static void every_function_goes_over_a_serial_line(void **state)
 	loop_free(l);
 }
 
-/* ---- the late ------------------------------------------------------------------------------------------------------ */
+/* ---- the late
+ * ------------------------------------------------------------------------------------------------------ */
 
 /* The first answer comes when the next question has been asked: later than any silence. */
 static void one_behind_once(struct device *d, int nth, const struct bus_request *q)
@@ -358,8 +361,8 @@ static void a_late_answer_heard_in_the_silence_needs_no_probe(void **state)
 	loop_free(l);
 }
 
-/* Answers in order, each after a time of its own: most at once, some a little late, some later than patience and silence
- * together; some never. */
+/* Answers in order, each after a time of its own: most at once, some a little late, some later than patience and
+ * silence together; some never. */
 static void late_at_random(struct device *d, int nth, const struct bus_request *q)
 {
 	double dice = rng_real(&d->rng, 0, 1);
@@ -478,7 +481,8 @@ static void the_answer_to_a_process_that_died_is_not_taken_by_its_successor(void
 	loop_free(l);
 }
 
-/* ---- lies ---------------------------------------------------------------------------------------------------------- */
+/* ---- lies
+ * ---------------------------------------------------------------------------------------------------------- */
 
 struct lie {
 	const char *name;
@@ -517,7 +521,7 @@ static const struct lie lies[] = {
 	{"a_wrong_checksum_is_noise", BUS_LINE_NOISE, "wrong checksum", wrong_crc},
 	{"zeroes_are_noise", BUS_LINE_NOISE, "", zeroes},
 	{"ones_are_noise", BUS_LINE_NOISE, "", ones},
-	{"a_reply_of_another_unit_on_the_line_is_never_a_value", BUS_GARBLED, "unit 5 answered instead of 1", other_unit},
+	{"a_reply_of_another_unit_on_the_line_is_never_a_value", BUS_GARBLED, "unit 5 answered", other_unit},
 	{"a_reply_of_unit_0_is_never_a_value", BUS_GARBLED, "unit 0 answered instead of 1", broadcast_unit},
 	{"a_reply_of_another_function_on_the_line_is_never_a_value", BUS_GARBLED, "function 4", other_function},
 	{"a_function_nobody_knows_is_garbled", BUS_GARBLED, "function 99", strange_function},
@@ -603,8 +607,10 @@ static void babble(struct device *d, int nth, const struct bus_request *q)
 {
 	uint8_t byte = 0;
 
-	for (; nth == 0 && !d->go; byte += 7)
+	for (; nth == 0 && !d->go; byte += 7) {
 		say(d, &byte, 1);
+		usleep(1000);
+	}
 	answer_rightly(d, nth, q);
 }
 
@@ -618,7 +624,7 @@ static void a_line_that_never_falls_silent_is_said_to_be_and_used_when_it_does(v
 
 	(void)state;
 	device_start(&d, babble);
-	k = link_to(l, d.path, 20);
+	k = link_to(l, d.path, 500);
 	r = ask(l, k, &q);
 	assert_true(r.outcome == BUS_LINE_NOISE || r.outcome == BUS_GARBLED);
 	r = ask(l, k, &q);
@@ -633,7 +639,8 @@ static void a_line_that_never_falls_silent_is_said_to_be_and_used_when_it_does(v
 	loop_free(l);
 }
 
-/* ---- the line ------------------------------------------------------------------------------------------------------ */
+/* ---- the line
+ * ------------------------------------------------------------------------------------------------------ */
 
 static void a_line_in_use_is_refused_and_its_user_named(void **state)
 {
@@ -800,7 +807,8 @@ int main(void)
 	struct CMUnitTest tests[COUNT_OF(lies) + COUNT_OF(fixed)];
 
 	for (size_t i = 0; i < COUNT_OF(lies); i++)
-		tests[i] = (struct CMUnitTest){lies[i].name, a_lie_is_found_and_does_no_harm_to_the_next, NULL, NULL, (void *)&lies[i]};
+		tests[i] = (struct CMUnitTest){.name = lies[i].name, .initial_state = (void *)&lies[i],
+					       .test_func = a_lie_is_found_and_does_no_harm_to_the_next};
 	memcpy(tests + COUNT_OF(lies), fixed, sizeof fixed);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,7 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* ---- the server: one thread, one connection at a time ------------------------------------------------------------- */
+/* ---- the server: one thread, one connection at a time
+ * ------------------------------------------------------------- */
 
 struct server;
 /* Answer the question in req as the test wants it; nth counts the questions from 0. false: end the connection. */
@@ -130,7 +131,8 @@ static void assert_right(const struct bus_reply *r, const struct bus_request *q)
 		assert_int_equal(r->regs[i], value_at(q->address + i));
 }
 
-/* ---- lies: the first answer is changed, the others are right ------------------------------------------------------- */
+/* ---- lies: the first answer is changed, the others are right
+ * ------------------------------------------------------- */
 
 struct lie {
 	const char *name;
@@ -162,7 +164,7 @@ static size_t twice(uint8_t *a, size_t n) { memcpy(a + n, a, n); return 2 * n; }
 static size_t unknown_exception(uint8_t *a, size_t n) { (void)n; a[5] = 3; a[7] = 0x83; a[8] = 0x63; return 9; }
 static size_t long_exception(uint8_t *a, size_t n) { a[7] = 0x83; return n; }
 static size_t other_exception(uint8_t *a, size_t n) { (void)n; a[5] = 3; a[7] = 0x84; a[8] = 2; return 9; }
-static size_t http(uint8_t *a, size_t n) { (void)n; return (size_t)sprintf((char *)a, "HTTP/1.1 400 Bad Request\r\n\r\n"); }
+static size_t http(uint8_t *a, size_t n) { (void)n; return (size_t)sprintf((char *)a, "HTTP/1.1 400 Bad\r\n\r\n"); }
 static size_t silence(uint8_t *a, size_t n) { (void)a, (void)n; return 0; }
 static size_t illegal_address(uint8_t *a, size_t n) { (void)n; a[5] = 3; a[7] = 0x83; a[8] = 2; return 9; }
 
@@ -233,7 +235,8 @@ static void a_lie_is_found_and_does_no_harm_to_the_next(void **state)
 	loop_free(l);
 }
 
-/* ---- behaviours in time -------------------------------------------------------------------------------------------- */
+/* ---- behaviours in time
+ * -------------------------------------------------------------------------------------------- */
 
 /* The first answer comes before the second. */
 static bool late_once(struct server *s, int fd, int nth, const uint8_t *req, size_t len)
@@ -523,7 +526,8 @@ static void bytes_between_the_questions_end_the_connection(void **state)
 	loop_free(l);
 }
 
-/* ---- connecting ---------------------------------------------------------------------------------------------------- */
+/* ---- connecting
+ * ---------------------------------------------------------------------------------------------------- */
 
 static void a_port_where_nobody_listens_is_unreachable(void **state)
 {
@@ -590,7 +594,8 @@ static void a_host_name_is_refused_because_none_is_looked_up_here(void **state)
 	loop_free(l);
 }
 
-/* ---- one question at a time ---------------------------------------------------------------------------------------- */
+/* ---- one question at a time
+ * ---------------------------------------------------------------------------------------- */
 
 static void a_link_takes_one_question_at_a_time(void **state)
 {
@@ -790,7 +795,8 @@ int main(void)
 	struct CMUnitTest tests[COUNT_OF(lies) + COUNT_OF(fixed)];
 
 	for (size_t i = 0; i < COUNT_OF(lies); i++)
-		tests[i] = (struct CMUnitTest){lies[i].name, a_lie_is_found_and_does_no_harm_to_the_next, NULL, NULL, (void *)&lies[i]};
+		tests[i] = (struct CMUnitTest){.name = lies[i].name, .initial_state = (void *)&lies[i],
+					       .test_func = a_lie_is_found_and_does_no_harm_to_the_next};
 	memcpy(tests + COUNT_OF(lies), fixed, sizeof fixed);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
