@@ -61,12 +61,12 @@ static struct line *line_of(struct poll *p, const struct site_device *d, const s
 	return k;
 }
 
-static void add_device(struct poll *p, int index, const struct site_device *s, const struct device_profile *profile)
+void poll_add_device(struct poll *p, int index, const struct site_device *s, const struct device_profile *profile)
 {
 	struct dev *d = &p->devs[p->dev_count++];
 	const struct device_profile_info *info = device_profile_info(profile);
 
-	*d = (struct dev){ .poll = p, .index = index, .site = s, .profile = profile, .info = info };
+	*d = (struct dev){ .poll = p, .index = index, .site = s, .profile = profile, .info = info, .roles = s->roles };
 	d->line = line_of(p, s, &info->timing);
 }
 
@@ -86,7 +86,7 @@ int poll_new(struct loop *l, const struct site *s, const struct device_catalogue
 			poll_free(p);
 			return -1;
 		}
-		add_device(p, (int)i, &s->devices[i], profile);
+		poll_add_device(p, (int)i, &s->devices[i], profile);
 	}
 	*out = p;
 	return 0;
@@ -189,48 +189,4 @@ int poll_write(struct poll *p, int device, enum device_point point, double value
 		old.fn(old.arg, device, old.point, old.value, POLL_REPLACED, "a newer value came first", 0);
 	line_pump(d->line);
 	return 0;
-}
-
-/* ---- one device, once ---- */
-
-static bool all_tried(const struct dev *d)
-{
-	if (d->phase != PHASE_RUN)
-		return false;
-	for (size_t i = 0; i < d->block_count; i++)
-		if (!d->plans[i].tried)
-			return false;
-	return true;
-}
-
-int poll_read_once(const struct site_device *s, const struct device_profile *profile, int timeout_ms, struct device_map **out,
-		   struct err *e)
-{
-	struct loop *l;
-	struct poll *p;
-	struct dev *d;
-	int64_t deadline;
-	int r = 0;
-
-	if (loop_new(&l, e) < 0)
-		return -1;
-	p = xcalloc(1, sizeof *p);
-	p->loop = l;
-	p->only_once = true;
-	add_device(p, 0, s, profile);
-	d = &p->devs[0];
-	deadline = now_read().boot_us + timeout_ms * US_PER_MS;
-	poll_start(p);
-	while (r == 0 && !all_tried(d) && d->state != POLL_LOST) {
-		r = loop_turn(l, deadline, e);
-		if (r == 0 && !all_tried(d) && d->state != POLL_LOST && now_read().boot_us >= deadline)
-			r = err_set(e, ERR_UNREACHABLE, 0, "'%s' did not answer everything in %d ms", s->name, timeout_ms);
-	}
-	if (r == 0 && d->state == POLL_LOST)
-		r = err_set(e, ERR_UNREACHABLE, 0, "'%s': %s", s->name, d->why);
-	if (r == 0)
-		*out = take(d->map);
-	poll_free(p);
-	loop_free(l);
-	return r;
 }

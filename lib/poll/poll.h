@@ -53,8 +53,12 @@ struct poll_stats {
 };
 void poll_device_stats(const struct poll *p, int device, struct poll_stats *out);
 
-/* Read one device once, all its points, in a loop of its own: for `device read` without a daemon. The map is the caller's. */
+/* Read one device once, all its points, in a loop of its own: for `device read` without a daemon. The map is the caller's.
+ * d->roles 0: every role that profile and device fill. */
 must_check int poll_read_once(const struct site_device *d, const struct device_profile *profile, int timeout_ms,
 			      struct device_map **out, struct err *e);
+/* Which profile fits the SunSpec models that answer at address; ERR_INPUT when it shows none or none fits. */
+must_check int poll_identify(const struct bus_address *address, const struct device_catalogue *c, int timeout_ms,
+			     const struct device_profile **out, struct err *e);
 
 #endif

@@ -61,6 +61,23 @@ void dev_walk_answer(struct dev *d, const struct bus_reply *r)
 		dev_lose(d, d->walk.why);
 }
 
+/* Of a device that no site names: every role that its profile and registers fill. */
+static unsigned roles_that_fit(const struct dev *d, const struct device_sunspec *found)
+{
+	unsigned roles = 0;
+	struct err e;
+
+	for (int r = 0; r < SITE_ROLE_COUNT; r++) {
+		struct device_map *map;
+
+		if (d->info->roles & 1u << r && device_map_new(d->profile, 1u << r, false, found, &map, &e) == 0) {
+			device_map_free(map);
+			roles |= 1u << r;
+		}
+	}
+	return roles != 0 ? roles : d->info->roles; /* none: the map says what is missing */
+}
+
 /* Lay the profile on what the walk found; the old map stays when nothing has changed, so that its readers need not notice. */
 static bool make_map(struct dev *d, struct err *e)
 {
@@ -69,7 +86,9 @@ static bool make_map(struct dev *d, struct err *e)
 
 	if (d->map != NULL && (found == NULL || memcmp(found, &d->sunspec, sizeof *found) == 0))
 		return true;
-	if (device_map_new(d->profile, d->site->roles, d->site->reversed, found, &map, e) < 0)
+	if (d->roles == 0)
+		d->roles = roles_that_fit(d, found);
+	if (device_map_new(d->profile, d->roles, d->site->reversed, found, &map, e) < 0)
 		return false;
 	device_map_free(d->map);
 	d->map = map;
