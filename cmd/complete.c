@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "frame.h"
+#include "sim/sim.h"
 
 struct asked {
 	const struct cmd_env *env;
@@ -77,11 +78,35 @@ static void role(const struct asked *a)
 		offer(a, site_role_name((enum site_role)r), NULL);
 }
 
+static void sim_device(const struct asked *a)
+{
+	static const char *const names[] = { "meter", "battery", "pv", "rs485", "hybrid", "bms" };
+
+	for (size_t i = 0; i < COUNT_OF(names); i++)
+		offer(a, names[i], NULL);
+}
+
+static void fault(const struct asked *a)
+{
+	for (int f = 0; f < SIM_FAULT_COUNT; f++)
+		offer(a, sim_fault_name((enum sim_fault)f), sim_fault_words((enum sim_fault)f));
+}
+
+static void sim_with(const struct asked *a)
+{
+	offer(a, "hybrid", NULL);
+	offer(a, "bms", NULL);
+	offer(a, "hybrid,bms", NULL);
+}
+
 static const struct { const char *kind; void (*offer)(const struct asked *a); } sources[] = {
 	{ "command", command },
 	{ "device", device },
 	{ "mode", mode },
 	{ "role", role },
+	{ "sim-device", sim_device },
+	{ "fault", fault },
+	{ "sim-with", sim_with },
 };
 
 /* True when it is a file's name. */

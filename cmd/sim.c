@@ -1,0 +1,232 @@
+/* psec sim: the simulated site, to run it and to provoke it. */
+#include <errno.h>
+#include <limits.h>
+#include <math.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd.h"
+#include "ctl/ctl.h"
+#include "sim.h"
+
+static const char *socket_path(const struct cmd_env *env, char to[PATH_MAX])
+{
+	snprintf(to, PATH_MAX, "%s/sim.sock", env->paths.run);
+	return to;
+}
+
+/* Ask the running site; params is stolen. */
+static int ask(const struct cmd_env *env, const char *method, json_t *params, json_t **result, struct err *e)
+{
+	enum { ANSWER_MS = 5000 };
+	struct ctl_client *c = NULL;
+	char path[PATH_MAX];
+	int rc;
+
+	if (ctl_connect(socket_path(env, path), &c, e) < 0) {
+		json_decref(params);
+		if (e->kind == ERR_UNREACHABLE)
+			err_set(e, ERR_UNREACHABLE, 0, "no simulated site runs in '%s'; start one with `psec -C %s sim run`",
+				env->paths.dir, env->paths.dir);
+		return -1;
+	}
+	rc = ctl_call(c, method, params, ANSWER_MS, result, e);
+	ctl_client_free(c);
+	return rc;
+}
+
+/* ---- status ---- */
+
+static const struct out_column status_columns[] = {
+	{ .key = "at", .heading = "Time of the series", .type = OUT_TEXT },
+	{ .key = "load_w", .heading = "House", .unit = "W", .type = OUT_REAL },
+	{ .key = "pv_w", .heading = "Sun", .unit = "W", .type = OUT_REAL },
+	{ .key = "battery_w", .heading = "Battery (+ discharges)", .unit = "W", .type = OUT_REAL },
+	{ .key = "grid_w", .heading = "Grid (+ imports)", .unit = "W", .type = OUT_REAL },
+	{ .key = "meter_w", .heading = "Meter shows", .unit = "W", .type = OUT_REAL },
+	{ .key = "soc_percent", .heading = "State of charge", .unit = "%", .type = OUT_REAL, .decimals = 1 },
+	{ .key = "setpoint_w", .heading = "Set-point", .unit = "W", .type = OUT_REAL },
+	{ .key = "setpoint_age_s", .heading = "Set-point's age", .unit = "s", .type = OUT_REAL, .decimals = 1 },
+	{ .key = "command_w", .heading = "Inverter follows", .unit = "W", .type = OUT_REAL },
+	{ .key = "watchdog_tripped", .heading = "Watchdog came", .type = OUT_BOOL },
+	{ .key = "charge_limit_w", .heading = "Battery may take", .unit = "W", .type = OUT_REAL },
+	{ .key = "discharge_limit_w", .heading = "Battery may give", .unit = "W", .type = OUT_REAL },
+	{ .key = "extra_w", .heading = "Extra load", .unit = "W", .type = OUT_REAL },
+	{ .key = "cloud_percent", .heading = "Cloud", .unit = "%", .type = OUT_REAL },
+	{ .key = "import_wh", .heading = "Imported", .unit = "Wh", .type = OUT_REAL },
+	{ .key = "export_wh", .heading = "Exported", .unit = "Wh", .type = OUT_REAL },
+	{ .key = "pv_wh", .heading = "Produced", .unit = "Wh", .type = OUT_REAL },
+	{ .key = "charge_wh", .heading = "Charged", .unit = "Wh", .type = OUT_REAL },
+	{ .key = "discharge_wh", .heading = "Discharged", .unit = "Wh", .type = OUT_REAL },
+	{ .key = "devices", .heading = "Devices", .type = OUT_JSON, .flags = OUT_JSON_ONLY },
+};
+static const struct out_column device_columns[] = {
+	{ .key = "name", .heading = "DEVICE", .type = OUT_TEXT },
+	{ .key = "address", .heading = "ADDRESS", .type = OUT_TEXT, .flags = OUT_WIDE },
+	{ .key = "fault", .heading = "FAULT", .type = OUT_TEXT },
+	{ .key = "questions", .heading = "QUESTIONS", .type = OUT_INT },
+	{ .key = "writes", .heading = "WRITES", .type = OUT_INT },
+};
+
+static void put_cell(struct out *o, const struct out_column *columns, size_t n, json_t *row)
+{
+	json_t *v = json_object_get(row, columns[n].key);
+
+	if (!v || json_is_null(v))
+		return;
+	switch (columns[n].type) {
+	case OUT_TEXT:
+		out_text(o, n, json_string_value(v));
+		break;
+	case OUT_BOOL:
+		out_bool(o, n, json_is_true(v));
+		break;
+	case OUT_INT:
+		out_int(o, n, json_integer_value(v));
+		break;
+	case OUT_JSON:
+		out_json(o, n, json_incref(v), "");
+		break;
+	default:
+		out_real(o, n, json_number_value(v));
+	}
+}
+
+static void put_row(struct out *o, const struct out_column *columns, size_t count, json_t *row)
+{
+	out_row(o);
+	for (size_t n = 0; n < count; n++)
+		put_cell(o, columns, n, row);
+}
+
+static int print_status(const struct cmd_env *env, json_t *status, struct err *e)
+{
+	auto_out struct out *record = out_new(status_columns, COUNT_OF(status_columns), cmd_form(env, true));
+	auto_out struct out *table = out_new(device_columns, COUNT_OF(device_columns), OUT_TABLE);
+	json_t *row;
+	size_t n;
+
+	put_row(record, status_columns, COUNT_OF(status_columns), status);
+	if (cmd_print(env, record, e) < 0)
+		return -1;
+	if (env->json)
+		return 0;
+	json_array_foreach(json_object_get(status, "devices"), n, row)
+		put_row(table, device_columns, COUNT_OF(device_columns), row);
+	fputc('\n', env->out);
+	return cmd_print(env, table, e);
+}
+
+static int run_status(const struct cmd_env *env, const void *options, int argc, char **argv, struct err *e)
+{
+	json_t *status = NULL;
+	int rc;
+
+	(void)options, (void)argc, (void)argv;
+	if (ask(env, "sim.status", NULL, &status, e) < 0)
+		return -1;
+	rc = print_status(env, status, e);
+	json_decref(status);
+	return rc;
+}
+
+/* ---- fault, load, cloud ---- */
+
+static const struct out_column fault_columns[] = {
+	{ .key = "fault", .heading = "FAULT", .type = OUT_TEXT },
+	{ .key = "words", .heading = "WHAT THE DEVICE DOES", .type = OUT_TEXT, .flags = OUT_WIDE },
+};
+
+static int list_faults(const struct cmd_env *env, struct err *e)
+{
+	auto_out struct out *o = out_new(fault_columns, COUNT_OF(fault_columns), cmd_form(env, false));
+
+	for (int f = SIM_FAULT_NONE + 1; f < SIM_FAULT_COUNT; f++) {
+		out_row(o);
+		out_text(o, 0, sim_fault_name((enum sim_fault)f));
+		out_text(o, 1, sim_fault_words((enum sim_fault)f));
+	}
+	return cmd_print(env, o, e);
+}
+
+static int run_fault(const struct cmd_env *env, const void *options, int argc, char **argv, struct err *e)
+{
+	enum sim_fault f;
+
+	(void)options;
+	if (argc == 0)
+		return list_faults(env, e);
+	if (argc == 1)
+		return err_set(e, ERR_USAGE, 0, "which fault shall '%.40s' have? `psec sim fault` lists them", argv[0]);
+	if (!sim_fault_parse(argv[1], &f))
+		return err_set(e, ERR_USAGE, 0, "there is no fault '%.40s'; `psec sim fault` lists them", argv[1]);
+	return ask(env, "sim.fault", json_pack("{s:s, s:s}", "device", argv[0], "fault", argv[1]), NULL, e);
+}
+
+static int run_load(const struct cmd_env *env, const void *options, int argc, char **argv, struct err *e)
+{
+	double w;
+
+	(void)options, (void)argc;
+	if (!parse_real(argv[0], 0, 1e6, &w))
+		return err_set(e, ERR_USAGE, 0, "WATTS is '%.40s', must be a number of 0…1000000", argv[0]);
+	return ask(env, "sim.load", json_pack("{s:f}", "extra_w", w), NULL, e);
+}
+
+static int run_cloud(const struct cmd_env *env, const void *options, int argc, char **argv, struct err *e)
+{
+	double percent;
+
+	(void)options, (void)argc;
+	if (!parse_real(argv[0], 0, 100, &percent))
+		return err_set(e, ERR_USAGE, 0, "PERCENT is '%.40s', must be a number of 0…100", argv[0]);
+	return ask(env, "sim.cloud", json_pack("{s:f}", "factor", 1 - percent / 100), NULL, e);
+}
+
+static const struct cmd sub_status = {
+	.name = "status",
+	.summary = "show what is true on the simulated site, and its devices",
+	.example = "psec sim status --json",
+	.flags = CMD_JSON,
+	.run = run_status,
+};
+
+static const struct cmd_arg fault_args[] = { { "DEVICE", false, false, "sim-device" }, { "FAULT", false, false, "fault" } };
+static const struct cmd sub_fault = {
+	.name = "fault",
+	.summary = "give a device a fault, or take it away with 'none'",
+	.more = "Without arguments the faults are listed. A device has one fault at a time, until it is\nset to none.",
+	.example = "psec sim fault meter stale\npsec sim fault meter none",
+	.args = fault_args, .arg_count = COUNT_OF(fault_args),
+	.flags = CMD_JSON,
+	.run = run_fault,
+};
+
+static const struct cmd_arg load_args[] = { { "WATTS", true, false, NULL } };
+static const struct cmd sub_load = {
+	.name = "load",
+	.summary = "add WATTS to what the house draws, at once; 0 ends it",
+	.example = "psec sim load 2000",
+	.args = load_args, .arg_count = COUNT_OF(load_args),
+	.run = run_load,
+};
+
+static const struct cmd_arg cloud_args[] = { { "PERCENT", true, false, NULL } };
+static const struct cmd sub_cloud = {
+	.name = "cloud",
+	.summary = "take PERCENT of the sun away, within 4 s; 0 is a clear sky",
+	.example = "psec sim cloud 70",
+	.args = cloud_args, .arg_count = COUNT_OF(cloud_args),
+	.run = run_cloud,
+};
+
+static const struct cmd *const subs[] = { &cmd_sim_run, &sub_status, &sub_fault, &sub_load, &sub_cloud, NULL };
+
+const struct cmd cmd_sim = {
+	.name = "sim",
+	.summary = "a simulated site, to try and to train",
+	.more = "Meter, battery inverter and PV inverter on loopback addresses (and a meter on a\n"
+		"serial line), driven by a year of a real house, with faults on demand.",
+	.example = "psec -C demo sim run\npsec scan 127.0.0.11:1502 127.0.0.12:1502 127.0.0.13:1502",
+	.sub = subs,
+};
