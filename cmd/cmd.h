@@ -41,6 +41,7 @@ enum {
 	CMD_HIDDEN = 2,
 	CMD_SITE = 4,              /* the dispatcher reads site.yaml first */
 	CMD_NO_SHELL = 8,          /* not from within `psec shell` */
+	CMD_NO_PAGE = 16,          /* psec(1) says it all, there is no page of its own */
 };
 
 struct cmd_arg { const char *name; bool required, many; const char *complete; };
@@ -85,12 +86,17 @@ void cmd_help_all(FILE *to);
 /* cmd/dispatch.c: run one line's words; returns the exit status. */
 int cmd_dispatch(const struct cmd_env *base, int argc, char **argv);
 int cmd_exit_status(enum err_kind kind);
+/* Read the site's site.yaml; faults go to env->err. For a command that needs it only sometimes; others say CMD_SITE. */
+must_check int cmd_read_site(const struct cmd_env *env, struct site *site, struct err *e);
 /* cmd/common.c: what several commands need. */
 enum out_form cmd_form(const struct cmd_env *env, bool record); /* table/record, or JSON */
 must_check int cmd_print(const struct cmd_env *env, struct out *o, struct err *e);
+must_check int cmd_print_json(const struct cmd_env *env, const json_t *v, struct err *e); /* as it came from the daemon */
 void cmd_diag_to_stderr(void *arg, const struct diag *d);       /* arg: FILE * */
 const char *cmd_nearest(const char *word, const char *const *names, size_t count); /* for "did you mean", or NULL */
-/* Ask the daemon; ERR_UNREACHABLE says how to start it. */
+/* Ask the daemon; ERR_UNREACHABLE says how to start it. For more than one question: connect, ctl_call…, ctl_client_free. */
+struct ctl_client;
+must_check int cmd_connect_daemon(const struct cmd_env *env, struct ctl_client **c, struct err *e);
 must_check int cmd_ask_daemon(const struct cmd_env *env, const char *method, json_t *params, json_t **result, struct err *e);
 bool cmd_daemon_runs(const struct cmd_env *env);
 

@@ -1,4 +1,5 @@
 /* What several commands need. */
+#include <errno.h>
 #include <string.h>
 
 #include "cmd.h"
@@ -14,6 +15,13 @@ enum out_form cmd_form(const struct cmd_env *env, bool record)
 int cmd_print(const struct cmd_env *env, struct out *o, struct err *e)
 {
 	return out_print(o, env->out, 0, e);
+}
+
+int cmd_print_json(const struct cmd_env *env, const json_t *v, struct err *e)
+{
+	if (json_dumpf(v, env->out, JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_PRESERVE_ORDER) || fputc('\n', env->out) == EOF)
+		return err_set(e, ERR_IO, errno, "cannot write to standard output");
+	return 0;
 }
 
 void cmd_diag_to_stderr(void *arg, const struct diag *d)
@@ -80,7 +88,7 @@ const char *cmd_nearest(const char *word, const char *const *names, size_t count
 
 /* ---- the daemon ---- */
 
-static int connect_daemon(const struct cmd_env *env, struct ctl_client **c, struct err *e)
+int cmd_connect_daemon(const struct cmd_env *env, struct ctl_client **c, struct err *e)
 {
 	if (!ctl_connect(env->paths.socket, c, e))
 		return 0;
@@ -96,7 +104,7 @@ int cmd_ask_daemon(const struct cmd_env *env, const char *method, json_t *params
 	struct ctl_client *c = NULL;
 	int rc;
 
-	if (connect_daemon(env, &c, e)) {
+	if (cmd_connect_daemon(env, &c, e)) {
 		json_decref(params);
 		return -1;
 	}

@@ -142,7 +142,7 @@ static int check_args(const struct cmd *c, const char *path, int argc, char **ar
 	return 0;
 }
 
-static int read_site(const struct cmd_env *env, struct site *site, struct err *e)
+int cmd_read_site(const struct cmd_env *env, struct site *site, struct err *e)
 {
 	struct diag_sink sink = { .fn = cmd_diag_to_stderr, .arg = env->err };
 
@@ -176,7 +176,7 @@ static int prepare_and_run(const struct cmd *c, const char *path, struct cmd_env
 		return c->sub && argc && !c->arg_count ? unknown(c, path, argv[0], e) : -1;
 	if (c->flags & CMD_SITE) {
 		site = xcalloc(1, sizeof *site);
-		if (read_site(env, site, e))
+		if (cmd_read_site(env, site, e))
 			return -1;
 		env->site = site;
 	}

@@ -207,7 +207,11 @@ void cmd_help(FILE *to, const struct cmd *c, const char *path)
 		fprintf(to, "\nExamples:\n  ");
 		wrap(to, c->example, 2, 2);
 	}
-	fprintf(to, "\nThe manual: psec-%.*s(1)\n", (int)(end ? end - group : (long)strlen(group)), group);
+	if (c->flags & CMD_NO_PAGE)
+		fprintf(to, "\nThe manual: psec(1)\n");
+	else
+		fprintf(to, "\nThe manual: psec-%.*s(1)\n",
+			(int)(end ? end - group : (long)strlen(group)), group);
 }
 
 void cmd_help_all(FILE *to)

@@ -35,5 +35,6 @@ const struct cmd cmd_help_words = {
 	.example = "psec help control",
 	.args = args,
 	.arg_count = COUNT_OF(args),
+	.flags = CMD_NO_PAGE,
 	.run = run,
 };

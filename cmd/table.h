@@ -9,8 +9,6 @@
 #pragma weak cmd_site
 #pragma weak cmd_scan
 #pragma weak cmd_device
-#pragma weak cmd_status
-#pragma weak cmd_control
 #pragma weak cmd_sim
 extern const struct cmd cmd_init;
 extern const struct cmd cmd_site;
@@ -23,5 +21,12 @@ extern const struct cmd cmd_shell;
 extern const struct cmd cmd_help_words;
 extern const struct cmd cmd_version;
 extern const struct cmd cmd_complete_words;
+
+/* Subcommands that have files of their own. */
+#pragma weak cmd_control_simulate
+extern const struct cmd cmd_control_watch;
+extern const struct cmd cmd_control_off;
+extern const struct cmd cmd_control_check;
+extern const struct cmd cmd_control_simulate;
 
 #endif

@@ -14,6 +14,6 @@ const struct cmd cmd_version = {
 	.name = "version",
 	.summary = "print the version",
 	.example = "psec version",
-	.flags = CMD_JSON,
+	.flags = CMD_JSON | CMD_NO_PAGE,
 	.run = run,
 };

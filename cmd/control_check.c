@@ -1,0 +1,92 @@
+/* psec control check: the 500 W step, carried out by psecd, its end awaited here. */
+#include <math.h>
+#include <string.h>
+
+#include "ctl/ctl.h"
+#include "live.h"
+#include "table.h"
+
+enum { CHECK_MS = 60000 /* settling, step and return take 15 s at most */, STEP_MS = 500, ASK_MS = 10000 };
+
+/* The next "check" notification; NULL with *e. */
+static json_t *await_end(const struct cmd_env *env, struct ctl_client *c, struct err *e)
+{
+	struct now now = now_read();
+	int64_t deadline_us = now.boot_us + CHECK_MS * US_PER_MS;
+	struct out_progress progress;
+	json_t *end = NULL;
+
+	out_progress_begin(&progress, "500 W step", &now);
+	while (!end) {
+		const char *topic = NULL;
+		json_t *params = NULL;
+		int rc = ctl_next(c, STEP_MS, &topic, &params, e);
+
+		now = now_read();
+		out_progress_step(&progress, &now, 0, 0, NULL);
+		if (rc > 0 && str_eq(topic, "check")) {
+			end = params;
+			break;
+		}
+		json_decref(params);
+		if (*env->interrupted || (rc < 0 && e->kind == ERR_INTERRUPTED)) {
+			err_set(e, ERR_INTERRUPTED, 0, "not waited for; psecd ends the check by itself, and `psec control status` shows "
+						       "whether it was passed");
+			break;
+		}
+		if (rc < 0)
+			break;
+		if (now.boot_us > deadline_us) {
+			err_set(e, ERR_UNREACHABLE, 0, "no result after %d s; see `psec control status` and try again", CHECK_MS / 1000);
+			break;
+		}
+	}
+	out_progress_end(&progress);
+	return end;
+}
+
+static void say(const struct cmd_env *env, const json_t *end, bool passed)
+{
+	char words[LIVE_TEXT], step[64], before[32], after[32];
+
+	fprintf(env->out, "%s: %s\n", passed ? "passed" : "not passed", live_text(end, "result", words));
+	if (isfinite(live_real(end, "before_w")) && isfinite(live_real(end, "after_w")))
+		fprintf(env->out, "battery: %s, meter: from %s to %s\n",
+			live_directed(live_real(end, "step_w"), "discharge", "charge", step),
+			live_power(live_real(end, "before_w"), before), live_power(live_real(end, "after_w"), after));
+}
+
+static int run(const struct cmd_env *env, const void *options, int argc, char **argv, struct err *e)
+{
+	struct ctl_client *c = NULL;
+	json_t *end = NULL;
+	bool passed;
+	int rc = 0;
+
+	(void)options, (void)argc, (void)argv;
+	if (cmd_connect_daemon(env, &c, e))
+		return -1;
+	if (!ctl_call(c, "control.check", NULL, ASK_MS, NULL, e))
+		end = await_end(env, c, e);
+	ctl_client_free(c);
+	if (!end)
+		return -1;
+	passed = json_is_true(json_object_get(end, "passed"));
+	if (env->json)
+		rc = cmd_print_json(env, end, e);
+	else
+		say(env, end, passed);
+	json_decref(end);
+	return rc ? rc : passed ? 0 : 1;
+}
+
+const struct cmd cmd_control_check = {
+	.name = "check",
+	.summary = "prove by a step of 500 W that battery and meter agree about the sign",
+	.more = "psecd lets the battery discharge 500 W more (or charge, when it is empty) for some seconds and looks whether the meter "
+		"follows the right way. Automatic modes are refused until this was passed, and again when the inverter or the meter is "
+		"another one. 0: passed, 1: not passed.",
+	.example = "psec control check",
+	.flags = CMD_JSON,
+	.run = run,
+};

@@ -1,0 +1,166 @@
+/* psec control off: the battery to rest. By psecd; where it does not run, by the same guarded write in a loop of our own. */
+#include <string.h>
+
+#include "device/device.h"
+#include "live.h"
+#include "loop/loop.h"
+#include "poll/poll.h"
+#include "table.h"
+
+enum { ALL_MS = 15000, WRITE_MS = 5000, TURN_MS = 200 };
+
+struct inverter {
+	bool asked, ended;
+	enum poll_written how;
+	char why[160];
+};
+
+struct off {
+	const struct site *site;
+	struct poll *poll;
+	struct inverter inverters[SITE_DEVICES_MAX];
+};
+
+static void written(void *arg, int device, enum device_point point, double value, enum poll_written how, const char *why,
+		    int64_t sent_boot_us)
+{
+	struct inverter *i = &((struct off *)arg)->inverters[device];
+
+	(void)point, (void)value, (void)sent_boot_us;
+	i->ended = true;
+	i->how = how;
+	str_copy(i->why, sizeof i->why, why ? why : "");
+}
+
+static void state(void *arg, int device, enum poll_state s, const char *why)
+{
+	struct off *o = arg;
+	struct inverter *i = &o->inverters[device];
+	struct err e = { 0 };
+
+	if (s == POLL_LOST)
+		str_copy(i->why, sizeof i->why, why ? why : "");
+	if (s != POLL_LIVE || i->asked)
+		return;
+	i->asked = true;
+	if (poll_write(o->poll, device, POINT_BATTERY_SETPOINT_W, 0, POLL_CONTROL, now_read().boot_us + WRITE_MS * US_PER_MS, written,
+		       o, &e)) {
+		i->ended = true;
+		i->how = POLL_FAILED;
+		str_copy(i->why, sizeof i->why, e.text);
+	}
+}
+
+static bool all_ended(const struct off *o)
+{
+	for (size_t i = 0; i < o->site->device_count; i++)
+		if (!o->inverters[i].ended)
+			return false;
+	return true;
+}
+
+static int turn_until_ended(const struct cmd_env *env, struct off *o, struct loop *l, struct err *e)
+{
+	int64_t deadline_us = now_read().boot_us + ALL_MS * US_PER_MS, now_us;
+
+	poll_start(o->poll);
+	while (!all_ended(o)) {
+		if (*env->interrupted)
+			return err_set(e, ERR_INTERRUPTED, 0, "stopped before the battery was at rest; run `psec control off` again");
+		now_us = now_read().boot_us;
+		if (now_us >= deadline_us)
+			return 0;
+		if (loop_turn(l, now_us + TURN_MS * US_PER_MS, e))
+			return -1;
+	}
+	return 0;
+}
+
+static int judge(const struct cmd_env *env, const struct off *o, struct err *e)
+{
+	for (size_t n = 0; n < o->site->device_count; n++) {
+		const struct inverter *i = &o->inverters[n];
+		const char *name = o->site->devices[n].name;
+
+		if (!i->ended)
+			return err_set(e, ERR_UNREACHABLE, 0, "'%s' does not answer%s%s; switch it off at the device, or look at the "
+				       "cable and try again", name, i->why[0] ? ": " : "", i->why);
+		if (i->how == POLL_NOT_SHOWN)
+			return err_set(e, ERR_INPUT, 0, "'%s' took 0 W but does not show it%s%s; switch it off at the device", name,
+				       i->why[0] ? ": " : "", i->why);
+		if (i->how != POLL_SHOWN)
+			return err_set(e, ERR_UNREACHABLE, 0, "0 W could not be written to '%s'%s%s; switch it off at the device", name,
+				       i->why[0] ? ": " : "", i->why);
+		if (!env->json)
+			fprintf(env->out, "%s shows 0 W; psecd does not run, so nobody sets it again\n", name);
+	}
+	if (env->json)
+		fprintf(env->out, "{\"mode\": \"off\", \"by\": \"psec\", \"setpoint_w\": 0.0}\n");
+	return 0;
+}
+
+/* Only the battery inverters of the site: nothing else need answer. */
+static void keep_inverters(struct site *s)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->device_count; i++) {
+		if (!(s->devices[i].roles & 1u << SITE_BATTERY_INVERTER))
+			continue;
+		if (n != i)
+			s->devices[n] = s->devices[i];
+		n++;
+	}
+	s->device_count = n;
+	s->battery_count = 0;
+}
+
+static int off_by_ourselves(const struct cmd_env *env, struct err *e)
+{
+	auto_free struct site *site = xcalloc(1, sizeof *site);
+	auto_free struct off *o = xcalloc(1, sizeof *o);
+	const struct poll_hooks hooks = { .state = state, .arg = o };
+	struct diag_sink sink = { .fn = cmd_diag_to_stderr, .arg = env->err };
+	struct device_catalogue *catalogue = NULL;
+	struct loop *l = NULL;
+	int rc = -1;
+
+	if (cmd_read_site(env, site, e))
+		return -1;
+	keep_inverters(site);
+	if (!site->device_count)
+		return err_set(e, ERR_INPUT, 0, "the site has no battery-inverter; nothing can be switched off");
+	o->site = site;
+	if (!device_catalogue_load(env->paths.profiles, &catalogue, &sink, e) && !loop_new(&l, e) &&
+	    !poll_new(l, site, catalogue, &hooks, &o->poll, e) && !turn_until_ended(env, o, l, e))
+		rc = judge(env, o, e);
+	poll_free(o->poll);
+	loop_free(l);
+	device_catalogue_free(catalogue);
+	return rc;
+}
+
+static int run(const struct cmd_env *env, const void *options, int argc, char **argv, struct err *e)
+{
+	json_t *wish = NULL;
+	int rc = 0;
+
+	(void)options, (void)argc, (void)argv;
+	if (cmd_ask_daemon(env, "control.off", NULL, &wish, e))
+		return e->kind == ERR_UNREACHABLE && !cmd_daemon_runs(env) ? off_by_ourselves(env, e) : -1;
+	if (env->json)
+		rc = cmd_print_json(env, wish, e);
+	else
+		fprintf(env->out, "mode off\n");
+	json_decref(wish);
+	return rc;
+}
+
+const struct cmd cmd_control_off = {
+	.name = "off",
+	.summary = "bring the battery to rest, also without psecd",
+	.more = "psecd goes to mode off. Where psecd does not run, 0 W is written to the battery inverters from here, and read back.",
+	.example = "psec control off",
+	.flags = CMD_JSON,
+	.run = run,
+};

@@ -1,0 +1,30 @@
+/* What psecd says of a site (control.status, status, "live"), as words for people. Missing values are NaN or "". */
+#ifndef PSEC_CMD_LIVE_H
+#define PSEC_CMD_LIVE_H
+
+#include <jansson.h>
+
+#include "base/base.h"
+
+enum { LIVE_TEXT = 160 };
+
+double live_real(const json_t *o, const char *key);
+/* Made printable; returns to. */
+char *live_text(const json_t *o, const char *key, char to[LIVE_TEXT]);
+/* "1.2 kW", "-" without a value; returns to. */
+char *live_power(double w, char to[32]);
+/* "1.2 kW import", "800 W charging", "0 W": a power with a word for its direction. */
+char *live_directed(double w, const char *positive, const char *negative, char to[64]);
+/* "12:00:03" of an RFC 3339 text, or the text; returns to. */
+char *live_clock(const json_t *o, const char *key, char to[LIVE_TEXT]);
+/* What a state of control means, or "". */
+const char *live_state_words(const char *state);
+/* "passed 2026-10-01 12:00: the meter went from 812 W to 318 W", or what to do; returns to. */
+char *live_check_words(const json_t *o, char to[LIVE_TEXT]);
+
+/* Lines for people: the decision in short, and (why) what led to it. */
+void live_summary(struct buf *b, const json_t *o, bool why);
+/* The last events, a line each, with indent blanks before it. */
+void live_events(struct buf *b, const json_t *o, int indent);
+
+#endif

@@ -1,0 +1,21 @@
+/* The picture of `psec control watch`: one JSON object to lines, without traffic and without a terminal, so that tests can look. */
+#ifndef PSEC_CMD_SCREEN_H
+#define PSEC_CMD_SCREEN_H
+
+#include <jansson.h>
+
+#include "base/base.h"
+
+struct screen {
+	int columns, rows;   /* of the terminal */
+	bool utf8, colour;
+	int64_t silent_ms;   /* since the last news; shown when it is long */
+	const char *notice;  /* in place of the picture's last line, or NULL */
+};
+
+/* The whole picture with its control sequences: home, every line to its end, the rest wiped. */
+void screen_draw(struct buf *b, const struct screen *s, const json_t *o);
+/* Columns that UTF-8 text takes. */
+size_t screen_width(const char *text);
+
+#endif

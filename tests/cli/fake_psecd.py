@@ -1,0 +1,82 @@
+"""A peer for the commands that ask psecd: JSON-RPC on a Unix socket, from the protocol's description and without a line of psec's.
+
+    fake_psecd.py SOCKET LOG [KIND:TEXT]     answers from the object below; every request is a line of LOG
+                                             KIND:TEXT: every request is refused with that
+"""
+import copy
+import json
+import os
+import socket
+import sys
+import threading
+
+STATUS = {
+    "site": {"id": "hill-7", "tier": "sim"}, "mode": "self-consumption", "state": "running", "clamp": "bms-charge-limit",
+    "clamp_words": "the BMS allows no more charge", "wish_w": -3400.0, "setpoint_w": -2634.0, "shown_w": -2634.0, "load_w": 1800.0,
+    "grid_w": 1234.0, "battery_w": -2634.0, "pv_w": 3200.0, "soc_percent": 52.3, "lost": [], "lost_words": "",
+    "checked": {"at_utc": "2026-10-01T11:58:00.000Z", "result": "passed", "before_w": 812.0, "after_w": 318.0},
+    "envelope": {"target_w": 0.0, "manual_w": 0.0, "expires_in_ms": 9000}, "sample_to_wire_us": 812, "age_ms": 120,
+    "devices": [
+        {"name": "meter", "profile": "sunspec-meter", "address": "tcp://127.0.0.11:1502#1", "state": "live", "why": "",
+         "rate_hz": 10.0, "latency_us": 900, "reads": 100, "timeouts": 0, "garbled": 0, "exceptions": 0, "model": "M", "serial": "1"},
+        {"name": "battery", "profile": "sunspec-storage", "address": "tcp://127.0.0.12:1502#1", "state": "lost",
+         "why": "no answer\u001b[2J for 3 s", "rate_hz": 0.0, "latency_us": None, "reads": 9, "timeouts": 3, "garbled": 0,
+         "exceptions": 0, "model": "B", "serial": "2"},
+    ],
+    "events": [{"id": i, "utc": "2026-10-01T12:00:0%d.000Z" % i, "severity": "info", "kind": "mode", "subject": "",
+                "text": "mode is number %d" % i, "who": "unix:anna"} for i in range(1, 6)],
+    "protection": "", "utc": "2026-10-01T12:00:09.500Z",
+}
+DAEMON = {"daemon": {"version": "0.1.0", "uptime_s": 7325, "processes": [
+    {"name": "psecd-core", "pid": 11, "state": "runs", "restarts": 0}, {"name": "psecd-field", "pid": 12, "state": "runs", "restarts": 2}]},
+    "store": {"bytes": 12300000, "samples": 4711, "events": 17}}
+path, log = sys.argv[1], open(sys.argv[2], "a", buffering=1)
+refusal = sys.argv[3].split(":", 1) if len(sys.argv) > 3 else None
+
+
+def serve(conn):
+    mode = {"mode": "off", "manual_w": 0.0, "target_w": 0.0}
+    for text in conn.makefile():
+        ask = json.loads(text)
+        method, params = ask["method"], ask.get("params") or {}
+        log.write(json.dumps([method, params]) + "\n")
+        after, result = [], {}
+        if method == "control.status":
+            result = STATUS
+        elif method == "status":
+            result = {**STATUS, **DAEMON}
+        elif method in ("control.mode", "control.set", "control.off"):
+            result = mode = {**mode, **params, "mode": params.get("mode", "off" if method == "control.off" else "manual")}
+            if "power_w" in params:
+                mode["manual_w"] = params["power_w"]
+        elif method == "control.check":
+            after = [("check", {"passed": os.environ.get("CHECK") != "fails", "result": "the meter follows", "step_w": 500.0,
+                                "before_w": 812.0, "after_w": 318.0})]
+            result = {"started": True}
+        elif method == "subscribe":
+            for soc in (53.0, 54.0, 55.0):
+                live = copy.deepcopy(STATUS)
+                live["soc_percent"] = soc
+                after.append(("live", live))
+        answer = {"jsonrpc": "2.0", "id": ask["id"]}
+        if refusal:
+            answer["error"] = {"code": -32000, "message": refusal[1], "data": {"kind": refusal[0]}}
+        else:
+            answer["result"] = result
+        lines = [answer] + [{"jsonrpc": "2.0", "method": topic, "params": p} for topic, p in after]
+        conn.sendall("".join(json.dumps(line) + "\n" for line in lines).encode())
+
+
+def quietly(conn):
+    try:
+        serve(conn)
+    except OSError:
+        pass
+
+
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(path)
+listener.listen()
+print("ready", flush=True)
+while True:
+    threading.Thread(target=quietly, args=(listener.accept()[0],), daemon=True).start()
