@@ -37,7 +37,8 @@ static char *bound_words(const struct cmd_opt *o, double x, char to[32])
 char *cmd_range_words(const struct cmd_opt *o, char to[64])
 {
 	char low[32], high[32];
-	bool has_low = whole(o->min), has_high = whole(o->max);
+	/* Beyond a milliard it only keeps nonsense out: no word for people. */
+	bool has_low = o->min > -1e9, has_high = o->max < 1e9 || (o->type == CMD_DURATION && whole(o->max));
 
 	to[0] = '\0';
 	if (o->min >= o->max)

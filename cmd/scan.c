@@ -21,11 +21,11 @@ static const struct cmd_opt opts[] = {
 	{ .name = "every-unit", .type = CMD_FLAG, .offset = offsetof(struct options, every_unit),
 	  .summary = "ask all of 1…247 instead of the likely units" },
 	{ .name = "pace", .type = CMD_INT, .offset = offsetof(struct options, pace), .value = "N", .min = 1, .max = 5000,
-	  .summary = "new connections a second (500)" },
+	  .summary = "new connections a second" },
 	{ .name = "connect", .type = CMD_DURATION, .offset = offsetof(struct options, connect_ms), .value = "TIME", .min = 50,
-	  .max = 30000, .summary = "patience for a connection (500ms)" },
+	  .max = 30000, .summary = "patience for a connection" },
 	{ .name = "answer", .type = CMD_DURATION, .offset = offsetof(struct options, answer_ms), .value = "TIME", .min = 50,
-	  .max = 30000, .summary = "patience for an answer (1s)" },
+	  .max = 30000, .summary = "patience for an answer" },
 };
 
 enum column { STATE, ADDRESS, MAKE, MODEL, SERIAL, VERSION, PROFILE, MATCH, EVIDENCE, SUNSPEC, FAULTS, NOTE, COLUMNS };

@@ -12,11 +12,7 @@ daemon() {
 	FAKE=$PEER_PID
 	read -r ready <&"${PEER[0]}"
 	[ "$ready" = ready ]
-	PSEC="$PSEC"
-	export PSEC_SITE=$DIR
 }
-
-no_daemon() { export PSEC_SITE=$DIR; }
 
 @test "control status says what is decided, and --why what led to it" {
 	daemon
@@ -119,7 +115,6 @@ END
 }
 
 @test "without psecd, the answer is 69 and says how to start it" {
-	no_daemon
 	local c
 	for c in "status" "mode off" "set 5" "check" "watch"; do
 		run -69 --separate-stderr "$PSEC" control $c
@@ -129,8 +124,7 @@ END
 }
 
 @test "without psecd, status shows what site.yaml says" {
-	no_daemon
-	"$PSEC" init --id hill-7 --tier sim --yes >/dev/null 2>&1 || skip "no psec init"
+	"$PSEC" -C "$DIR" init --id hill-7 --tier sim --yes >/dev/null 2>&1 || skip "no psec init"
 	run -69 --separate-stderr "$PSEC" status
 	[[ $output == *"hill-7 (sim)"*"not running"* ]]
 	run -69 --separate-stderr "$PSEC" status --json

@@ -236,7 +236,7 @@ END
 }
 
 @test "the site's name stands in the prompt" {
-	"$PSEC" init --id hill-7 --tier sim --yes >/dev/null 2>&1 || skip "no psec init"
+	"$PSEC" -C "$DIR" init --id hill-7 --tier sim --yes >/dev/null 2>&1 || skip "no psec init"
 	run -0 /usr/bin/python3 "$BATS_TEST_DIRNAME/terminal.py" "$PSEC" -C "$DIR" shell <<'END'
 expect psec:hill-7>_
 send \x04

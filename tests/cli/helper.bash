@@ -5,12 +5,13 @@ case $B in /*) ;; *) B=$TOP/$B ;; esac
 PSEC=$B/bin/psec
 export PSEC_SHARE=$TOP/lib/device
 export LC_ALL=C.UTF-8 TERM=xterm
-unset PSEC_SITE NO_COLOR COLUMNS
+unset NO_COLOR COLUMNS
 
 bats_require_minimum_version 1.5.0
 
 own_folder() {
 	DIR=$(mktemp -d "${BATS_TEST_TMPDIR:-/tmp}/psec.XXXXXX")
-	export HOME=$DIR XDG_STATE_HOME=$DIR/xdg
+	# Never the machine's own site: without this, a command without -C would mean /etc/psec.
+	export HOME=$DIR XDG_STATE_HOME=$DIR/xdg PSEC_SITE=$DIR
 	cd "$DIR"
 }
