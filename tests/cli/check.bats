@@ -1,0 +1,93 @@
+#!/usr/bin/env bats
+# The runner itself, on a small tree of its own: what fails must never be counted as passed, or not at all.
+
+setup() {
+	DIR=$(mktemp -d "${BATS_TEST_TMPDIR:-/tmp}/psec.XXXXXX")
+	mkdir -p "$DIR"/tests/{unit,cli,system,fault,fuzz} "$DIR"/build/unit "$DIR"/lib/device
+	cp "$BATS_TEST_DIRNAME/../check" "$DIR/tests/"
+}
+
+# suite NAME: a unit test program that runs what stands on stdin
+suite() {
+	: >"$DIR/tests/unit/test_$1.c"
+	{ echo '#!/bin/bash'; cat; } >"$DIR/build/unit/test_$1"
+	chmod +x "$DIR/build/unit/test_$1"
+}
+
+last_line() { tail -n 1 <<<"$output"; }
+check() { run "$DIR/tests/check" "$@" --only unit "$DIR/build"; }
+
+@test "what passed, failed and was skipped is summed over the suites" {
+	suite a <<<'echo 1..2; echo "ok 1 - x"; echo "ok 2 - y"'
+	suite b <<<'echo 1..3; echo "ok 1 - x"; echo "not ok 2 # SKIP later"; echo "not ok 3 - z"; exit 1'
+	check
+	[ "$status" = 1 ]
+	[ "$(last_line)" = "3 passed, 1 failed, 1 skipped" ]
+	grep -q 'not ok 3 - z' <<<"$output"
+	grep -q 'unit/b: later' <<<"$output"
+}
+
+@test "all passed is a success, and skipped ones are no failure" {
+	suite a <<<'echo 1..1; echo "ok 1 - x"'
+	suite b <<<'echo "no root"; exit 77'
+	check
+	[ "$status" = 0 ]
+	[ "$(last_line)" = "1 passed, 0 failed, 1 skipped" ]
+	grep -q 'unit/b: no root' <<<"$output"
+}
+
+@test "tests that a crash swallowed have failed" {
+	suite a <<<'echo 1..5; echo "ok 1 - x"; kill -SEGV $$'
+	check
+	[ "$status" = 1 ]
+	[ "$(last_line)" = "1 passed, 4 failed" ]
+}
+
+@test "a suite that passes its tests and then ends badly has failed" {
+	suite a <<<'echo 1..1; echo "ok 1 - x"; echo "leaked 8 bytes"; exit 23'
+	check
+	[ "$status" = 1 ]
+	[ "$(last_line)" = "1 passed, 1 failed" ]
+	grep -q 'leaked 8 bytes' <<<"$output"
+}
+
+@test "a suite that was not built has failed" {
+	: >"$DIR/tests/unit/test_gone.c"
+	check
+	[ "$status" = 1 ]
+	[ "$(last_line)" = "0 passed, 1 failed" ]
+}
+
+@test "nothing ran is not a success" {
+	check
+	[ "$status" = 1 ]
+	[ "$(last_line)" = "0 passed, 0 failed" ]
+}
+
+@test "each suite has a folder of its own, and it goes" {
+	suite a <<<'echo "$TMPDIR" >>'"$DIR"'/dirs; touch "$TMPDIR/left"'
+	suite b <<<'echo "$TMPDIR" >>'"$DIR"'/dirs'
+	check
+	[ "$status" = 0 ]
+	[ "$(sort -u "$DIR/dirs" | wc -l)" = 2 ]
+	while read -r d; do [ ! -e "$d" ]; done <"$DIR/dirs"
+}
+
+@test "Ctrl-C ends what runs, and its folders go" {
+	mkfifo "$DIR/ready"
+	suite a <<<'echo $$ "$TMPDIR" >'"$DIR"'/ready; exec tail -f /dev/null'
+	env --default-signal=INT "$DIR/tests/check" --only unit "$DIR/build" 3>&- &
+	local check=$! suite dir
+	read -r suite dir <"$DIR/ready"
+	kill -INT "$check"
+	! wait "$check"
+	! kill -0 "$suite" 2>/dev/null
+	[ ! -e "$dir" ]
+}
+
+@test "words it does not know are a wrong call" {
+	run "$DIR/tests/check" --only nonsense "$DIR/build"
+	[ "$status" = 64 ]
+	run "$DIR/tests/check"
+	[ "$status" = 64 ]
+}
