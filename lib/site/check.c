@@ -40,21 +40,34 @@ static bool is_loopback(const struct bus_address *a)
 				      str_eq(a->host, "[::1]") || str_eq(a->host, "localhost"));
 }
 
-static void check_link(const struct conf *c, const struct site *s, size_t i, size_t j, struct diag_sink *sink)
+static bool same_settings(const struct bus_address *a, const struct bus_address *b)
 {
-	const struct site_device *d = &s->devices[i], *other = &s->devices[j];
-	const struct bus_address *a = &d->address, *b = &other->address;
-	const struct conf_node *n = item_at(c, "devices", i, "address");
-	unsigned both = d->roles & other->roles;
+	return a->kind != BUS_RTU || (a->baud == b->baud && a->parity == b->parity && a->stop == b->stop);
+}
 
-	if (!a->has_unit || !b->has_unit || !bus_address_same_link(a, b))
-		return;
-	if (a->kind == BUS_RTU && (a->baud != b->baud || a->parity != b->parity || a->stop != b->stop))
-		conf_report(c, n, sink, "has %u baud, parity %c, %u stop; device '%s' on line %d has %u, %c, %u on the same line",
-			    a->baud, a->parity, a->stop, other->name, other->line, b->baud, b->parity, b->stop);
-	if (a->unit == b->unit && both)
-		conf_report(c, n, sink, "is also the address of '%s' on line %d, with the same role %s", other->name,
-			    other->line, site_role_name((enum site_role)(ffs((int)both) - 1)));
+/* The i-th device beside those above it on its link. */
+static void check_link(const struct conf *c, const struct site *s, size_t i, struct diag_sink *sink)
+{
+	const struct site_device *d = &s->devices[i];
+	const struct bus_address *a = &d->address;
+	const struct conf_node *n = item_at(c, "devices", i, "address");
+	bool first = true;
+
+	for (size_t j = 0; j < i && a->has_unit; j++) {
+		const struct site_device *other = &s->devices[j];
+		const struct bus_address *b = &other->address;
+		unsigned both = d->roles & other->roles;
+
+		if (!b->has_unit || !bus_address_same_link(a, b))
+			continue;
+		if (first && !same_settings(a, b))
+			conf_report(c, n, sink, "has %u baud, parity %c, %u stop; '%s' on line %d has %u, %c, %u on the same serial line",
+				    a->baud, a->parity, a->stop, other->name, other->line, b->baud, b->parity, b->stop);
+		if (a->unit == b->unit && both)
+			conf_report(c, n, sink, "is also the address of '%s' on line %d, with the same role %s", other->name,
+				    other->line, site_role_name((enum site_role)(ffs((int)both) - 1)));
+		first = false;
+	}
 }
 
 static void check_devices(const struct conf *c, const struct site *s, struct diag_sink *sink)
@@ -75,8 +88,7 @@ static void check_devices(const struct conf *c, const struct site *s, struct dia
 		if (s->tier == SITE_PROD && is_loopback(&d->address))
 			conf_report(c, item_at(c, "devices", i, "address"), sink,
 				    "is on this machine itself, which site.tier prod does not allow");
-		for (size_t j = 0; j < i; j++)
-			check_link(c, s, i, j, sink);
+		check_link(c, s, i, sink);
 	}
 }
 

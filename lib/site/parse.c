@@ -30,11 +30,11 @@ static void missing(struct reader *r, const struct conf_node *map, const char *k
 /* "is WHAT-THE-FILE-SAYS, …", which may be anything. */
 static void wrong(struct reader *r, const struct conf_node *n, const char *must)
 {
-	char safe[64];
+	char safe[100];
 
 	if (n->kind == CONF_SCALAR)
 		str_printable(safe, sizeof safe, n->text, strlen(n->text));
-	conf_report(r->c, n, r->sink, "is %s, %s",
+	conf_report(r->c, n, r->sink, "%sis %s, %s", *n->path ? "" : "the file ",
 		    n->kind == CONF_SCALAR ? (*safe ? safe : "empty") : !n->count ? "empty" :
 		    n->kind == CONF_MAP ? "a map" : "a list", must);
 }
@@ -97,10 +97,14 @@ static void read_address(struct reader *r, const struct conf_node *map, const st
 
 	if (!conf_read_text(r->c, map, k->name, k->required, BUS_ADDRESS_LEN - 1, &text, r->sink) || !text)
 		return;
-	if (bus_address_parse(text, to, &e) < 0)
-		conf_report(r->c, n, r->sink, "is wrong: %s", e.text);
-	else if (!to->has_unit)
+	if (bus_address_parse(text, to, &e) < 0) {
+		/* "address 'ADDRESS': why"; the key and its value are already said */
+		const char *why = strstr(e.text, "': ");
+
+		wrong(r, n, why ? why + 3 : e.text);
+	} else if (!to->has_unit) {
 		conf_report(r->c, n, r->sink, "is %s, must end with a unit, as %s#1", text, text);
+	}
 }
 
 static void wrong_role(struct reader *r, const struct conf_node *n)
