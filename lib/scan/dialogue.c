@@ -12,6 +12,7 @@ enum {
 	NOBODY = 199,              /* a unit that no site uses: who answers for it answers for every unit */
 	PATIENCE_MIN_MS = 250,
 	RTU_ANSWER_MS = 300,
+	QUIET_MS = 50,             /* a line that is only read, and bus knows late answers */
 	GATEWAY_NO_PATH = 0x0A, GATEWAY_NO_ANSWER = 0x0B, DEVICE_BUSY = 6, /* MAP 7 */
 	FC43_BASIC = 1,            /* MAP 6.21: ReadDevId code */
 };
@@ -211,7 +212,7 @@ static void on_reopen(void *arg)
 {
 	struct dialogue *d = arg;
 	struct err e;
-	struct bus_options o = { .connect_ms = d->options->connect_ms, .answer_ms = d->options->answer_ms };
+	struct bus_options o = { .connect_ms = d->options->connect_ms, .answer_ms = d->options->answer_ms, .quiet_ms = QUIET_MS };
 
 	bus_link_free(d->link);
 	d->link = NULL;
@@ -462,7 +463,7 @@ int dialogue_new(struct loop *l, const struct device_catalogue *c, const struct 
 		 const struct scan_options *o, const struct dialogue_hooks *hooks, struct dialogue **out, struct err *e)
 {
 	struct dialogue *d = xcalloc(1, sizeof *d);
-	struct bus_options bo = { .connect_ms = o->connect_ms, .answer_ms = o->answer_ms };
+	struct bus_options bo = { .connect_ms = o->connect_ms, .answer_ms = o->answer_ms, .quiet_ms = QUIET_MS };
 
 	d->loop = l;
 	d->catalogue = c;
