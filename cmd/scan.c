@@ -194,7 +194,7 @@ static int put_in(const struct cmd_env *env, const struct device_catalogue *c, c
 	struct diag_sink sink = { cmd_diag_to_stderr, env->err, 0 };
 	struct site_device d = { .address = row->address };
 	auto_free struct site *site = xcalloc(1, sizeof *site);
-	char name[SITE_NAME_LEN], address[BUS_ADDRESS_LEN], comment[200];
+	char address[BUS_ADDRESS_LEN], comment[200];
 	char *with;
 
 	if (!p || row->state != SCAN_DEVICE)
@@ -210,15 +210,15 @@ static int put_in(const struct cmd_env *env, const struct device_catalogue *c, c
 	if (!d.roles)
 		return 0;
 	str_copy(d.profile, sizeof d.profile, row->profile);
-	name_for(site, d.roles, name);
+	name_for(site, d.roles, d.name);
 	snprintf(comment, sizeof comment, "%s %s %s%s", row->identity.make, row->identity.model, row->identity.serial,
 		 row->match == DEVICE_PROPOSED ? " (a proposal: check it)" : "");
-	with = site_text_with_device(*text, name, &d, comment, e);
+	with = site_text_with_device(*text, env->paths.file, &d, comment, e);
 	if (!with)
 		return err_ctx(e, "cannot put %s into site.yaml", address);
 	free(*text);
 	*text = with;
-	fprintf(env->err, "added %s: %s, profile %s\n", name, address, row->profile);
+	fprintf(env->err, "added %s: %s, profile %s\n", d.name, address, row->profile);
 	++*added;
 	return 0;
 }

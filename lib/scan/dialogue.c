@@ -358,8 +358,9 @@ static void take_answer(struct dialogue *d, const struct bus_reply *r)
 		conclude(d);
 		return;
 	case FC43:
+		/* What is no identification leaves the unit to its registers. */
 		if (r && !device_fc43_identity(r->bytes, r->count, &d->row.identity))
-			fault(&d->row, "its device identification (FC 43/14) is malformed");
+			d->row.identity = (struct device_identity){ 0 };
 		d->phase = PROBES;
 		break;
 	case PROBES:

@@ -1,0 +1,105 @@
+#!/usr/bin/env bats
+# psec scan against servers that were not written here: pymodbus, pysunspec2, and what else answers on a network.
+load ../cli/helper
+
+setup_file() {
+	export NET=127.61.$((RANDOM % 250 + 1)) RUN=$BATS_FILE_TMPDIR
+	"${PSEC_PY:-$BATS_TEST_DIRNAME/../../build/venv/bin/python}" "$BATS_TEST_DIRNAME/peers/plant.py" --host "$NET" --port 1502 \
+		--status "$RUN/truth.json" --strangers >"$RUN/plant.out" 2>"$RUN/plant.err" 3>&- &
+	echo $! >"$RUN/pid"
+	for _ in $(seq 100); do
+		grep -q ready "$RUN/plant.out" && break
+		kill -0 "$(cat "$RUN/pid")" || { cat "$RUN/plant.err" >&2; return 1; }
+		read -rt 0.1 <> <(:) || true
+	done
+	PSEC_SHARE=$BATS_TEST_DIRNAME/../../lib/device "${B:-$BATS_TEST_DIRNAME/../../build}/bin/psec" scan --json "$NET.11-30:1502" >"$RUN/found.json" 2>"$RUN/found.err"
+}
+
+teardown_file() {
+	kill "$(cat "$RUN/pid")"
+}
+
+setup() { own_folder; }
+
+# field LAST-NUMBER PYTHON-EXPRESSION over the row(s) r of that host
+row() {
+	/usr/bin/python3 - "$RUN/found.json" "$NET.$1" "$2" <<-'P'
+	import json, sys
+	rows = [r for r in json.load(open(sys.argv[1])) if r["address"].startswith(f"tcp://{sys.argv[2]}:")]
+	assert rows, f"nothing about {sys.argv[2]}"
+	r = rows[0]
+	assert eval(sys.argv[3]), json.dumps(rows, indent=1)
+	P
+}
+
+@test "SunSpec devices are named with maker, model, serial, models and a profile" {
+	row 11 'r["make"] == "Stranger" and r["model"] == "Meter3" and r["serial"] == "SN-M-1" and r["profile"] == "sunspec-meter"'
+	row 12 'r["sunspec"] == {"base": 40000, "models": [1, 103, 120, 124, 802]} and r["profile"] == "sunspec-storage" and r["match"] == "identified"'
+	row 13 'r["profile"] == "sunspec-inverter" and r["address"].endswith(":1502#1")'
+}
+
+@test "a meter without a signature is a proposal, not a claim" {
+	row 14 'r["profile"] == "eastron-sdm630" and r["match"] == "proposed" and "plausible" in r["evidence"]'
+}
+
+@test "a device that no profile fits keeps what it says of itself" {
+	row 15 'r["make"] == "ABB" and r["model"] == "B23 112-100" and r["version"] == "2.1" and r["profile"] is None and r["faults"]'
+}
+
+@test "what answers and cannot be named is told with the reason" {
+	row 16 'r["state"] == "modbus" and "illegal data address" in r["faults"][0]'
+	row 17 'r["state"] == "silent"'
+	row 18 'r["state"] == "not-modbus"'
+	row 19 'r["state"] == "silent" and "one master" in r["faults"][0]'
+}
+
+@test "a slow device, another base and another unit are found" {
+	row 20 'r["model"] == "SlowMeter"'
+	row 21 'r["address"].endswith("#126") and r["sunspec"]["base"] == 0'
+}
+
+@test "a gateway's units are separate devices" {
+	row 22 '[x["address"].split("#")[1] for x in rows] == ["1", "3"]'
+}
+
+@test "a scan writes nothing" {
+	/usr/bin/python3 -c 'import json, sys; assert not any(json.load(open(sys.argv[1]))["writes"].values())' "$RUN/truth.json"
+}
+
+@test "nothing there is said with the cause" {
+	run "$PSEC" scan --json "$NET.200-202:1502"
+	[ "$status" = 0 ]
+	[ "${lines[0]}" = "[]" ] || [ "${lines[1]}" = "[]" ]
+	[[ $output == *"3 of 3 hosts are there, but refuse port 1502"* ]]
+}
+
+@test "targets that are none are refused before anything is sent" {
+	for bad in 300.1.1.1 127.0.0.1/3 127.0.0.9-3 127.0.0.1:0 'rtu:relative?baud=7' example; do
+		run "$PSEC" scan "$NET.11:1502" "$bad"
+		[ "$status" = 64 ] || { echo "$bad: $status $output"; false; }
+	done
+}
+
+@test "what was found goes into site.yaml once, and it still checks" {
+	"$PSEC" init --id strangers --tier sim --yes
+	"$PSEC" scan --write "$NET.11-13:1502"
+	"$PSEC" site check
+	grep -q 'profile: sunspec-storage' site.yaml
+	cp site.yaml before
+	"$PSEC" scan --write "$NET.11-13:1502"
+	cmp before site.yaml
+}
+
+@test "Ctrl-C prints what there is and ends with 130" {
+	"$PSEC" scan --json "$NET.11:1502" "$NET.17:1502" --answer 30s >out 2>err &
+	local pid=$!
+	for _ in $(seq 50); do
+		[ -n "$(ss -tnH state established dst "$NET.17" 2>/dev/null)" ] && break
+		read -rt 0.1 <> <(:) || true
+	done
+	kill -INT $pid
+	local status=0
+	wait $pid || status=$?
+	[ "$status" = 130 ] || { cat err; false; }
+	/usr/bin/python3 -c 'import json; json.load(open("out"))'
+}
