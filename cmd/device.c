@@ -209,13 +209,18 @@ static const char *from_of(const struct device_profile *p, int point, struct dev
 	return NULL;
 }
 
+/* unit NULL or "": a bare number. */
 static void put_number(struct out *o, size_t column, double value, const char *unit)
 {
 	char text[32];
 
-	if (isfinite(value))
-		out_json(o, column, json_real(value), unit != NULL ? out_quantity(value, unit, 1, text)
-								    : (snprintf(text, sizeof text, "%.10g", value), text));
+	if (!isfinite(value))
+		return;
+	if (unit != NULL && unit[0] != '\0')
+		out_quantity(value, unit, str_eq(unit, "Hz") ? 2 : 1, text);
+	else
+		snprintf(text, sizeof text, "%.10g", value);
+	out_json(o, column, json_real(value), text);
 }
 
 /* "" : every point; else "grid-meter.power_w" or "power_w". */
@@ -226,10 +231,9 @@ static bool is_asked(const char *asked, const char *name)
 	return asked == NULL || str_eq(asked, name) || (dot != NULL && str_eq(asked, dot + 1));
 }
 
-static void put_row(struct out *o, const struct device_profile *profile, int point, const struct device_reading *r, int64_t age_ms)
+static void put_row(struct out *o, int point, const struct device_reading *r, int64_t age_ms, const char *from)
 {
 	const struct device_point_info *info = device_point((enum device_point)point);
-	struct device_profile_point d;
 
 	out_row(o);
 	out_text(o, READ_POINT, info->name);
@@ -241,22 +245,23 @@ static void put_row(struct out *o, const struct device_profile *profile, int poi
 	out_text(o, READ_WHY, r->quality != DEVICE_GOOD ? r->why : NULL);
 	if (age_ms >= 0)
 		out_int(o, READ_AGE, age_ms);
-	out_text(o, READ_FROM, from_of(profile, point, &d));
+	out_text(o, READ_FROM, from);
 }
 
 struct shown { size_t rows, good; };
 
-static void put_map(struct out *o, const struct device_profile *profile, const struct device_map *m, const char *asked,
-		    struct shown *shown)
+static void put_map(struct out *o, const struct device_map *m, const char *asked, struct shown *shown)
 {
 	int64_t now_us = now_read().boot_us;
 
 	for (int p = 0; p < POINT_COUNT; p++) {
 		struct device_reading r;
+		char from[160];
 
 		if (!is_asked(asked, device_point((enum device_point)p)->name) || !device_map_read(m, (enum device_point)p, &r))
 			continue;
-		put_row(o, profile, p, &r, r.at_boot_us > 0 ? (now_us - r.at_boot_us) / US_PER_MS : -1);
+		put_row(o, p, &r, r.at_boot_us > 0 ? (now_us - r.at_boot_us) / US_PER_MS : -1,
+			device_map_from(m, (enum device_point)p, from));
 		shown->rows++;
 		shown->good += r.quality == DEVICE_GOOD;
 	}
@@ -272,6 +277,7 @@ static int put_answer(struct out *o, const struct device_profile *profile, const
 	if (!json_is_array(answer))
 		return err_set(e, ERR_BUG, 0, "psecd answered device.read with something that is no list");
 	json_array_foreach(answer, i, j) {
+		struct device_profile_point d;
 		struct device_reading r = { .quality = DEVICE_UNKNOWN, .value = NAN, .raw = NAN };
 		const char *name = json_string_value(json_object_get(j, "point"));
 		const char *quality = json_string_value(json_object_get(j, "quality"));
@@ -289,7 +295,7 @@ static int put_answer(struct out *o, const struct device_profile *profile, const
 		if (json_is_number(raw))
 			r.raw = json_number_value(raw);
 		str_copy(r.why, sizeof r.why, why != NULL ? why : "");
-		put_row(o, profile, point, &r, json_is_integer(age) ? json_integer_value(age) : -1);
+		put_row(o, point, &r, json_is_integer(age) ? json_integer_value(age) : -1, from_of(profile, point, &d));
 		shown->rows++;
 		shown->good += r.quality == DEVICE_GOOD;
 	}
@@ -388,7 +394,7 @@ static int read_device(const struct cmd_env *env, const struct read_options *opt
 		if (r == 0)
 			r = poll_read_once(&d, profile, (int)opt->timeout_ms, &map, e);
 		if (r == 0)
-			put_map(o, profile, map, asked, &shown);
+			put_map(o, map, asked, &shown);
 		device_map_free(map);
 	}
 	if (r < 0)

@@ -180,6 +180,8 @@ struct device_reading {
 };
 /* A point's value now, sums and products of registers included. false: the map has no such point. */
 must_check bool device_map_read(const struct device_map *m, enum device_point p, struct device_reading *out);
+/* Where the point lies on this device: "203.W at 40090", "product(…)"; returns to. */
+char *device_map_from(const struct device_map *m, enum device_point p, char to[160]);
 const struct device_identity *device_map_identity(const struct device_map *m);
 
 /* ---- writes -------------------------------------------------------------------------------------------------------- */

@@ -49,6 +49,38 @@ size_t device_map_values(const struct device_map *m, const struct device_value *
 	return m->value_count;
 }
 
+static void describe(const struct device_map *m, const struct node *n, struct buf *b)
+{
+	static const char *const words[] = { "", "sum", "product", "first", "least" };
+	const struct device_value *v = &m->values[n->value];
+
+	if (n->kind == EXPR_VALUE) {
+		if (strchr(v->name, ' ') == NULL) /* "input 52" says it already */
+			buf_addf(b, "%s at %u", v->name, v->address);
+		else
+			buf_adds(b, v->name);
+		return;
+	}
+	buf_addf(b, "%s(", words[n->kind]);
+	for (size_t i = 0; i < n->term_count; i++) {
+		buf_adds(b, i > 0 ? ", " : "");
+		describe(m, n->terms[i], b);
+	}
+	buf_adds(b, ")");
+}
+
+char *device_map_from(const struct device_map *m, enum device_point p, char to[160])
+{
+	auto_buf struct buf b = BUF_INIT;
+
+	if (m->reversed && (p == POINT_GRID_IMPORT_WH || p == POINT_GRID_EXPORT_WH))
+		p = p == POINT_GRID_IMPORT_WH ? POINT_GRID_EXPORT_WH : POINT_GRID_IMPORT_WH;
+	if (m->nodes[p] != NULL)
+		describe(m, m->nodes[p], &b);
+	str_copy(to, 160, b.data != NULL ? b.data : "");
+	return to;
+}
+
 /* The index of this value; the same one again when another point already reads it. */
 static int add_value(struct build *b, const struct device_value *v, const struct mapped *x)
 {

@@ -205,7 +205,7 @@ static void read_points(const struct parse *p, const struct conf_node *root, str
 		int rate;
 
 		if (point < 0) {
-			conf_report(p->conf, k, p->sink, "is no point of any role; `psec help device` lists them");
+			conf_report(p->conf, k, p->sink, "is no point of any role; psec-profile(5) lists them");
 			continue;
 		}
 		rate = (int)point_rate((enum device_point)point);

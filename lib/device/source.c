@@ -233,6 +233,11 @@ struct expr *parse_expr(const struct parse *p, const struct conf_node *n, int de
 		expr_free(x);
 		return NULL;
 	}
+	if (depth < PARTS_DEPTH && !x->source.sunspec && x->source.type == DEVICE_TEXT) {
+		fault(p, n, "is text; a point is a number");
+		expr_free(x);
+		return NULL;
+	}
 	return x;
 }
 

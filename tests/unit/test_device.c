@@ -202,6 +202,23 @@ static void every_installed_profile_is_faultless_and_names_its_source(void **sta
 	device_catalogue_free(c);
 }
 
+static void the_manual_lists_every_point_with_its_unit(void **state)
+{
+	auto_buf struct buf page = BUF_INIT;
+	struct err e;
+
+	(void)state;
+	if (file_read("man/psec-profile.5.scd", 1 << 20, &page, &e) < 0)
+		fail_msg("%s", e.text);
+	for (int i = 0; i < POINT_COUNT; i++) {
+		const struct device_point_info *p = device_point((enum device_point)i);
+		auto_free char *line = xasprintf("%s%s%s", p->name, p->unit[0] ? " " : "", p->unit);
+
+		if (strstr(page.data, line) == NULL)
+			fail_msg("psec-profile(5) lacks '%s'", line);
+	}
+}
+
 struct said { char text[4096]; };
 
 static void listen(void *arg, const struct diag *d)
@@ -1002,6 +1019,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_point_has_a_name_of_its_role_and_is_found_by_it),
 		cmocka_unit_test(every_installed_profile_is_faultless_and_names_its_source),
+		cmocka_unit_test(the_manual_lists_every_point_with_its_unit),
 		cmocka_unit_test(all_faults_of_a_profile_are_told_at_once_with_their_lines),
 		cmocka_unit_test(a_profile_that_others_may_change_is_refused),
 		cmocka_unit_test(a_write_is_checked_like_a_read),

@@ -1,0 +1,55 @@
+#!/usr/bin/env bats
+# psec device, without a device: profiles as people see and write them.
+load helper
+
+setup() { own_folder; }
+
+@test "the list has every installed profile, as a table and as JSON" {
+	"$PSEC" device list >out
+	for p in "$TOP"/lib/device/profiles/*.yaml; do
+		grep -q "^$(basename "$p" .yaml) " out
+	done
+	"$PSEC" device list --json | python3 -c '
+import json, sys
+l = {p["profile"]: p for p in json.load(sys.stdin)}
+assert l["sunspec-storage"]["can_set"] and not l["deye-hybrid-3p"]["can_set"]
+assert l["sungrow-hybrid"]["roles"] == ["grid-meter", "battery-inverter", "bms", "pv-inverter"]'
+}
+
+@test "a profile shows its points, where they lie, and its source" {
+	"$PSEC" device show eastron-sdm630 >out
+	grep -q 'volkszaehler/mbmd' out
+	grep -q 'grid-meter.power_w  *W .*fast .*input 52 float32' out
+	"$PSEC" device show sunspec-storage --json | python3 -c '
+import json, sys
+p = {x["point"]: x for x in json.load(sys.stdin)["points"]}
+assert p["battery-inverter.setpoint_w"]["writable"] and p["bms.soc_percent"]["unit"] == "%"'
+}
+
+@test "an unknown profile is bad input, with what to do" {
+	run -65 "$PSEC" device show nothing
+	[[ $output == *"psec device list"* ]]
+}
+
+@test "a site's own profile stands before the installed one, and its faults are told with file and line" {
+	mkdir -p site/profiles
+	sed 's/^model: .*/model: My own/' "$TOP/lib/device/profiles/eastron-sdm630.yaml" >site/profiles/sdm.yaml
+	printf 'psec-profile: 1\nid: broken\nmake: M\nmodel: N\nsource: me\npoints:\n  grid-meter.power_w: {function: 3, address: 70000}\n' \
+		>site/profiles/broken.yaml
+	chmod 644 site/profiles/*.yaml
+	"$PSEC" -C site device list >out 2>err
+	grep -q '^eastron-sdm630 .*My own' out
+	! grep -q '^broken' out
+	grep -q 'profiles/broken.yaml:7: points.grid-meter.power_w.address' err
+	chmod 666 site/profiles/sdm.yaml
+	"$PSEC" -C site device list >out 2>err
+	grep -q 'sdm.yaml: .*not writable by others' err
+	! grep -q 'My own' out
+}
+
+@test "where nobody answers is unreachable, a wrong address is bad input" {
+	run -69 "$PSEC" device read tcp://127.0.0.1:1#1
+	run -69 "$PSEC" device read tcp://127.0.0.1:1#1 --profile eastron-sdm630
+	run -65 "$PSEC" device read tcp://127.0.0.1:1#300
+	run -65 "$PSEC" device read tcp://127.0.0.1:1#1 --profile nothing
+}

@@ -1,0 +1,52 @@
+#!/usr/bin/env python3
+"""Devices that were not written here: pymodbus serving hand-typed register images (images.py).
+
+serve.py [--host H] [--port P] [--rtu LINE] [--ledger FILE] UNIT=IMAGE…
+prints "ready PORT" once it listens; the ledger gets a line "UNIT FUNCTION ADDRESS" for every question."""
+import argparse
+import asyncio
+
+from pymodbus import FramerType
+from pymodbus.server import ModbusSerialServer, ModbusTcpServer
+from pymodbus.simulator import DataType, SimData, SimDevice
+
+from images import IMAGES
+
+
+def device(unit, image):
+    def data(kind):
+        found = [SimData(a, values=v, datatype=DataType.REGISTERS) for a, v in sorted(image.get(kind, {}).items())]
+        return found or [SimData(65534, values=[0], datatype=DataType.REGISTERS)]
+
+    bits = [SimData(65534, values=[False], datatype=DataType.BITS)]
+    return SimDevice(unit, (bits, bits, data("holding"), data("input")))
+
+
+async def main():
+    p = argparse.ArgumentParser()
+    p.add_argument("--host", default="127.0.0.1")
+    p.add_argument("--port", type=int, default=0)
+    p.add_argument("--rtu")
+    p.add_argument("--ledger")
+    p.add_argument("units", nargs="+", metavar="UNIT=IMAGE")
+    o = p.parse_args()
+    devices = [device(int(u), IMAGES[i]()) for u, i in (w.split("=") for w in o.units)]
+    ledger = open(o.ledger, "w", buffering=1) if o.ledger else None
+
+    def trace(sending, pdu):
+        if ledger and not sending:
+            print(pdu.dev_id, pdu.function_code, getattr(pdu, "address", "-"), file=ledger)
+        return pdu
+
+    if o.rtu:
+        server = ModbusSerialServer(devices, framer=FramerType.RTU, port=o.rtu, baudrate=19200, parity="N", stopbits=1,  # a pty takes no parity
+                                    trace_pdu=trace, ignore_missing_devices=True)
+    else:
+        server = ModbusTcpServer(devices, address=(o.host, o.port), trace_pdu=trace, ignore_missing_devices=True)
+    await server.serve_forever(background=True)
+    print("ready", 0 if o.rtu else server.transport.sockets[0].getsockname()[1], flush=True)
+    await asyncio.get_running_loop().create_future()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
