@@ -10,12 +10,13 @@
 struct store;
 
 struct store_limits {
-	int64_t raw_keep_us;      /* samples as they came; default 14 d */
-	int64_t mean_keep_us;     /* quarter-hour means; default 400 d */
-	int64_t budget_bytes;     /* default 1 GB: the oldest raw samples go first, then the oldest means */
+	int64_t raw_keep_us;      /* samples as they came; 0: 14 d */
+	int64_t mean_keep_us;     /* quarter-hour means, and events; 0: 400 d */
+	int64_t budget_bytes;     /* 0: 1 GB; the oldest raw samples go first, then the oldest means */
 };
 
-/* Open or make path (mode 0640); ERR_AGAIN naming the holder's pid when another process has it. A broken file is kept aside
+/* Open or make path (mode 0640; limits NULL: the defaults). ERR_AGAIN naming the holder's pid when another process has it;
+ * ERR_INPUT when it is not psec's or a newer psec's, and then it is left as it is. A broken file is kept aside
  * (path.broken-TIME) and a new one is begun: *recovered tells. Caller frees. */
 must_check int store_open(const char *path, const struct store_limits *limits, struct store **out, bool *recovered,
 			  struct err *e);
@@ -27,10 +28,12 @@ struct store_sample {
 	int64_t utc_us;
 	double value;
 };
-/* All or none, one transaction. */
+/* All or none, one transaction. ERR_INPUT: a value that is not finite, a name over 128 bytes, more than 4096 points. */
 must_check int store_put_samples(struct store *s, const struct store_sample *samples, size_t count, struct err *e);
-/* Turn raw samples into quarter-hour means, drop what is past its time or over the budget. Bounded work a call; *more tells. */
+/* Turn raw samples into quarter-hour means (arithmetic, by the start of the quarter), drop what is past its time or over the
+ * budget. Some milliseconds a call; *more: call again soon. */
 must_check int store_tidy(struct store *s, const struct now *now, bool *more, struct err *e);
+/* Called while the store reads: it must not call the store. */
 typedef void store_sample_fn(void *arg, const struct store_sample *sample);
 /* Samples of point (NULL: all) in [from, to), oldest first, at most max. means: quarter-hour means instead of raw. */
 must_check int store_read_samples(struct store *s, const char *point, int64_t from_utc_us, int64_t to_utc_us, bool means,
@@ -61,6 +64,7 @@ must_check int store_put_setting(struct store *s, const char *key, const char *v
 /* *value is NULL when there is none; caller frees. */
 must_check int store_get_setting(struct store *s, const char *key, char **value, struct err *e);
 
+/* The first call counts (a big file: a second), later ones do not. bytes: database and log. */
 struct store_size { int64_t bytes, samples, means, events; };
 must_check int store_size(struct store *s, struct store_size *out, struct err *e);
 

@@ -1,0 +1,20 @@
+-- psec.db as version 1 of the schema wrote it: never changed, every later psec must open it.
+PRAGMA application_id=0x70736563;
+PRAGMA user_version=1;
+BEGIN TRANSACTION;
+CREATE TABLE point (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+INSERT INTO point VALUES(1,'grid.power_w');
+INSERT INTO point VALUES(2,'bms.soc_percent');
+CREATE TABLE sample (point_id INTEGER NOT NULL, utc_us INTEGER NOT NULL, value REAL NOT NULL, PRIMARY KEY (utc_us, point_id)) WITHOUT ROWID;
+INSERT INTO sample VALUES(1,1767226500000000,1500.0);
+INSERT INTO sample VALUES(2,1767226500000000,55.5);
+CREATE TABLE mean (point_id INTEGER NOT NULL, utc_us INTEGER NOT NULL, value REAL NOT NULL, PRIMARY KEY (point_id, utc_us)) WITHOUT ROWID;
+INSERT INTO mean VALUES(1,1767225600000000,-250.0);
+CREATE TABLE event (id INTEGER PRIMARY KEY AUTOINCREMENT, utc_us INTEGER NOT NULL, utc_valid INTEGER NOT NULL, severity INTEGER NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL, text TEXT NOT NULL, who TEXT NOT NULL);
+INSERT INTO event VALUES(1,1767225601000000,1,1,'signal-lost','grid','no answer for 2 s','');
+INSERT INTO event VALUES(2,1767225602000000,1,0,'mode','','self-consumption','unix:anna');
+CREATE TABLE setting (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+INSERT INTO setting VALUES('mode','self-consumption');
+CREATE TABLE mark (name TEXT PRIMARY KEY, utc_us INTEGER NOT NULL) WITHOUT ROWID;
+INSERT INTO mark VALUES('means_to',1767226500000000);
+COMMIT;
