@@ -83,8 +83,8 @@ static char *ask_line(const struct cmd_env *env, const char *question, const cha
 }
 
 /* Ask until the site with this answer in it stands. *field is set to text that *kept owns. */
-static int ask(const struct cmd_env *env, const char *question, const char *proposed, struct options *o, const char **field,
-	       char **kept, struct err *e)
+static int ask(const struct cmd_env *env, const char *question, const char *proposed, struct options *o,
+	       const char **field, char **kept, struct err *e)
 {
 	for (;;) {
 		char *line = ask_line(env, question, proposed);

@@ -79,7 +79,8 @@ static int run_check(const struct cmd_env *env, const void *options, int argc, c
 static const struct cmd site_check_cmd = {
 	.name = "check",
 	.summary = "find every fault in site.yaml",
-	.more = "Reads FILE, or the site's own site.yaml, and tells every fault at once, a line each, as FILE:LINE: KEY what is wrong. "
+	.more = "Reads FILE, or the site's own site.yaml, and tells every fault at once, a line each, as FILE:LINE: KEY what is "
+		"wrong. "
 		"Looks also whether each device's profile exists and can fill its roles. Ends with 1 when there are faults. "
 		"\"-\" is standard input.",
 	.example = "psec site check\npsec site check --json site.yaml.new",

@@ -1,4 +1,4 @@
-/* The server: peers are strangers. Each has a bounded buffer either way and a deadline for whatever it left half done. */
+/* The server: peers are strangers. Each has a bounded buffer either way and a deadline for what it left half done. */
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -195,7 +195,7 @@ static void answer(struct ctl_peer *p, const json_t *id, const char *method, con
 	put_failure(p, id, 0, &e);
 }
 
-/* Who does not speak the protocol is told so and dropped: nothing it says later can be trusted to begin where it seems to. */
+/* Who does not speak the protocol is told so and dropped: nobody can say where its next line would begin. */
 static void handle_line(struct ctl_peer *p, const char *line, size_t len)
 {
 	json_t *request = json_loadb(line, len, JSON_REJECT_DUPLICATES, NULL);

@@ -1,4 +1,4 @@
-/* Names of users and groups are looked up in /etc/passwd and /etc/group themselves: the daemon loads no name service. */
+/* Names of users and groups come from /etc/passwd and /etc/group themselves: the daemon loads no name service. */
 #include "right/right.h"
 
 #include <errno.h>

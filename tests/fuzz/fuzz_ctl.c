@@ -1,4 +1,4 @@
-/* Any bytes to the control socket, in pieces: each line that comes back is a JSON-RPC answer, the peer always ends, the server never does. */
+/* Any bytes to the control socket, in pieces: each line that comes back is JSON-RPC, and the connection always ends. */
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>

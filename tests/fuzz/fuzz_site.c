@@ -1,4 +1,4 @@
-/* Any text: it has faults, or it is a site whose values lie in their ranges and whose references exist, and which can grow by a device. */
+/* Any text: it has faults, or it is a site with values in their ranges and references that exist, and can grow. */
 #include <jansson.h>
 #include <string.h>
 

@@ -203,7 +203,7 @@ static void each_contradiction_is_a_fault(void **state)
 	expect_fault("name: bms\n", "name: grid\n", "devices[2].name is 'grid', which is the name of the device on line 5");
 	expect_fault("tcp://10.0.0.3:1502#2\n    roles: [bms]", "tcp://10.0.0.2:502#1\n    roles: [bms, grid-meter]",
 		     "with the same role grid-meter");
-	expect_fault("tcp://10.0.0.3:1502#2", "rtu:///dev/ttyS1?baud=19200&parity=none#8", "on the same line");
+	expect_fault("tcp://10.0.0.3:1502#2", "rtu:///dev/ttyS1?baud=19200&parity=none#8", "on the same serial line");
 	expect_fault("[bms]", "[bms, grid-meter]", "has a second grid-meter");
 	expect_fault("[grid-meter]", "[load-meter]", "batteries[0] needs a device with the role grid-meter");
 	expect_fault("inverter: hybrid", "inverter: grid", "does not have the role battery-inverter");
