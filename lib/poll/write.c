@@ -42,12 +42,16 @@ bool write_due(struct dev *d, int64_t now_us, int64_t *due_us)
 	return true;
 }
 
-static struct mode_shown *mode_of(struct dev *d, size_t step)
+/* When the step's register was seen to hold what it is to hold; not after the device's watchdog may have taken it back. */
+static struct mode_shown *mode_of(struct dev *d, size_t step, int64_t now_us)
 {
 	struct mode_shown *m = &d->modes[step];
 	const struct bus_request *q = &d->job.plan[step].write;
+	int64_t watchdog_us = d->info->timing.watchdog_ms * US_PER_MS;
 
-	return m->known && m->address == q->address && m->value == q->values[0] ? m : NULL;
+	if (!m->known || m->address != q->address || m->value != q->values[0])
+		return NULL;
+	return watchdog_us > 0 && d->last_write_us > 0 && now_us - d->last_write_us >= watchdog_us ? NULL : m;
 }
 
 static void add_op(struct write_job *j, enum op_kind kind, size_t step)
@@ -65,7 +69,7 @@ static void list_ops(struct dev *d, int64_t now_us)
 		const struct device_write *w = &j->plan[i];
 
 		if (w->only_when_changed && w->read_back.count > 0) {
-			if (mode_of(d, i) != NULL)
+			if (mode_of(d, i, now_us) != NULL)
 				continue;
 			add_op(j, OP_CHECK, i);
 		}
@@ -74,7 +78,7 @@ static void list_ops(struct dev *d, int64_t now_us)
 			add_op(j, OP_SHOW, i);
 	}
 	for (size_t i = 0; i < j->plan_count; i++) {
-		const struct mode_shown *m = j->plan[i].only_when_changed ? mode_of(d, i) : NULL;
+		const struct mode_shown *m = j->plan[i].only_when_changed ? mode_of(d, i, now_us) : NULL;
 
 		if (m != NULL && now_us - m->at_us > MODE_FRESH_MS * US_PER_MS)
 			add_op(j, OP_VERIFY, i);

@@ -3,7 +3,7 @@
 # second reader of the same registers.
 load ../cli/helper
 
-PY=${PSEC_VENV:-$TOP/build/venv}/bin/python
+PY=${PSEC_PY:-$TOP/build/venv/bin/python}
 
 setup_file() {
 	[ -x "$PY" ] || skip "no build/venv: run make deps-test"

@@ -7,19 +7,19 @@ import argparse
 import asyncio
 
 from pymodbus import FramerType
+from pymodbus.datastore import ModbusServerContext, ModbusSlaveContext, ModbusSparseDataBlock
 from pymodbus.server import ModbusSerialServer, ModbusTcpServer
-from pymodbus.simulator import DataType, SimData, SimDevice
 
 from images import IMAGES
 
 
-def device(unit, image):
-    def data(kind):
-        found = [SimData(a, values=v, datatype=DataType.REGISTERS) for a, v in sorted(image.get(kind, {}).items())]
-        return found or [SimData(65534, values=[0], datatype=DataType.REGISTERS)]
+def device(image):
+    """Only what the image has; anything else is exception 2. The store counts from 1."""
 
-    bits = [SimData(65534, values=[False], datatype=DataType.BITS)]
-    return SimDevice(unit, (bits, bits, data("holding"), data("input")))
+    def block(kind):
+        return ModbusSparseDataBlock({a + 1: v for a, v in image[kind].items()} if kind in image else {65536: [0]})
+
+    return ModbusSlaveContext(hr=block("holding"), ir=block("input"))
 
 
 async def main():
@@ -30,7 +30,8 @@ async def main():
     p.add_argument("--ledger")
     p.add_argument("units", nargs="+", metavar="UNIT=IMAGE")
     o = p.parse_args()
-    devices = [device(int(u), IMAGES[i]()) for u, i in (w.split("=") for w in o.units)]
+    units = dict(w.split("=") for w in o.units)
+    devices = ModbusServerContext(slaves={int(u): device(IMAGES[i]()) for u, i in units.items()}, single=False)
     ledger = open(o.ledger, "w", buffering=1) if o.ledger else None
 
     def trace(sending, pdu):
@@ -40,9 +41,9 @@ async def main():
 
     if o.rtu:
         server = ModbusSerialServer(devices, framer=FramerType.RTU, port=o.rtu, baudrate=19200, parity="N", stopbits=1,  # a pty takes no parity
-                                    trace_pdu=trace, ignore_missing_devices=True)
+                                    trace_pdu=trace, ignore_missing_slaves=True)
     else:
-        server = ModbusTcpServer(devices, address=(o.host, o.port), trace_pdu=trace, ignore_missing_devices=True)
+        server = ModbusTcpServer(devices, address=(o.host, o.port), trace_pdu=trace, ignore_missing_slaves=True)
     await server.serve_forever(background=True)
     print("ready", 0 if o.rtu else server.transport.sockets[0].getsockname()[1], flush=True)
     await asyncio.get_running_loop().create_future()
