@@ -11,7 +11,7 @@ const struct cmd *cmd_find(char *const *words, int count, int *used, char path[C
 /* The names of the table (group NULL) or of a group's subcommands, hidden ones left out; returns the count, at most max. */
 size_t cmd_names(const struct cmd *group, const char **names, size_t max);
 /* "1…5000", "at least 0", or "" when anything goes; returns to. */
-char *cmd_range_words(const struct cmd_opt *o, char to[64]);
+char *cmd_range_words(const struct cmd_opt *o, char to[80]);
 /* A duration as it is written: "500ms", "2s"; returns to. */
 char *cmd_duration_words(int64_t ms, char to[32]);
 

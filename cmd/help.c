@@ -106,7 +106,7 @@ static void default_words(const struct cmd *c, const struct cmd_opt *o, char to[
 
 static void option_line(FILE *to, const struct cmd *c, const struct cmd_opt *o, size_t indent)
 {
-	char left[64], range[64], normal[80];
+	char left[64], range[80], normal[80];
 	auto_buf struct buf right = BUF_INIT;
 
 	snprintf(left, sizeof left, "%c%c%s --%s%s%s", o->letter ? '-' : ' ', o->letter ? o->letter : ' ', o->letter ? "," : " ",

@@ -34,7 +34,7 @@ static char *bound_words(const struct cmd_opt *o, double x, char to[32])
 	return to;
 }
 
-char *cmd_range_words(const struct cmd_opt *o, char to[64])
+char *cmd_range_words(const struct cmd_opt *o, char to[80])
 {
 	char low[32], high[32];
 	/* Beyond a milliard it only keeps nonsense out: no word for people. */
@@ -44,11 +44,11 @@ char *cmd_range_words(const struct cmd_opt *o, char to[64])
 	if (o->min >= o->max)
 		return to;
 	if (has_low && has_high)
-		snprintf(to, 64, "%s…%s", bound_words(o, o->min, low), bound_words(o, o->max, high));
+		snprintf(to, 80, "%s…%s", bound_words(o, o->min, low), bound_words(o, o->max, high));
 	else if (has_low)
-		snprintf(to, 64, "at least %s", bound_words(o, o->min, low));
+		snprintf(to, 80, "at least %s", bound_words(o, o->min, low));
 	else if (has_high)
-		snprintf(to, 64, "at most %s", bound_words(o, o->max, high));
+		snprintf(to, 80, "at most %s", bound_words(o, o->max, high));
 	return to;
 }
 
@@ -70,7 +70,7 @@ static int bad_number(const struct cmd_opt *o, const char *text, struct err *e)
 	static const char *const kinds[] = {
 		[CMD_INT] = "a whole number", [CMD_REAL] = "a number", [CMD_DURATION] = "a time as 500ms, 2s or 5min",
 	};
-	char range[64], shown[64];
+	char range[80], shown[64];
 
 	str_printable(shown, sizeof shown, text, strlen(text));
 	cmd_range_words(o, range);
