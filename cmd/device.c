@@ -333,8 +333,8 @@ static int find_target(const struct cmd_env *env, const struct read_options *opt
 			return -1;
 		i = site_find_device(site, word);
 		if (i < 0)
-			return err_set(e, ERR_INPUT, 0, "the site has no device '%s'; an address reads tcp://HOST#UNIT or rtu:///dev/…#UNIT",
-				       word);
+			return err_set(e, ERR_INPUT, 0, "the site has no device '%s'; an address reads tcp://HOST#UNIT or "
+				       "rtu:///dev/…#UNIT", word);
 		*out = site->devices[i];
 		if (opt->profile != NULL)
 			str_copy(out->profile, sizeof out->profile, opt->profile);
@@ -373,8 +373,8 @@ static int read_daemon(const struct cmd_env *env, const struct device_profile *p
 	return r;
 }
 
-static int read_device(const struct cmd_env *env, const struct read_options *opt, const struct device_catalogue *c, const char *word,
-		       const char *asked, struct err *e)
+static int read_device(const struct cmd_env *env, const struct read_options *opt, const struct device_catalogue *c,
+		       const char *word, const char *asked, struct err *e)
 {
 	auto_out struct out *o = out_new(read_columns, COUNT_OF(read_columns), cmd_form(env, false));
 	const struct device_profile *profile = NULL;

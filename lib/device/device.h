@@ -1,4 +1,4 @@
-/* device: what devices are. Roles and their points, profiles (YAML data), SunSpec models (JSON data), and how values lie in registers.
+/* device: what devices are. Roles and their points, profiles (YAML data), SunSpec models (JSON data), how values lie in registers.
  *
  * No traffic here: poll reads and writes, device says what and judges what came. Profiles: psec-profile(5), the site's own
  * folder first, then $PSEC_SHARE or the installed share folder.

@@ -256,8 +256,9 @@ static void check_roles(const struct parse *p, const struct conf_node *root, con
 
 struct device_profile *profile_parse(const char *text, size_t len, const char *file, struct diag_sink *sink)
 {
-	static const char *const keys[] = { "psec-profile", "id", "make", "model", "source", "note", "kind", "units", "block", "timing",
-					    "defaults", "identity", "signature", "plausible", "sunspec", "points", "writes", NULL };
+	static const char *const keys[] = { "psec-profile", "id", "make", "model", "source", "note", "kind", "units",
+					    "block", "timing", "defaults", "identity", "signature", "plausible",
+					    "sunspec", "points", "writes", NULL };
 	auto_conf struct conf *c = conf_parse(text, len, file, sink);
 	const struct conf_node *root = c != NULL ? conf_root(c) : NULL;
 	struct parse p = { .conf = c, .sink = sink };

@@ -5,6 +5,7 @@
 
 #define POWER 1e7  /* 10 MW: beyond what one low-voltage site has */
 #define ENERGY 1e12
+#define CURRENT 1e4
 
 struct entry {
 	struct device_point_info info;
@@ -12,50 +13,60 @@ struct entry {
 	bool control;
 };
 
-#define P(role, name, unit, min, max, required, writable, directed, rate, control) \
-	{ { name, role, unit, min, max, required, writable, directed }, rate, control }
-#define PHASES(sym, what, unit, min, max, directed) \
-	[sym##_L1_##unit] = P(SITE_GRID_METER, "grid-meter." what "_l1_" PHASE_##unit, #unit, min, max, false, false, directed, DEVICE_NORMAL, false), \
-	[sym##_L2_##unit] = P(SITE_GRID_METER, "grid-meter." what "_l2_" PHASE_##unit, #unit, min, max, false, false, directed, DEVICE_NORMAL, false), \
-	[sym##_L3_##unit] = P(SITE_GRID_METER, "grid-meter." what "_l3_" PHASE_##unit, #unit, min, max, false, false, directed, DEVICE_NORMAL, false)
-#define PHASE_W "w"
-#define PHASE_V "v"
-#define PHASE_A "a"
+enum { REQUIRED = 1, WRITABLE = 2, DIRECTED = 4, CONTROL = 8 };
 
-/*                                      role                    name                      unit   min     max   req.   write  dir.   rate           control */
+#define P(role, name, unit, min, max, flags, rate) \
+	{ { name, role, unit, min, max, ((flags) & REQUIRED) != 0, ((flags) & WRITABLE) != 0, ((flags) & DIRECTED) != 0 }, \
+	  rate, ((flags) & CONTROL) != 0 }
+#define GRID(name, ...) P(SITE_GRID_METER, "grid-meter." name, __VA_ARGS__)
+#define BATTERY(name, ...) P(SITE_BATTERY_INVERTER, "battery-inverter." name, __VA_ARGS__)
+#define BMS(name, ...) P(SITE_BMS, "bms." name, __VA_ARGS__)
+#define PV(name, ...) P(SITE_PV_INVERTER, "pv-inverter." name, __VA_ARGS__)
+#define GENSET(name, ...) P(SITE_GENSET, "genset." name, __VA_ARGS__)
+#define LOAD(name, ...) P(SITE_LOAD_METER, "load-meter." name, __VA_ARGS__)
+
 static const struct entry points[POINT_COUNT] = {
-	[POINT_GRID_POWER_W]      = P(SITE_GRID_METER, "grid-meter.power_w", "W", -POWER, POWER, true, false, true, DEVICE_FAST, true),
-	PHASES(POINT_GRID_POWER, "power", W, -POWER, POWER, true),
-	PHASES(POINT_GRID_VOLTAGE, "voltage", V, 0, 1000, false),
-	PHASES(POINT_GRID_CURRENT, "current", A, -10000, 10000, false),
-	[POINT_GRID_FREQUENCY_HZ] = P(SITE_GRID_METER, "grid-meter.frequency_hz", "Hz", 0, 70, false, false, false, DEVICE_NORMAL, false),
-	[POINT_GRID_IMPORT_WH]    = P(SITE_GRID_METER, "grid-meter.import_wh", "Wh", 0, ENERGY, false, false, false, DEVICE_SLOW, false),
-	[POINT_GRID_EXPORT_WH]    = P(SITE_GRID_METER, "grid-meter.export_wh", "Wh", 0, ENERGY, false, false, false, DEVICE_SLOW, false),
+	[POINT_GRID_POWER_W] = GRID("power_w", "W", -POWER, POWER, REQUIRED | DIRECTED | CONTROL, DEVICE_FAST),
+	[POINT_GRID_POWER_L1_W] = GRID("power_l1_w", "W", -POWER, POWER, DIRECTED, DEVICE_NORMAL),
+	[POINT_GRID_POWER_L2_W] = GRID("power_l2_w", "W", -POWER, POWER, DIRECTED, DEVICE_NORMAL),
+	[POINT_GRID_POWER_L3_W] = GRID("power_l3_w", "W", -POWER, POWER, DIRECTED, DEVICE_NORMAL),
+	[POINT_GRID_VOLTAGE_L1_V] = GRID("voltage_l1_v", "V", 0, 1000, 0, DEVICE_NORMAL),
+	[POINT_GRID_VOLTAGE_L2_V] = GRID("voltage_l2_v", "V", 0, 1000, 0, DEVICE_NORMAL),
+	[POINT_GRID_VOLTAGE_L3_V] = GRID("voltage_l3_v", "V", 0, 1000, 0, DEVICE_NORMAL),
+	/* Not directed: many meters show a current without a sign. */
+	[POINT_GRID_CURRENT_L1_A] = GRID("current_l1_a", "A", -CURRENT, CURRENT, 0, DEVICE_NORMAL),
+	[POINT_GRID_CURRENT_L2_A] = GRID("current_l2_a", "A", -CURRENT, CURRENT, 0, DEVICE_NORMAL),
+	[POINT_GRID_CURRENT_L3_A] = GRID("current_l3_a", "A", -CURRENT, CURRENT, 0, DEVICE_NORMAL),
+	[POINT_GRID_FREQUENCY_HZ] = GRID("frequency_hz", "Hz", 0, 70, 0, DEVICE_NORMAL),
+	[POINT_GRID_IMPORT_WH] = GRID("import_wh", "Wh", 0, ENERGY, 0, DEVICE_SLOW),
+	[POINT_GRID_EXPORT_WH] = GRID("export_wh", "Wh", 0, ENERGY, 0, DEVICE_SLOW),
 
-	[POINT_BATTERY_POWER_W]   = P(SITE_BATTERY_INVERTER, "battery-inverter.power_w", "W", -POWER, POWER, true, false, true, DEVICE_FAST, true),
-	[POINT_BATTERY_SETPOINT_W] = P(SITE_BATTERY_INVERTER, "battery-inverter.setpoint_w", "W", -POWER, POWER, false, true, true, DEVICE_NORMAL, false),
-	[POINT_BATTERY_CHARGE_RATING_W] = P(SITE_BATTERY_INVERTER, "battery-inverter.charge_rating_w", "W", 0, POWER, false, false, false, DEVICE_SLOW, false),
-	[POINT_BATTERY_DISCHARGE_RATING_W] = P(SITE_BATTERY_INVERTER, "battery-inverter.discharge_rating_w", "W", 0, POWER, false, false, false, DEVICE_SLOW, false),
-	[POINT_BATTERY_STATE]     = P(SITE_BATTERY_INVERTER, "battery-inverter.state", "", 0, 65535, false, false, false, DEVICE_NORMAL, false),
+	[POINT_BATTERY_POWER_W] = BATTERY("power_w", "W", -POWER, POWER, REQUIRED | DIRECTED | CONTROL, DEVICE_FAST),
+	[POINT_BATTERY_SETPOINT_W] = BATTERY("setpoint_w", "W", -POWER, POWER, WRITABLE | DIRECTED, DEVICE_NORMAL),
+	[POINT_BATTERY_CHARGE_RATING_W] = BATTERY("charge_rating_w", "W", 0, POWER, 0, DEVICE_SLOW),
+	[POINT_BATTERY_DISCHARGE_RATING_W] = BATTERY("discharge_rating_w", "W", 0, POWER, 0, DEVICE_SLOW),
+	[POINT_BATTERY_STATE] = BATTERY("state", "", 0, 65535, 0, DEVICE_NORMAL),
 
-	[POINT_BMS_SOC_PERCENT]   = P(SITE_BMS, "bms.soc_percent", "%", 0, 100, true, false, false, DEVICE_NORMAL, true),
-	[POINT_BMS_VOLTAGE_V]     = P(SITE_BMS, "bms.voltage_v", "V", 0, 2000, false, false, false, DEVICE_NORMAL, false),
-	[POINT_BMS_CURRENT_A]     = P(SITE_BMS, "bms.current_a", "A", -10000, 10000, false, false, false, DEVICE_NORMAL, false),
-	[POINT_BMS_TEMPERATURE_C] = P(SITE_BMS, "bms.temperature_c", "°C", -60, 150, false, false, false, DEVICE_SLOW, false),
-	[POINT_BMS_CHARGE_LIMIT_W] = P(SITE_BMS, "bms.charge_limit_w", "W", 0, POWER, false, false, false, DEVICE_NORMAL, true),
-	[POINT_BMS_DISCHARGE_LIMIT_W] = P(SITE_BMS, "bms.discharge_limit_w", "W", 0, POWER, false, false, false, DEVICE_NORMAL, true),
-	[POINT_BMS_CHARGE_LIMIT_A] = P(SITE_BMS, "bms.charge_limit_a", "A", 0, 10000, false, false, false, DEVICE_NORMAL, false),
-	[POINT_BMS_DISCHARGE_LIMIT_A] = P(SITE_BMS, "bms.discharge_limit_a", "A", 0, 10000, false, false, false, DEVICE_NORMAL, false),
-	[POINT_BMS_ALARM]         = P(SITE_BMS, "bms.alarm", "", 0, 4294967295.0, false, false, false, DEVICE_NORMAL, false),
+	[POINT_BMS_SOC_PERCENT] = BMS("soc_percent", "%", 0, 100, REQUIRED | CONTROL, DEVICE_NORMAL),
+	[POINT_BMS_VOLTAGE_V] = BMS("voltage_v", "V", 0, 2000, 0, DEVICE_NORMAL),
+	[POINT_BMS_CURRENT_A] = BMS("current_a", "A", -CURRENT, CURRENT, 0, DEVICE_NORMAL),
+	[POINT_BMS_TEMPERATURE_C] = BMS("temperature_c", "°C", -60, 150, 0, DEVICE_SLOW),
+	[POINT_BMS_CHARGE_LIMIT_W] = BMS("charge_limit_w", "W", 0, POWER, CONTROL, DEVICE_NORMAL),
+	[POINT_BMS_DISCHARGE_LIMIT_W] = BMS("discharge_limit_w", "W", 0, POWER, CONTROL, DEVICE_NORMAL),
+	[POINT_BMS_CHARGE_LIMIT_A] = BMS("charge_limit_a", "A", 0, CURRENT, 0, DEVICE_NORMAL),
+	[POINT_BMS_DISCHARGE_LIMIT_A] = BMS("discharge_limit_a", "A", 0, CURRENT, 0, DEVICE_NORMAL),
+	[POINT_BMS_ALARM] = BMS("alarm", "", 0, 4294967295.0, 0, DEVICE_NORMAL),
 
-	[POINT_PV_POWER_W]        = P(SITE_PV_INVERTER, "pv-inverter.power_w", "W", -POWER, POWER, true, false, true, DEVICE_FAST, true),
-	[POINT_PV_ENERGY_WH]      = P(SITE_PV_INVERTER, "pv-inverter.energy_wh", "Wh", 0, ENERGY, false, false, false, DEVICE_SLOW, false),
-	[POINT_PV_STATE]          = P(SITE_PV_INVERTER, "pv-inverter.state", "", 0, 65535, false, false, false, DEVICE_NORMAL, false),
-	[POINT_GENSET_POWER_W]    = P(SITE_GENSET, "genset.power_w", "W", -POWER, POWER, true, false, true, DEVICE_FAST, false),
-	[POINT_GENSET_FREQUENCY_HZ] = P(SITE_GENSET, "genset.frequency_hz", "Hz", 0, 70, false, false, false, DEVICE_NORMAL, false),
-	[POINT_GENSET_STATE]      = P(SITE_GENSET, "genset.state", "", 0, 65535, false, false, false, DEVICE_NORMAL, false),
-	[POINT_LOAD_POWER_W]      = P(SITE_LOAD_METER, "load-meter.power_w", "W", -POWER, POWER, true, false, true, DEVICE_FAST, false),
-	[POINT_LOAD_IMPORT_WH]    = P(SITE_LOAD_METER, "load-meter.import_wh", "Wh", 0, ENERGY, false, false, false, DEVICE_SLOW, false),
+	[POINT_PV_POWER_W] = PV("power_w", "W", -POWER, POWER, REQUIRED | DIRECTED | CONTROL, DEVICE_FAST),
+	[POINT_PV_ENERGY_WH] = PV("energy_wh", "Wh", 0, ENERGY, 0, DEVICE_SLOW),
+	[POINT_PV_STATE] = PV("state", "", 0, 65535, 0, DEVICE_NORMAL),
+
+	[POINT_GENSET_POWER_W] = GENSET("power_w", "W", -POWER, POWER, REQUIRED | DIRECTED, DEVICE_FAST),
+	[POINT_GENSET_FREQUENCY_HZ] = GENSET("frequency_hz", "Hz", 0, 70, 0, DEVICE_NORMAL),
+	[POINT_GENSET_STATE] = GENSET("state", "", 0, 65535, 0, DEVICE_NORMAL),
+
+	[POINT_LOAD_POWER_W] = LOAD("power_w", "W", -POWER, POWER, REQUIRED | DIRECTED, DEVICE_FAST),
+	[POINT_LOAD_IMPORT_WH] = LOAD("import_wh", "Wh", 0, ENERGY, 0, DEVICE_SLOW),
 };
 
 const struct device_point_info *device_point(enum device_point p)

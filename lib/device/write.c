@@ -98,10 +98,13 @@ static bool is_there(const struct device_map *m, const struct mapped_step *s)
 /* Neighbours that go together leave in one frame: both halves of a set-point take effect at once. */
 static bool join(struct device_write *a, const struct device_write *b)
 {
-	if (a->write.function != BUS_WRITE_REGISTERS || b->write.function != BUS_WRITE_REGISTERS || a->only_when_changed ||
-	    b->only_when_changed || a->width != b->width || a->order != b->order || (a->read_back.count == 0) != (b->read_back.count == 0) ||
-	    a->read_back.function != b->read_back.function || a->write.address + a->write.count != b->write.address ||
-	    a->write.count + b->write.count > BUS_WRITE_MAX)
+	if (a->write.function != BUS_WRITE_REGISTERS || b->write.function != BUS_WRITE_REGISTERS)
+		return false;
+	if (a->only_when_changed || b->only_when_changed || a->width != b->width || a->order != b->order)
+		return false;
+	if ((a->read_back.count == 0) != (b->read_back.count == 0) || a->read_back.function != b->read_back.function)
+		return false;
+	if (a->write.address + a->write.count != b->write.address || a->write.count + b->write.count > BUS_WRITE_MAX)
 		return false;
 	memcpy(a->write.values + a->write.count, b->write.values, b->write.count * sizeof *b->write.values);
 	a->write.count = (uint16_t)(a->write.count + b->write.count);
@@ -118,9 +121,11 @@ int device_map_write(const struct device_map *m, enum device_point p, double val
 
 	*count = 0;
 	if (w == NULL)
-		return refuse(e, p, info->writable ? "this device cannot be set; its profile or its registers only read" : "is only read");
+		return refuse(e, p, info->writable ? "this device cannot be set; its profile or its registers only read"
+						   : "is only read");
 	if (!isfinite(value) || value < info->min || value > info->max)
-		return err_set(e, ERR_REFUSED, 0, "%s is %.6g %s, can be %.6g…%.6g", info->name, value, info->unit, info->min, info->max);
+		return err_set(e, ERR_REFUSED, 0, "%s is %.6g %s, can be %.6g…%.6g", info->name, value, info->unit, info->min,
+			       info->max);
 	if (m->reversed && info->directed)
 		value = -value;
 	if (check_rating(m, p, value, e) < 0)

@@ -4,8 +4,8 @@
 
 #include "poll/poll.h"
 
-enum { OPS_MAX = 4 * DEVICE_WRITES_MAX, BACKOFF_FIRST_MS = 1000, BACKOFF_MOST_MS = 30000, MODE_FRESH_MS = 10000, SHOW_LATER_MS = 200,
-       BUSY_MS = 100, RECONNECT_MS = 5000 };
+enum { OPS_MAX = 4 * DEVICE_WRITES_MAX, BACKOFF_FIRST_MS = 1000, BACKOFF_MOST_MS = 30000, MODE_FRESH_MS = 10000,
+       SHOW_LATER_MS = 200, BUSY_MS = 100, RECONNECT_MS = 5000 };
 
 enum phase {
 	PHASE_DOWN,      /* waits until due_us, then starts */

@@ -1,4 +1,5 @@
-/* Any answers to the SunSpec walk, and any registers in the models that it found: the walk ends, and no value is taken that is none. */
+/* Any answers to the SunSpec walk, and any registers in the models that it found: the walk ends, and nothing that is no value
+ * is taken for one. */
 #include <math.h>
 #include <string.h>
 
