@@ -1,10 +1,10 @@
 /* The battery inverter with its battery: SunSpec models 1, 103, 120, 124, 802.
  *
- * Model 124 is a window, as Fronius documents and users of GEN24 confirm (evcc issue 33037, Fronius 42,0410,2649): with bit 0 of
- * StorCtl_Mod the battery charges with at most InWRte, with bit 1 it discharges with at most OutWRte, both in percent of
+ * Model 124 is a window, as Fronius' manual 42,0410,2649 has it and as its users write it (evcc pull request 18386): with bit 0
+ * of StorCtl_Mod the battery charges with at most InWRte, with bit 1 it discharges with at most OutWRte, both in percent of
  * WChaMax. A negative rate turns its bound over: OutWRte -40 % is "discharge at most -40 %", so it must charge. Hence a
- * set-point is both rates with opposite signs and both bits. Where the window leaves room this device stays as near to
- * 0 W as it can, for it has no control of its own; a window that is empty is 0 W.
+ * set-point is both rates with opposite signs and both bits. Where the window leaves room this device stays as near to 0 W as
+ * it can, for it has no control of its own; a window that stays empty is 0 W.
  *
  * InOutWRte_RvrtTms is the watchdog: so long after the last write to a rate, the mode or a time, the mode returns to 0 and
  * the rates to 100 %, and 103.StVnd says 3. It begins at the simulator's watchdog_s; 0 switches it off.
@@ -28,6 +28,7 @@ enum { LIMIT_CHARGE = 1, LIMIT_DISCHARGE = 2 };                 /* StorCtl_Mod *
 enum { CONNECT = 1, DISCONNECT = 2 };                           /* SetOp */
 enum { OFF = 1, MPPT = 4, THROTTLED = 5, STANDBY = 8 };         /* 103.St */
 enum { VND_IDLE = 1, VND_FOLLOWING = 2, VND_EXPIRED = 3, VND_DISCONNECTED = 4 }; /* 103.StVnd, this device's own */
+enum { EMPTY_US = 50000 };
 enum { RATE_SF = -2, GRADIENT_SF = 1, RESERVE_SF = -2, SOC_SF = -1 };
 enum { AT124 = SUNSPEC_BASE + M124, AT802 = SUNSPEC_BASE + M802 };
 
@@ -225,8 +226,8 @@ static void refresh(struct image *i, const struct view *v)
 	refresh_802(i->regs + M802, v);
 }
 
-/* What the window leaves: as near to 0 as it goes. */
-static double window_w(const uint16_t *m)
+/* What the window leaves: as near to 0 as it goes. *empty: nothing. */
+static double window_w(const uint16_t *m, bool *empty)
 {
 	double full = m[W_CHA_MAX] * pow(10, (int16_t)m[18]), unit = full * pow(10, RATE_SF) / 100;
 	double least = m[STOR_CTL_MOD] & LIMIT_CHARGE ? -(int16_t)m[IN_W_RTE] * unit : -full;
@@ -234,9 +235,8 @@ static double window_w(const uint16_t *m)
 
 	if (m[CHA_GRI_SET] == 0) /* PV only, and this inverter has none behind it: nothing to charge from */
 		least = fmax(least, 0);
-	if (least > most)
-		return 0;
-	return clamp_real(0, least, most);
+	*empty = least > most;
+	return *empty ? 0 : clamp_real(0, least, most);
 }
 
 static bool touches(uint16_t address, uint16_t count, uint16_t base, uint16_t first, uint16_t last)
@@ -256,9 +256,12 @@ static void written(struct image *i, uint16_t address, uint16_t count, const str
 	c->ramp_w_per_s = gradient >= 10000 ? INFINITY : gradient / 100 * v->inverter_w;
 	if (touches(address, count, AT124, STOR_CTL_MOD, STOR_CTL_MOD) || touches(address, count, AT124, OUT_W_RTE, RMP_TMS) ||
 	    touches(address, count, AT124, W_CHA_MAX, W_CHA_MAX) || touches(address, count, AT124, CHA_GRI_SET, CHA_GRI_SET)) {
-		double wait_s = m[WIN_TMS] ? rng_real(rng, 0, m[WIN_TMS]) : 0;
+		int64_t wait_us = m[WIN_TMS] ? (int64_t)(rng_real(rng, 0, m[WIN_TMS]) * 1e6) : 0;
+		bool empty;
+		double w = window_w(m, &empty);
 
-		command_set(c, window_w(m), v->at_us, (int64_t)(wait_s * 1e6), m[RMP_TMS] * US_PER_S);
+		/* Who writes the rates one after the other passes through an empty window: it must not jerk to 0 there. */
+		command_set(c, w, v->at_us, empty ? wait_us + EMPTY_US : wait_us, m[RMP_TMS] * US_PER_S);
 	}
 }
 

@@ -1,11 +1,11 @@
-/* A Sungrow-like hybrid inverter, after evcc's template sungrow-hybrid.yaml (device-facts.yaml): the same battery and PV as
- * the SunSpec devices, seen through another device. Addresses as sent, one less than in Sungrow's tables; 32-bit values
- * have their low word first. */
+/* A Sungrow-like hybrid inverter: the same battery and PV as the SunSpec devices, seen through another device. Registers after
+ * evcc's template sungrow-hybrid.yaml and mkaiser's modbus_sungrow.yaml for Home Assistant; addresses as sent, one less than in
+ * Sungrow's tables; 32-bit values have their low word first. */
 #include <math.h>
 
 #include "inside.h"
 
-enum { IDENTITY = 4989, IDENTITY_COUNT = 48, RUN = 12999, RUN_COUNT = 50, EMS = 13049, EMS_COUNT = 3 };
+enum { IDENTITY = 4989, IDENTITY_COUNT = 48, BANK = 5621, BANK_COUNT = 20, RUN = 12999, RUN_COUNT = 50, EMS = 13049, EMS_COUNT = 3 };
 enum { MODE_SELF = 0, MODE_FORCED = 2, MODE_EXTERNAL = 3 };        /* 13049 */
 enum { CHARGE = 0xAA, DISCHARGE = 0xBB, STOP = 0xCC };             /* 13050 */
 enum { PRODUCING = 1, CHARGING = 2, DISCHARGING = 4, LOADED = 8, FEEDING = 16, IMPORTING = 32 }; /* 13000 */
@@ -24,6 +24,7 @@ static void begin(struct image *i, const struct view *v)
 	id[4999 - IDENTITY] = 0x0E00;                           /* device type: SH5.0RT */
 	id[5000 - IDENTITY] = image_u16(v->inverter_w / 100);   /* rated power, 0.1 kW */
 	id[5001 - IDENTITY] = 1;                                /* three phases, four wires */
+	image_add_block(i, BUS_READ_INPUT, BANK, BANK_COUNT);
 	image_add_block(i, BUS_READ_INPUT, RUN, RUN_COUNT);
 	ems = image_add_block(i, BUS_READ_HOLDING, EMS, EMS_COUNT);
 	ems[1] = STOP;
@@ -33,6 +34,16 @@ static uint16_t running_state(const struct view *v)
 {
 	return (uint16_t)((v->pv_w > 5 ? PRODUCING : 0) | (v->battery_w < -20 ? CHARGING : 0) |
 			  (v->battery_w > 20 ? DISCHARGING : 0) | LOADED | (v->grid_w < 0 ? FEEDING : IMPORTING));
+}
+
+/* What the battery is and may; whole amperes. */
+static void refresh_bank(uint16_t *r, const struct view *v)
+{
+	r[5627 - BANK] = image_u16_sf(v->inverter_w, 2);        /* rated power, 100 W */
+	r[5630 - BANK] = image_s16_sf(view_dc_w(v, v->battery_w) / v->battery_v, -1); /* A */
+	r[5634 - BANK] = image_u16(floor(-view_dc_w(v, -v->charge_limit_w) / v->battery_v));
+	r[5635 - BANK] = image_u16(floor(view_dc_w(v, v->discharge_limit_w) / v->battery_v));
+	r[5638 - BANK] = image_u16(v->battery_wh / 10);         /* 0.01 kWh */
 }
 
 static void refresh(struct image *i, const struct view *v)
@@ -46,6 +57,7 @@ static void refresh(struct image *i, const struct view *v)
 	id[5035 - IDENTITY] = image_u16_sf(v->grid_hz, -1);
 	r[12999 - RUN] = v->off ? 2 : 0x40;                           /* system state: stop, running */
 	r[13000 - RUN] = running_state(v);
+	image_u32_low(r + 13002 - RUN, v->pv_wh / 100);         /* 0.1 kWh */
 	image_s32_low(r + 13007 - RUN, v->grid_w + v->battery_w + v->pv_w); /* load */
 	image_s32_low(r + 13009 - RUN, -v->grid_w);                   /* export is positive */
 	r[13019 - RUN] = image_u16_sf(v->battery_v, -1);
@@ -57,6 +69,7 @@ static void refresh(struct image *i, const struct view *v)
 	image_s32_low(r + 13033 - RUN, v->battery_w + v->pv_w);       /* AC power of the inverter */
 	image_u32_low(r + 13036 - RUN, v->import_wh / 100);           /* 0.1 kWh */
 	image_u32_low(r + 13045 - RUN, v->export_wh / 100);
+	refresh_bank(image_at(i, BUS_READ_INPUT, BANK, BANK_COUNT), v);
 }
 
 /* Forced and external mode follow command and power; in self-consumption the real one would balance by its own meter, this

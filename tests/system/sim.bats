@@ -2,7 +2,7 @@
 # The simulated site, read and provoked by clients that were not written here: pysunspec2, pymodbus, mbpoll, a raw socket.
 load ../cli/helper
 
-PY=$TOP/build/venv/bin/python
+PY=${PSEC_PY:-$TOP/build/venv/bin/python}
 
 client() { "$PY" "$BATS_TEST_DIRNAME/sim_client.py" "$@"; }
 sim() { "$PSEC" -C "$SITE" sim "$@"; }
@@ -147,12 +147,14 @@ teardown() {
 		c = ModbusTcpClient(u.hostname, port=u.port)
 		c.connect()
 		for register, value in ((13051, 1000), (13050, 0xBB), (13049, 2)):
-		    assert not c.write_register(register, value, device_id=1).isError()
-		assert c.read_holding_registers(13049, count=3, device_id=1).registers == [2, 0xBB, 1000]
+		    assert not c.write_register(register, value, slave=1).isError()
+		assert c.read_holding_registers(13049, count=3, slave=1).registers == [2, 0xBB, 1000]
 	END
 	holds() { near "$(true_value battery_w)" 1000 10; }
 	until_holds holds
 	near "$(client read "$(at hybrid)" 4 13021 1 int16)" 1000 20
+	[ "$(client read "$(at hybrid)" 4 5627 1)" = 50 ] # 5 kW
+	near "$(client read "$(at hybrid)" 4 5635 1)" 13 1
 	run -0 client read "$(at bms)" 3 4356 2 int16 # 0x1104: discharging is negative here
 	[ "${output#* }" -lt -200 ]
 	client setpoint "$(at battery)" 0
@@ -185,8 +187,9 @@ teardown() {
 
 @test "exceptions, silence, a lost device and broken frames are seen by pymodbus" {
 	a=$(at meter)
+	# not wrong-transaction, which pymodbus 3.8 takes as good: its bytes are looked at below
 	for want in "exception:exception 4" "busy:exception 6" "silent:no answer" "garbage:no answer" "wrong-unit:no answer" \
-		"wrong-transaction:no answer" "wrong-length:no answer" "lost:no connection"; do
+		"wrong-length:no answer" "lost:no connection"; do
 		sim fault meter "${want%%:*}"
 		run -0 client read "$a" 3 40000 2 uint16 0.4
 		[ "$output" = "${want#*:}" ] || { echo "${want%%:*}: $output"; false; }

@@ -63,7 +63,7 @@ def read(address, function, start, count, kind="uint16", timeout="2"):
     ask = c.read_holding_registers if function == "3" else c.read_input_registers
     try:
         began = time.monotonic()
-        r = ask(int(start), count=int(count), device_id=unit)
+        r = ask(int(start), count=int(count), slave=unit)
         took = time.monotonic() - began
     except ModbusException:
         print("no answer")

@@ -323,8 +323,22 @@ static void the_window_of_model_124_decides_the_set_point(void **state)
 	for (size_t i = 0; i < COUNT_OF(cases); i++) {
 		assert_int_equal(put2(*state, SIM_BATTERY, OUT_RATE, cases[i].out, cases[i].in), 0);
 		assert_int_equal(put(*state, SIM_BATTERY, MODE, cases[i].mode), 0);
+		live(*state, 70);
 		assert_near(setpoint(*state), cases[i].w, 1e-6);
 	}
+}
+
+static void rates_written_one_after_the_other_do_not_jerk_through_an_empty_window(void **state)
+{
+	struct site *s = *state;
+
+	assert_int_equal(put2(s, SIM_BATTERY, OUT_RATE, 6000, -6000), 0);
+	assert_int_equal(put(s, SIM_BATTERY, MODE, 3), 0);
+	assert_near(setpoint(s), 3000, 1e-6);
+	assert_int_equal(put(s, SIM_BATTERY, OUT_RATE, 2000), 0); /* at least 3000 W and at most 1000 W */
+	assert_near(setpoint(s), 3000, 1e-6);
+	assert_int_equal(put(s, SIM_BATTERY, IN_RATE, -2000), 0);
+	assert_near(setpoint(s), 1000, 1e-6);
 }
 
 static void a_refused_write_leaves_everything_as_it_was(void **state)
@@ -405,6 +419,9 @@ static void the_hybrid_follows_mode_command_and_power(void **state)
 	live(s, 500);
 	assert_near(get1(s, SIM_HYBRID, 4, 13021), 1500, 2);        /* a magnitude */
 	assert_int_equal(get1(s, SIM_HYBRID, 4, 13000) & 6, 2);     /* charging */
+	assert_int_equal(get1(s, SIM_HYBRID, 4, 5627), 50);         /* 100 W */
+	assert_int_equal(get1(s, SIM_HYBRID, 4, 5634), 11);         /* A: 4750 W at some 398 V */
+	assert_int_equal(get1(s, SIM_HYBRID, 4, 5635), 13);
 	assert_int_equal(get(s, SIM_HYBRID, 4, 13009, 2, r), 0);    /* export, low word first */
 	assert_near((int32_t)((uint32_t)r[1] << 16 | r[0]), 700, 3);
 	assert_int_equal(put(s, SIM_HYBRID, 13050, 0xBB), 0);
@@ -645,6 +662,7 @@ int main(void)
 		T(questions_that_a_device_cannot_answer_get_the_right_exception),
 		T(another_unit_is_a_gateway_without_a_target),
 		T(the_window_of_model_124_decides_the_set_point),
+		T(rates_written_one_after_the_other_do_not_jerk_through_an_empty_window),
 		T(a_refused_write_leaves_everything_as_it_was),
 		T(a_ramp_time_takes_the_set_point_there_slowly),
 		T(the_revert_time_gives_the_set_point_up_and_shows_it),
