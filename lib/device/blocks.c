@@ -19,7 +19,8 @@ static int find_cover(const struct device_map *m, const struct device_value *v)
 static int add_block(struct device_map *m, const struct device_value *v)
 {
 	m->blocks = xrealloc(m->blocks, m->block_count + 1, sizeof *m->blocks);
-	m->blocks[m->block_count] = (struct device_block){ v->function, v->address, v->count, v->rate, false };
+	m->blocks[m->block_count] = (struct device_block){ .function = v->function, .address = v->address, .count = v->count,
+							    .rate = v->rate };
 	return (int)m->block_count++;
 }
 
@@ -113,6 +114,7 @@ void map_lay_blocks(struct device_map *m)
 		x->block = find_cover(m, &m->values[i]);
 		x->offset = (uint16_t)(m->values[i].address - m->blocks[x->block].address);
 		m->blocks[x->block].control |= x->control;
+		m->blocks[x->block].required |= x->required;
 	}
 	m->states = xcalloc(m->block_count + 1, sizeof *m->states);
 }

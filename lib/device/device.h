@@ -160,6 +160,7 @@ struct device_block {
 	uint16_t address, count;
 	enum device_rate rate;
 	bool control;             /* holds an input of the control law: goes first */
+	bool required;            /* holds a part of a required point: without it the device is nothing */
 };
 size_t device_map_blocks(const struct device_map *m, const struct device_block **out);
 
@@ -167,6 +168,8 @@ size_t device_map_blocks(const struct device_map *m, const struct device_block *
 void device_map_take(struct device_map *m, size_t block, const uint16_t *regs, int64_t at_boot_us);
 /* A failed block makes its values unknown. */
 void device_map_lose(struct device_map *m, size_t block);
+/* Likewise, with what the device said: "exception 2: illegal data address" is then why its values are unknown. */
+void device_map_refuse(struct device_map *m, size_t block, const char *why);
 
 enum device_quality { DEVICE_GOOD, DEVICE_UNKNOWN /* not read yet, or lost */, DEVICE_ABSENT /* the device marks it not available */,
 		      DEVICE_IMPOSSIBLE /* outside what can be true */ };

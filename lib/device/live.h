@@ -7,7 +7,7 @@
 /* Beside each device_value: what is not for the outside. */
 struct mapped {
 	const struct source *source; /* absent marks, mask, choices; NULL for scale factors and SunSpec's identity */
-	bool has_absent, is_sf, control;
+	bool has_absent, is_sf, control, required;
 	uint64_t absent;
 	int sf_constant;
 	int block;                   /* where its registers arrive */
@@ -26,6 +26,7 @@ struct node { /* a point's expression over values */
 struct block_state {
 	uint16_t regs[BUS_READ_MAX];
 	bool known;
+	char why[60];                /* the device's word, when it refused */
 	int64_t at_boot_us;
 };
 

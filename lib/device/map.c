@@ -95,6 +95,7 @@ static int add_value(struct build *b, const struct device_value *v, const struct
 		if (v->rate < o->rate)
 			o->rate = v->rate;
 		m->mapped[i].control |= x->control;
+		m->mapped[i].required |= x->required;
 		return (int)i;
 	}
 	m->values = xrealloc(m->values, m->value_count + 1, sizeof *m->values);
@@ -194,7 +195,8 @@ static struct node *build_node(struct build *b, const struct expr *x, int point,
 	n->scale = x->scale;
 	if (x->kind == EXPR_VALUE) {
 		struct device_value v = { .point = point, .rate = rate };
-		struct mapped at = { .control = point >= 0 && point_is_control((enum device_point)point) };
+		struct mapped at = { .control = point >= 0 && point_is_control((enum device_point)point),
+				     .required = point >= 0 && device_point((enum device_point)point)->required };
 
 		if (locate(b, &x->source, &v, &at)) {
 			n->value = add_value(b, &v, &at);

@@ -47,7 +47,13 @@ void device_map_take(struct device_map *m, size_t block, const uint16_t *regs, i
 
 void device_map_lose(struct device_map *m, size_t block)
 {
+	device_map_refuse(m, block, "");
+}
+
+void device_map_refuse(struct device_map *m, size_t block, const char *why)
+{
 	m->states[block].known = false;
+	str_copy(m->states[block].why, sizeof m->states[block].why, why);
 }
 
 const struct device_identity *device_map_identity(const struct device_map *m)
@@ -109,7 +115,7 @@ static void value_read(const struct device_map *m, int i, struct device_reading 
 
 	*out = (struct device_reading){ .value = NAN, .raw = NAN };
 	if (!s->known) {
-		judge(out, DEVICE_UNKNOWN, "not read yet, or lost");
+		judge(out, DEVICE_UNKNOWN, s->why[0] ? s->why : "not read yet, or lost");
 		return;
 	}
 	out->at_boot_us = s->at_boot_us;

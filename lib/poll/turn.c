@@ -197,19 +197,19 @@ static void block_ok(struct dev *d, size_t block, const struct bus_reply *r)
 		d->poll->hooks.updated(d->poll->hooks.arg, d->index);
 }
 
-/* The device speaks and says no. A block of side values is left alone for a while; without its fast values the device is lost. */
+/* The device speaks and says no. A block of side values is left alone for a while; without a required point the device is lost. */
 static void block_refused(struct dev *d, size_t block, const char *why)
 {
 	struct block_plan *b = &d->plans[block];
 	int64_t now_us = poll_clock(d->poll);
 
-	device_map_lose(d->map, block);
+	device_map_refuse(d->map, block, why);
 	schedule(d, block, now_us);
 	if (d->phase == PHASE_IDENTITY) {
 		dev_identity_step(d); /* no identity there: live without one */
 		return;
 	}
-	if (d->blocks[block].control || d->blocks[block].rate == DEVICE_FAST) {
+	if (d->blocks[block].required) {
 		dev_lose(d, why);
 		return;
 	}

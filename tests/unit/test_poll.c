@@ -397,20 +397,23 @@ static void behind_a_new_connection_may_be_another_device(void **state)
 	bench_free(b);
 }
 
-static void a_refused_side_value_is_absent_and_the_device_lives(void **state)
+static void a_refused_side_value_says_why_and_the_device_lives(void **state)
 {
 	struct bench *b = bench_new();
+	struct device_reading r;
 
 	(void)state;
 	b->server.refused = TEMPERATURE;
 	bench_start(b);
 	WAIT(b, b->server.reads[POWER] >= 10);
 	assert_int_equal(poll_device_state(b->poll, 0), POLL_LIVE);
-	assert_int_equal(quality(b, POINT_BMS_TEMPERATURE_C), DEVICE_UNKNOWN);
+	assert_true(poll_reading(b->poll, 0, POINT_BMS_TEMPERATURE_C, &r));
+	assert_int_equal(r.quality, DEVICE_UNKNOWN);
+	assert_string_equal(r.why, "exception 2: illegal data address");
 	bench_free(b);
 }
 
-static void without_its_fast_values_a_device_is_lost(void **state)
+static void without_a_required_value_a_device_is_lost(void **state)
 {
 	struct bench *b = bench_new();
 
@@ -615,8 +618,8 @@ int main(void)
 		cmocka_unit_test(a_silent_unit_costs_its_neighbour_at_most_its_answer_time_a_try),
 		cmocka_unit_test(a_vanished_device_is_lost_with_its_values_and_comes_back),
 		cmocka_unit_test(behind_a_new_connection_may_be_another_device),
-		cmocka_unit_test(a_refused_side_value_is_absent_and_the_device_lives),
-		cmocka_unit_test(without_its_fast_values_a_device_is_lost),
+		cmocka_unit_test(a_refused_side_value_says_why_and_the_device_lives),
+		cmocka_unit_test(without_a_required_value_a_device_is_lost),
 		cmocka_unit_test(an_idle_poller_has_no_wake_up_without_a_cause),
 		cmocka_unit_test(a_write_leaves_at_once_and_is_read_back),
 		cmocka_unit_test(a_mode_that_is_already_set_is_not_written_again),
