@@ -80,7 +80,7 @@ static void become(const struct proc_spec *spec, pid_t parent, int report)
 {
 	reset_signals();
 	report = place_fds(spec, report);
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+	if (!spec->stays && prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		give_up(report, false);
 	/* It may have died before the kernel knew that we want to follow. */
 	if (getppid() != parent)
