@@ -90,6 +90,9 @@ const struct device_profile_info *device_profile_info(const struct device_profil
 struct device_profile_point { enum device_point point; enum device_rate rate; bool writable; char how[160]; };
 must_check bool device_profile_point(const struct device_profile *p, size_t i, struct device_profile_point *out);
 
+/* Keep the SunSpec models that a map of p may need in memory until the process ends: for one that can open no file later. */
+must_check int device_profile_keep(const struct device_profile *p, struct err *e);
+
 /* What every device of site.yaml needs: profile there, roles fillable, required points there. Faults name the device's line. */
 void device_check_site(const struct device_catalogue *c, const struct site *s, const char *file, struct diag_sink *sink);
 

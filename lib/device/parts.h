@@ -115,6 +115,8 @@ struct sunspec_point {
 struct sunspec_model { uint16_t id; struct sunspec_point *points; size_t count; };
 must_check int sunspec_model_load(uint16_t id, struct sunspec_model *out, struct err *e);
 void sunspec_model_release(struct sunspec_model *m);
+/* keep.c: the model if this process keeps it, or NULL. */
+const struct sunspec_model *sunspec_model_kept(uint16_t id);
 const struct sunspec_point *sunspec_model_find(const struct sunspec_model *m, const char *name);
 
 /* share.c: path of a file or folder of the share folder. */
