@@ -48,6 +48,8 @@ struct store {
 	struct store_size size;
 };
 
+/* vfs.c: the name of the file layer that leaves a relative path relative; NULL: SQLite's own. */
+const char *db_vfs(void);
 /* The statement, ready to bind and step; NULL with *e when it cannot be prepared. */
 sqlite3_stmt *db_stmt(struct store *s, enum stmt which, struct err *e);
 /* Step to the end of a statement that gives no row; reset. */

@@ -88,7 +88,7 @@ static int open_once(struct store *s, bool *damaged, struct err *e)
 	*damaged = false;
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return err_set(e, ERR_IO, errno, "cannot open '%s'", s->path);
-	if (sqlite3_open_v2(s->path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
+	if (sqlite3_open_v2(s->path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, db_vfs()) != SQLITE_OK)
 		return open_failed(s, damaged, e);
 	sqlite3_extended_result_codes(s->db, 0);
 	sqlite3_db_config(s->db, SQLITE_DBCONFIG_LOOKASIDE, NULL, 0, 0);
