@@ -19,7 +19,7 @@ union body {
 	struct wire_device device; struct wire_checked checked; struct wire_event event; struct wire_scan scan;
 	struct wire_scan_end scan_end; struct wire_scan_row scan_row; struct wire_scan_step scan_step;
 	struct wire_scan_done scan_done; struct wire_stopped stopped; struct wire_why why; struct wire_peer peer;
-	struct wire_odd odd; struct wire_running running; struct wire_failed failed; struct wire_staff staff;
+	struct wire_noted noted; struct wire_odd odd; struct wire_running running; struct wire_failed failed; struct wire_staff staff;
 };
 
 struct wire {
@@ -41,6 +41,7 @@ static const struct {
 	{ WIRE_SCAN, sizeof(struct wire_scan) },
 	{ WIRE_STOP, 0 },
 	{ WIRE_SCAN_END, sizeof(struct wire_scan_end) },
+	{ WIRE_NOTED, sizeof(struct wire_noted) },
 	{ WIRE_SAMPLES, sizeof(struct wire_samples) },
 	{ WIRE_DECISION, sizeof(struct wire_decision) },
 	{ WIRE_DEVICE, sizeof(struct wire_device) },
@@ -218,7 +219,8 @@ int wire_receive(struct wire *w, enum wire_kind *kind, const void **body, size_t
 		if (w->passed_fd >= 0)
 			close(take_fd(&w->passed_fd));
 		n = recvmsg(w->fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-		if (n < 0 && errno == EINTR)
+		/* ECONNRESET is told once, when the peer ended with words of ours unread; its own last words come after it. */
+		if (n < 0 && (errno == EINTR || errno == ECONNRESET))
 			continue;
 		if (n < 0 && errno == EAGAIN)
 			return 0;

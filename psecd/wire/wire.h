@@ -1,6 +1,7 @@
 /* wire: what crosses the borders inside psecd, over SOCK_SEQPACKET: a kind, an exact length, a struct. Anything odd ends the sender.
  *
- * Three pairs: supervisor ⇄ core, supervisor ⇄ field, core ⇄ field. A new pair for the living one comes as WIRE_PEER with a descriptor.
+ * Three pairs: supervisor ⇄ core, supervisor ⇄ field, core ⇄ field. The ends of the last come as WIRE_PEER with a descriptor, anew
+ * whenever one of the two was started.
  * What a message says is checked again by who receives it; wire checks kind, length and that both ends are of one build.
  * Kinds of link are reserved here so that numbers never move.
  */
@@ -22,8 +23,9 @@ enum wire_kind {
 	WIRE_ENVELOPE = 10,     /* struct wire_envelope */
 	WIRE_CHECK = 11,        /* begin the sign check; no body */
 	WIRE_SCAN = 12,         /* struct wire_scan: carry out a scan */
-	WIRE_STOP = 13,         /* go to the safe set-point, answer WIRE_STOPPED; no body. Also supervisor → field */
+	WIRE_STOP = 13,         /* psecd stops; the field goes to the safe set-point and answers WIRE_STOPPED. From the supervisor; no body */
 	WIRE_SCAN_END = 14,     /* struct wire_scan_end: nobody wants that scan any more */
+	WIRE_NOTED = 15,        /* struct wire_noted: that event is in the database */
 	/* field → core */
 	WIRE_SAMPLES = 30,      /* struct wire_samples; latest wins, never waited for */
 	WIRE_DECISION = 31,     /* struct wire_decision, at most 10 a second */
@@ -31,8 +33,8 @@ enum wire_kind {
 	WIRE_CHECKED = 33,      /* struct wire_checked: result of the sign check */
 	WIRE_SCAN_ROW = 34,     /* struct wire_scan_row */
 	WIRE_SCAN_DONE = 35,    /* struct wire_scan_done */
-	WIRE_EVENT = 36,        /* struct wire_event */
-	WIRE_STOPPED = 37,      /* struct wire_stopped: safe set-point shown (or not, with why). To who sent WIRE_STOP */
+	WIRE_EVENT = 36,        /* struct wire_event; said again to the next core until it is noted */
+	WIRE_STOPPED = 37,      /* struct wire_stopped: safe set-point shown (or not, with why). To the supervisor */
 	WIRE_READY = 38,        /* devices are being polled and what is known of them was sent; no body */
 	WIRE_WHY = 39,          /* struct wire_why: why a point has no value */
 	WIRE_SCAN_STEP = 40,    /* struct wire_scan_step: progress */
@@ -53,11 +55,14 @@ struct wire_envelope { struct control_envelope envelope; uint64_t serial; };
 struct wire_sample { int16_t device; int16_t point; uint8_t quality; int64_t at_boot_us, utc_us; double value, raw; };
 struct wire_samples { uint32_t count; struct wire_sample samples[WIRE_BATCH]; };
 struct wire_why { int16_t device; int16_t point; char why[80]; };
-struct wire_decision { struct control_decision decision; uint64_t envelope_serial; int64_t at_boot_us, utc_us; int64_t sample_to_wire_us; };
-struct wire_device { int16_t device; uint8_t state; char why[WIRE_TEXT_LEN]; struct device_identity identity;
+struct wire_timing { uint64_t count; uint32_t p50_us, p99_us, p999_us, max_us; }; /* meter sample to set-point on the wire, since the field began */
+struct wire_decision { struct control_decision decision; uint64_t envelope_serial; int64_t at_boot_us, utc_us; int64_t sample_to_wire_us; /* of the last
+		       set-point, -1: none yet */ struct wire_timing timing; };
+struct wire_device { int16_t device; uint8_t state; uint8_t connected; /* its identity was read since the field began */ char why[WIRE_TEXT_LEN]; struct device_identity identity;
 		     uint64_t reads, writes, timeouts, garbled, exceptions; double rate_hz; int64_t latency_us; };
 struct wire_checked { int32_t result; struct control_check check; };
-struct wire_event { uint8_t severity; char kind[24], subject[SITE_NAME_LEN], text[WIRE_TEXT_LEN]; int64_t utc_us; };
+struct wire_event { uint64_t serial; uint8_t severity; char kind[24], subject[SITE_NAME_LEN], text[WIRE_TEXT_LEN]; int64_t utc_us; };
+struct wire_noted { uint64_t serial; };
 struct wire_scan { uint64_t id; uint32_t count; char targets[SCAN_TARGETS_MAX][BUS_ADDRESS_LEN]; struct scan_options options; };
 struct wire_scan_end { uint64_t id; };
 struct wire_scan_row { uint64_t id; struct scan_row row; };
@@ -72,7 +77,7 @@ struct wire_staff { uint32_t count; struct { char name[16]; int32_t pid; uint8_t
 		    char missing[WIRE_PROCESSES * 160]; int64_t began_boot_us; };
 
 /* Descriptors of a child, and what lies in the sealed one: the checked site, read once by the supervisor. */
-enum { WIRE_FD_SUPERVISOR = 3, WIRE_FD_START = 4, WIRE_FD_PEER = 5, WIRE_FD_LISTEN = 6, WIRE_FD_LOCK = 7, WIRE_FD_STATE = 8 };
+enum { WIRE_FD_SUPERVISOR = 3, WIRE_FD_START = 4, WIRE_FD_LOCK = 5, WIRE_FD_LISTEN = 6 /* core's */, WIRE_FD_STATE = 7 /* core's */ };
 struct wire_start {
 	char build[WIRE_BUILD_LEN];
 	struct site site;
