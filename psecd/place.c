@@ -1,0 +1,210 @@
+/* place: where a site's things are and who may touch them. All that needs root happens here, before a child runs. */
+#include "supervise.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ctl/ctl.h"
+
+static const char *const child_names[CHILDREN] = { "psecd-core", "psecd-field" };
+static const char *const child_users[CHILDREN] = { "psec-core", "psec-field" };
+
+static void print_diag(void *arg, const struct diag *d)
+{
+	char line[16] = "";
+
+	(void)arg;
+	if (d->line > 0)
+		snprintf(line, sizeof(line), ":%d", d->line);
+	log_line(LOG_ERROR, "%s%s: %s%s%s", d->file, line, d->path, d->path[0] ? " " : "", d->text);
+}
+
+int place_read(struct place *p, const char *dir, struct err *e)
+{
+	struct diag_sink sink = { .fn = print_diag };
+
+	p->lock_fd = p->state_fd = p->listen_fd = -1;
+	for (int i = 0; i < CHILDREN; i++)
+		p->start_fd[i] = -1;
+	str_copy(p->start.build, sizeof(p->start.build), wire_build());
+	p->start.owner = getuid();
+	if (site_paths_of(dir, &p->start.paths, e) < 0)
+		return -1;
+	return site_read(p->start.paths.file, &p->start.site, &sink, e);
+}
+
+static bool try_program(struct place *p, int child, const char *folder)
+{
+	int n = snprintf(p->program[child], sizeof(p->program[child]), "%s/%s", folder, child_names[child]);
+
+	return n > 0 && (size_t)n < sizeof(p->program[child]) && access(p->program[child], X_OK) == 0;
+}
+
+int place_find_programs(struct place *p, struct err *e)
+{
+	const char *given = getenv("PSEC_LIBEXEC");
+	char self[256];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	self[n > 0 ? n : 0] = '\0';
+	if (strrchr(self, '/'))
+		*strrchr(self, '/') = '\0';
+	for (int i = 0; i < CHILDREN; i++) {
+		if (given ? try_program(p, i, given) : try_program(p, i, self) || try_program(p, i, PSEC_LIBEXEC))
+			continue;
+		return err_set(e, ERR_IO, 0, "cannot find '%s' in %s", child_names[i], given ? given : PSEC_LIBEXEC);
+	}
+	return 0;
+}
+
+/* ---- the lock: one psecd a site. The children hold it too, so that a new psecd never meets a field that is still on its way
+ * to the safe set-point ---- */
+
+static int64_t lock_holder(int fd)
+{
+	char text[24];
+	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+	int64_t pid = 0;
+
+	text[n > 0 ? n : 0] = '\0';
+	text[strcspn(text, "\n")] = '\0';
+	return parse_int(text, 1, INT32_MAX, &pid) ? pid : 0;
+}
+
+static int take_lock(struct place *p, struct err *e)
+{
+	enum { PATIENCE_MS = 8000, STEP_MS = 20 };
+	char path[320], text[24];
+	auto_close int fd = -1;
+
+	snprintf(path, sizeof(path), "%s/psecd.lock", p->start.paths.run);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+	if (fd < 0)
+		return err_set(e, ERR_IO, errno, "cannot open '%s'", path);
+	for (int waited_ms = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; waited_ms += STEP_MS) {
+		int64_t pid;
+
+		if (errno != EWOULDBLOCK)
+			return err_set(e, ERR_IO, errno, "cannot lock '%s'", path);
+		pid = lock_holder(fd);
+		/* Its psecd was killed: the children notice and end within seconds. */
+		if (pid == 0 || kill((pid_t)pid, 0) == 0 || errno == EPERM || waited_ms >= PATIENCE_MS)
+			return err_set(e, ERR_AGAIN, 0, "psecd with pid %d already runs this site '%s'; stop it first", (int)pid,
+				       p->start.paths.dir);
+		usleep(STEP_MS * 1000);
+	}
+	snprintf(text, sizeof(text), "%d\n", (int)getpid());
+	if (ftruncate(fd, 0) < 0 || pwrite(fd, text, strlen(text), 0) < 0)
+		return err_set(e, ERR_IO, errno, "cannot write '%s'", path);
+	p->lock_fd = take_fd(&fd);
+	return 0;
+}
+
+/* ---- users ---- */
+
+static int choose_users(struct place *p, struct err *e)
+{
+	bool both = true;
+
+	if (geteuid() != 0)
+		return 0;
+	for (int i = 0; i < CHILDREN; i++)
+		both &= getpwnam(child_users[i]) != NULL;
+	if (!both) {
+		if (!getpwnam("nobody"))
+			return err_set(e, ERR_REFUSED, 0, "there is no user psec-core, psec-field or nobody for the children");
+		str_copy(p->missing, sizeof(p->missing),
+			 "users psec-core and psec-field do not exist: both children are nobody and not protected from each other");
+	}
+	for (int i = 0; i < CHILDREN; i++)
+		str_copy(p->user[i], sizeof(p->user[i]), both ? child_users[i] : "nobody");
+	return 0;
+}
+
+/* Files that an earlier start made under another user. A core that was taken over owns this folder, so nothing here may be a
+ * link, and only a file with one name is handed over. */
+static int hand_over(int dir, const char *name, const struct passwd *pw, struct err *e)
+{
+	auto_close int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : err_set(e, ERR_REFUSED, errno, "cannot look at '%s' in the state folder", name);
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_nlink != 1)
+		return err_set(e, ERR_REFUSED, 0, "'%s' in the state folder is not a plain file", name);
+	if (st.st_uid != pw->pw_uid && fchown(fd, pw->pw_uid, pw->pw_gid) < 0)
+		return err_set(e, ERR_IO, errno, "cannot give '%s' to %s", name, pw->pw_name);
+	return 0;
+}
+
+static int open_state(struct place *p, struct err *e)
+{
+	static const char *const files[] = { "psec.db", "psec.db-wal", "psec.db-shm", "psec.db-lock", "psec.db-suspect" };
+	const struct passwd *pw;
+
+	if (dir_make(p->start.paths.state, 0750, e) < 0)
+		return -1;
+	p->state_fd = open(p->start.paths.state, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (p->state_fd < 0)
+		return err_set(e, ERR_IO, errno, "cannot open '%s'", p->start.paths.state);
+	if (!p->user[CORE][0])
+		return 0;
+	pw = getpwnam(p->user[CORE]);
+	if (!pw || fchown(p->state_fd, pw->pw_uid, pw->pw_gid) < 0)
+		return err_set(e, ERR_IO, errno, "cannot give '%s' to %s", p->start.paths.state, p->user[CORE]);
+	for (size_t i = 0; i < COUNT_OF(files); i++) {
+		if (hand_over(p->state_fd, files[i], pw, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int place_seal(const struct place *p, int child, int *fd, struct err *e)
+{
+	auto_close int mem = memfd_create("psec-site", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	size_t user_at = offsetof(struct wire_start, user);
+
+	if (mem < 0 || fd_write_all(mem, &p->start, sizeof(p->start), e) < 0 ||
+	    pwrite(mem, p->user[child], sizeof(p->start.user), (off_t)user_at) != (ssize_t)sizeof(p->start.user) ||
+	    fcntl(mem, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
+		return err_set(e, ERR_IO, errno, "cannot seal the site for %s", child_names[child]);
+	*fd = take_fd(&mem);
+	return 0;
+}
+
+int place_open(struct place *p, struct err *e)
+{
+	if (dir_make(p->start.paths.run, 0755, e) < 0 || take_lock(p, e) < 0 || choose_users(p, e) < 0 || open_state(p, e) < 0)
+		return -1;
+	/* Who may do what is asked of the kernel a connection (SO_PEERCRED), not of the file's mode. */
+	if (ctl_listen(p->start.paths.socket, 0666, &p->listen_fd, e) < 0)
+		return -1;
+	for (int i = 0; i < CHILDREN; i++) {
+		if (place_seal(p, i, &p->start_fd[i], e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+void place_close(struct place *p)
+{
+	if (p->listen_fd >= 0) {
+		unlink(p->start.paths.socket);
+		close(p->listen_fd);
+	}
+	for (int i = 0; i < CHILDREN; i++) {
+		if (p->start_fd[i] >= 0)
+			close(p->start_fd[i]);
+	}
+	if (p->state_fd >= 0)
+		close(p->state_fd);
+	if (p->lock_fd >= 0)
+		close(p->lock_fd);
+}
