@@ -1,0 +1,76 @@
+/* said: the law's changes as events, each once. A clamp that flickers is not a story, so classes of clamps are told, and slowly. */
+#include "field.h"
+
+#include <string.h>
+
+enum { CLASS_MS = 10000, START_MS = 5000 };
+enum class { CLASS_FREE, CLASS_SOC, CLASS_SITE, CLASS_RATING, CLASS_BMS };
+
+static enum class class_of(enum control_clamp c)
+{
+	switch (c) {
+	case CONTROL_BY_RESERVE: case CONTROL_BY_SOC_MAX: case CONTROL_BY_SOC_MIN:
+		return CLASS_SOC;
+	case CONTROL_BY_IMPORT_LIMIT: case CONTROL_BY_EXPORT_LIMIT: case CONTROL_BY_CHARGE_LIMIT: case CONTROL_BY_DISCHARGE_LIMIT:
+		return CLASS_SITE;
+	case CONTROL_BY_CHARGE_RATING: case CONTROL_BY_DISCHARGE_RATING:
+		return CLASS_RATING;
+	case CONTROL_BY_BMS_CHARGE: case CONTROL_BY_BMS_DISCHARGE:
+		return CLASS_BMS;
+	default:
+		return CLASS_FREE; /* state and mode changes tell the others */
+	}
+}
+
+/* Nothing was heard yet; that is news only when it stays so. */
+static bool just_began(const struct field *f)
+{
+	return loop_now(f->loop)->boot_us - f->began_boot_us < START_MS * US_PER_MS;
+}
+
+static void say_state(struct field *f)
+{
+	struct law *l = &f->law;
+	const struct control_decision *d = &l->decision;
+	bool worse = d->state == CONTROL_SAFE || d->state == CONTROL_REFUSED || d->state == CONTROL_HOLD;
+	char words[96];
+
+	if (d->lost && just_began(f))
+		return;
+	if (d->lost & ~l->said_lost)
+		tell_event(f, SAY_ALARM, "signal-lost", "", "%s", control_lost_words(d->lost, words));
+	else if (l->said_lost & ~d->lost)
+		tell_event(f, SAY_INFO, "signal-back", "", "%s%s", d->lost ? "still " : "all signals are there",
+			   d->lost ? control_lost_words(d->lost, words) : "");
+	if (d->state != l->said_state)
+		tell_event(f, worse ? SAY_WARNING : SAY_INFO, "state", "", "control is %s, was %s; set-point %.0f W (%s)",
+			   control_state_name(d->state), control_state_name(l->said_state), d->setpoint_w, control_clamp_words(d->clamp));
+	l->said_lost = d->lost;
+	l->said_state = d->state;
+}
+
+void said_decision(struct field *f)
+{
+	struct law *l = &f->law;
+	int64_t now_us = loop_now(f->loop)->boot_us;
+	int class = (int)class_of(l->decision.clamp);
+
+	say_state(f);
+	if (l->decision.state != CONTROL_RUNNING || class == l->said_class || now_us - l->class_said_boot_us < CLASS_MS * US_PER_MS)
+		return;
+	if (l->said_class >= 0 || class != CLASS_FREE)
+		tell_event(f, SAY_INFO, "limit", "", "set-point %.0f W: %s", l->decision.setpoint_w,
+			   class == CLASS_FREE ? "no limit decides any more" : control_clamp_words(l->decision.clamp));
+	l->said_class = class;
+	l->class_said_boot_us = now_us;
+}
+
+void said_refusal(struct field *f, const struct err *e)
+{
+	struct law *l = &f->law;
+
+	if (just_began(f) || str_eq(l->said_refusal, e->text))
+		return;
+	str_copy(l->said_refusal, sizeof(l->said_refusal), e->text);
+	tell_event(f, SAY_WARNING, "set-point", "", "not written: %s", e->text);
+}
