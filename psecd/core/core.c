@@ -1,0 +1,110 @@
+/* psecd-core: holds the database and the control socket, decides what the field may do, keeps what happened. It has no thread and
+ * no network: what comes from devices reaches it through the field, in messages of fixed length. */
+#include "core.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "jail/jail.h"
+
+static void stop(void *arg, int signo)
+{
+	struct core *c = arg;
+
+	(void)signo;
+	loop_stop(c->loop);
+}
+
+static int open_store(struct core *c, struct err *e)
+{
+	const struct site_samples *s = &c->site->samples;
+	const struct store_limits limits = {
+		.raw_keep_us = s->raw_keep_ms * US_PER_MS, .mean_keep_us = s->mean_keep_ms * US_PER_MS, .budget_bytes = s->budget_bytes,
+	};
+	bool recovered;
+
+	if (store_open("psec.db", &limits, &c->store, &recovered, e) < 0)
+		return -1;
+	if (store_last_events(c->store, LAST_EVENTS, record_remember, c, e) < 0)
+		return -1;
+	if (recovered) {
+		log_line(LOG_ERROR, "psec.db was broken; it is kept aside and a new one is begun");
+		record_event(c, STORE_ALARM, "store", "", "", "psec.db was broken; it is kept aside and a new one is begun");
+	}
+	return 0;
+}
+
+/* Open first, drop, then serve. */
+static int prepare(struct core *c, struct wire_running *running, struct err *e)
+{
+	struct jail_spec jail = { .families = JAIL_UNIX, .needs = JAIL_FILES };
+
+	if (wire_start_map(WIRE_FD_START, &c->start, e) < 0)
+		return -1;
+	c->site = &c->start->site;
+	c->devices = xcalloc(c->site->device_count ? c->site->device_count : 1, sizeof(*c->devices));
+	jail.user = c->start->user[0] ? c->start->user : NULL;
+	if (fchdir(WIRE_FD_STATE) < 0)
+		return err_set(e, ERR_IO, errno, "cannot enter the state folder");
+	close(WIRE_FD_STATE);
+	if (loop_new(&c->loop, e) < 0 || loop_add_signal(c->loop, SIGTERM, stop, c, e) < 0 || core_meet_supervisor(c, e) < 0 ||
+	    jail_enter(&jail, running->missing, e) < 0)
+		return -1;
+	record_init(c);
+	if (open_store(c, e) < 0 || keep_load(c, e) < 0 || methods_serve(c, e) < 0)
+		return -1;
+	return 0;
+}
+
+static int run(struct core *c, struct err *e)
+{
+	struct wire_running running = { 0 };
+
+	if (prepare(c, &running, e) < 0)
+		return -1;
+	record_event(c, STORE_INFO, "start", "", "", "psecd %s runs site %s", PSEC_VERSION, c->site->id);
+	if (wire_send(c->supervisor, WIRE_RUNNING, &running, sizeof(running), e) != 1)
+		return err_ctx(e, "tell the supervisor");
+	return loop_run(c->loop, e);
+}
+
+static void release(struct core *c)
+{
+	if (c->record)
+		record_flush(c);
+	ctl_server_free(c->ctl);
+	loop_remove(c->field_source);
+	loop_remove(c->supervisor_source);
+	wire_free(c->field);
+	wire_free(c->supervisor);
+	record_release(c);
+	if (c->store)
+		store_close(c->store);
+	loop_free(c->loop);
+	free(c->devices);
+}
+
+int main(void)
+{
+	static struct core core;
+	struct wire_failed failed = { 0 };
+	struct err e = { 0 }, ignored;
+	int result;
+
+	log_init("psecd-core", LOG_INFO);
+	signal(SIGPIPE, SIG_IGN);
+	/* Ctrl-C in a terminal reaches the whole group; the supervisor ends us in its order. */
+	signal(SIGINT, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	result = run(&core, &e);
+	if (result < 0) {
+		log_line(LOG_ERROR, "%s", e.text);
+		failed.kind = (int32_t)e.kind;
+		if (core.supervisor && wire_send(core.supervisor, WIRE_FAILED, &failed, sizeof(failed), &ignored) != 1)
+			log_line(LOG_DEBUG, "nobody hears it");
+	}
+	release(&core);
+	return result < 0 || core.failed ? 1 : 0;
+}

@@ -1,0 +1,251 @@
+/* known: what the field says, judged before it is believed: indexes, ranges, texts that end, numbers that are numbers. */
+#include "core.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { STATE_LIVE = 2, STATE_COUNT = 4 }; /* enum poll_state; core may not see poll */
+
+static bool device_ok(const struct core *c, int device)
+{
+	return device >= 0 && (size_t)device < c->site->device_count;
+}
+
+static struct known_point *point_of(struct core *c, int device, int point)
+{
+	return device_ok(c, device) && point >= 0 && point < POINT_COUNT ? &c->devices[device].points[point] : NULL;
+}
+
+static void set_why(struct known_point *p, const char *why)
+{
+	free(p->why);
+	p->why = why && why[0] ? xstrdup(why) : NULL;
+}
+
+static bool take_samples(struct core *c, const struct wire_samples *w)
+{
+	if (w->count > WIRE_BATCH)
+		return false;
+	for (uint32_t i = 0; i < w->count; i++) {
+		const struct wire_sample *s = &w->samples[i];
+		struct known_point *p = point_of(c, s->device, s->point);
+
+		if (!p || s->quality > DEVICE_IMPOSSIBLE || (s->quality == DEVICE_GOOD && !isfinite(s->value)))
+			return false;
+		p->heard = true;
+		p->sample = *s;
+		if (s->quality == DEVICE_GOOD) {
+			set_why(p, NULL);
+			record_sample(c, s->device, s->point, s);
+		}
+	}
+	return true;
+}
+
+static bool take_why(struct core *c, const struct wire_why *w)
+{
+	struct known_point *p = point_of(c, w->device, w->point);
+
+	if (!p || !wire_text_ok(w->why))
+		return false;
+	set_why(p, w->why);
+	return true;
+}
+
+static bool take_decision(struct core *c, const struct wire_decision *w)
+{
+	if ((unsigned)w->decision.state > CONTROL_REFUSED || (unsigned)w->decision.clamp >= CONTROL_CLAMP_COUNT ||
+	    w->decision.lost >= CONTROL_NOT_OBEYED * 2 || isinf(w->decision.setpoint_w) || isinf(w->decision.wish_w))
+		return false;
+	c->decision = *w;
+	c->decided = true;
+	record_decision(c);
+	return true;
+}
+
+static bool take_device(struct core *c, const struct wire_device *w)
+{
+	struct known_device *d;
+
+	if (!device_ok(c, w->device) || w->state >= STATE_COUNT || !wire_text_ok(w->why) || !wire_text_ok(w->identity.make) ||
+	    !wire_text_ok(w->identity.model) || !wire_text_ok(w->identity.version) || !wire_text_ok(w->identity.serial))
+		return false;
+	d = &c->devices[w->device];
+	d->heard = true;
+	d->last = *w;
+	if (w->state == STATE_LIVE)
+		keep_judge_proof(c);
+	return true;
+}
+
+static bool take_event(struct core *c, const struct wire_event *w)
+{
+	struct wire_noted noted = { .serial = w->serial };
+
+	if (w->severity > STORE_ALARM || !wire_text_ok(w->kind) || !wire_text_ok(w->subject) || !wire_text_ok(w->text))
+		return false;
+	if (record_event_at(c, w->utc_us, (enum store_severity)w->severity, w->kind, w->subject, "", w->text))
+		core_tell_field(c, WIRE_NOTED, &noted, sizeof(noted));
+	return true;
+}
+
+static bool take_scan_row(struct core *c, const struct wire_scan_row *w)
+{
+	const struct scan_row *r = &w->row;
+	json_t *params;
+
+	if ((unsigned)r->state > SCAN_NOT_MODBUS || (unsigned)r->match > DEVICE_IDENTIFIED || r->fault_count > SCAN_FAULTS_MAX ||
+	    r->sunspec.model_count > DEVICE_MODELS_MAX || !wire_text_ok(r->address.host) || !wire_text_ok(r->address.path) ||
+	    !wire_text_ok(r->identity.make) || !wire_text_ok(r->identity.model) || !wire_text_ok(r->identity.version) ||
+	    !wire_text_ok(r->identity.serial) || !wire_text_ok(r->profile) || !wire_text_ok(r->evidence))
+		return false;
+	for (size_t i = 0; i < r->fault_count; i++) {
+		if (!wire_text_ok(r->faults[i]))
+			return false;
+	}
+	if (w->id != c->scan_id || !c->scan_peer)
+		return true;
+	params = json_pack("{s:I, s:o}", "scan", (json_int_t)w->id, "row", report_scan_row(r));
+	ctl_notify(c->ctl, "scan.row", params);
+	json_decref(params);
+	return true;
+}
+
+static bool take_scan_step(struct core *c, const struct wire_scan_step *w)
+{
+	json_t *params;
+
+	if (w->id != c->scan_id || !c->scan_peer)
+		return true;
+	params = json_pack("{s:I, s:I, s:I, s:I, s:I}", "scan", (json_int_t)w->id, "hosts", (json_int_t)w->progress.hosts, "begun",
+			   (json_int_t)w->progress.begun, "finished", (json_int_t)w->progress.finished, "found",
+			   (json_int_t)w->progress.found);
+	ctl_notify(c->ctl, "scan.progress", params);
+	json_decref(params);
+	return true;
+}
+
+static bool take_scan_done(struct core *c, const struct wire_scan_done *w)
+{
+	json_t *params;
+
+	if (!wire_text_ok(w->text) || (unsigned)w->kind > ERR_INTERRUPTED)
+		return false;
+	if (w->id != c->scan_id || !c->scan_peer)
+		return true;
+	params = json_pack("{s:I, s:s, s:o}", "scan", (json_int_t)w->id, "failure",
+			   w->kind == ERR_NONE ? "" : err_kind_name((enum err_kind)w->kind), "text", json_text(w->text));
+	ctl_notify(c->ctl, "scan.done", params);
+	json_decref(params);
+	c->scan_peer = NULL;
+	return true;
+}
+
+static bool take_checked(struct core *c, const struct wire_checked *w)
+{
+	if (w->result <= CONTROL_CHECK_RUNS || w->result > CONTROL_CHECK_NO_ROOM || isinf(w->check.before_w) ||
+	    isinf(w->check.after_w))
+		return false;
+	keep_check_result(c, w);
+	return true;
+}
+
+bool known_take(struct core *c, enum wire_kind kind, const void *body, const char **why)
+{
+	bool ok = false;
+
+	*why = "a message holds what cannot be";
+	switch (kind) {
+	case WIRE_SAMPLES:
+		ok = take_samples(c, body);
+		break;
+	case WIRE_WHY:
+		ok = take_why(c, body);
+		break;
+	case WIRE_DECISION:
+		ok = take_decision(c, body);
+		break;
+	case WIRE_DEVICE:
+		ok = take_device(c, body);
+		break;
+	case WIRE_EVENT:
+		ok = take_event(c, body);
+		break;
+	case WIRE_CHECKED:
+		ok = take_checked(c, body);
+		break;
+	case WIRE_SCAN_ROW:
+		ok = take_scan_row(c, body);
+		break;
+	case WIRE_SCAN_STEP:
+		ok = take_scan_step(c, body);
+		break;
+	case WIRE_SCAN_DONE:
+		ok = take_scan_done(c, body);
+		break;
+	case WIRE_READY:
+		c->field_ready = true;
+		keep_judge_proof(c);
+		keep_send_envelope(c);
+		ok = true;
+		break;
+	default:
+		*why = "a message that is not the field's to send";
+	}
+	if (ok)
+		report_changed(c);
+	return ok;
+}
+
+void known_field_gone(struct core *c)
+{
+	json_t *params;
+
+	if (c->field_ready && !c->stopping)
+		record_event(c, STORE_ALARM, "field", "", "",
+			     "psecd-field is gone; nothing is controlled until it is back, the devices' watchdogs act");
+	c->field_ready = false;
+	c->decided = false;
+	c->check_runs = false;
+	loop_timer_stop(c->loop, &c->renew);
+	for (size_t d = 0; d < c->site->device_count; d++) {
+		c->devices[d].heard = false;
+		for (int p = 0; p < POINT_COUNT; p++)
+			c->devices[d].points[p].sample.quality = DEVICE_UNKNOWN;
+	}
+	if (c->scan_peer) {
+		params = json_pack("{s:I, s:s, s:s}", "scan", (json_int_t)c->scan_id, "failure", err_kind_name(ERR_AGAIN), "text",
+				   "psecd-field is gone; try again");
+		ctl_notify(c->ctl, "scan.done", params);
+		json_decref(params);
+		c->scan_peer = NULL;
+	}
+	report_changed(c);
+}
+
+double known_value(const struct core *c, enum site_role role, enum device_point p, int64_t *at_boot_us)
+{
+	for (size_t d = 0; d < c->site->device_count; d++) {
+		const struct known_point *k = &c->devices[d].points[p];
+
+		if (!(c->site->devices[d].roles & 1u << role))
+			continue;
+		if (at_boot_us)
+			*at_boot_us = k->sample.at_boot_us;
+		return k->heard && k->sample.quality == DEVICE_GOOD ? k->sample.value : NAN;
+	}
+	return NAN;
+}
+
+double known_sum(const struct core *c, enum site_role role, enum device_point p)
+{
+	double sum = 0;
+
+	for (size_t d = 0; d < c->site->device_count; d++) {
+		const struct known_point *k = &c->devices[d].points[p];
+
+		if (c->site->devices[d].roles & 1u << role)
+			sum += k->heard && k->sample.quality == DEVICE_GOOD ? k->sample.value : NAN;
+	}
+	return sum;
+}

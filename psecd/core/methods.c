@@ -1,0 +1,252 @@
+/* methods: the control socket's methods, each with the least right that may ask. One table, one decision, one place that notes a
+ * refusal. */
+#include "core.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef int method_fn(const struct call *k, json_t **result, struct err *e);
+
+/* ---- parameters ---- */
+
+int param_text(const json_t *params, const char *key, bool required, const char **out, struct err *e)
+{
+	const json_t *v = json_object_get(params, key);
+
+	if (!v && !required)
+		return 0;
+	if (!json_is_string(v))
+		return err_set(e, ERR_USAGE, 0, "parameter '%s' must be a text", key);
+	*out = json_string_value(v);
+	return 0;
+}
+
+int param_real(const json_t *params, const char *key, bool required, double min, double max, double *out, struct err *e)
+{
+	const json_t *v = json_object_get(params, key);
+
+	if (!v && !required)
+		return 0;
+	if (!json_is_number(v))
+		return err_set(e, ERR_USAGE, 0, "parameter '%s' must be a number", key);
+	if (!(json_number_value(v) >= min && json_number_value(v) <= max))
+		return err_set(e, ERR_USAGE, 0, "parameter '%s' is %g, must be %g…%g", key, json_number_value(v), min, max);
+	*out = json_number_value(v);
+	return 0;
+}
+
+int param_int(const json_t *params, const char *key, int64_t min, int64_t max, int64_t *out, struct err *e)
+{
+	const json_t *v = json_object_get(params, key);
+
+	if (!v)
+		return 0;
+	if (!json_is_integer(v) || json_integer_value(v) < min || json_integer_value(v) > max)
+		return err_set(e, ERR_USAGE, 0, "parameter '%s' must be a whole number, %lld…%lld", key, (long long)min, (long long)max);
+	*out = json_integer_value(v);
+	return 0;
+}
+
+/* ---- questions ---- */
+
+static int ask_status(const struct call *k, json_t **result, struct err *e)
+{
+	(void)e;
+	*result = report_status(k->core);
+	return 0;
+}
+
+static int ask_control(const struct call *k, json_t **result, struct err *e)
+{
+	(void)e;
+	*result = report_control(k->core);
+	return 0;
+}
+
+static int ask_whoami(const struct call *k, json_t **result, struct err *e)
+{
+	(void)e;
+	*result = json_pack("{s:o, s:s}", "name", json_text(k->caller->name), "right", right_name(k->caller->right));
+	return 0;
+}
+
+static int ask_device(const struct call *k, json_t **result, struct err *e)
+{
+	const char *name = NULL;
+	int i;
+
+	if (param_text(k->params, "device", true, &name, e) < 0)
+		return -1;
+	i = site_find_device(k->core->site, name);
+	if (i < 0)
+		return err_set(e, ERR_INPUT, 0, "the site has no device '%s'", name);
+	if (!k->core->devices[i].heard)
+		return err_set(e, ERR_AGAIN, 0, "nothing is known of '%s' yet", name);
+	*result = report_points(k->core, i);
+	return 0;
+}
+
+static void add_event(void *arg, const struct store_event *event)
+{
+	json_array_append_new(arg, record_event_json(event));
+}
+
+/* {after, max}: events with a greater id, oldest first; without after the last ones. */
+static int ask_events(const struct call *k, json_t **result, struct err *e)
+{
+	int64_t after = -1, max = 100;
+	json_t *list = json_array();
+	int rc;
+
+	if (param_int(k->params, "after", 0, INT64_MAX, &after, e) < 0 || param_int(k->params, "max", 1, 200, &max, e) < 0) {
+		json_decref(list);
+		return -1;
+	}
+	rc = after >= 0 ? store_read_events(k->core->store, after, (size_t)max, add_event, list, e)
+			: store_last_events(k->core->store, (size_t)max, add_event, list, e);
+	if (rc < 0) {
+		json_decref(list);
+		return -1;
+	}
+	*result = list;
+	return 0;
+}
+
+static void add_sample(void *arg, const struct store_sample *s)
+{
+	json_array_append_new(arg, json_pack("{s:o, s:o, s:o}", "point", json_text(s->point), "utc", json_time(s->utc_us), "value",
+					     json_number(s->value)));
+}
+
+/* {point, from_utc, to_utc, means, max}; a page that is full is continued from the last row's time. */
+static int ask_samples(const struct call *k, json_t **result, struct err *e)
+{
+	const char *point = NULL, *from = NULL, *to = NULL;
+	int64_t max = 500, from_us = 0, to_us = INT64_MAX;
+	json_t *list;
+
+	if (param_text(k->params, "point", false, &point, e) < 0 || param_text(k->params, "from_utc", false, &from, e) < 0 ||
+	    param_text(k->params, "to_utc", false, &to, e) < 0 || param_int(k->params, "max", 1, 500, &max, e) < 0)
+		return -1;
+	if ((from && !time_parse(from, &from_us)) || (to && !time_parse(to, &to_us)))
+		return err_set(e, ERR_USAGE, 0, "'%s' is not a time; write 2026-10-01T12:00:00Z", from && !time_parse(from, &from_us) ? from : to);
+	record_flush(k->core);
+	list = json_array();
+	if (store_read_samples(k->core->store, point, from_us, to_us, json_is_true(json_object_get(k->params, "means")), (size_t)max,
+			       add_sample, list, e) < 0) {
+		json_decref(list);
+		return -1;
+	}
+	*result = list;
+	return 0;
+}
+
+static int ask_subscribe(const struct call *k, json_t **result, struct err *e)
+{
+	static const char *const topics[] = { "live", "event", "check", "scan.row", "scan.progress", "scan.done" };
+	const char *topic = NULL;
+
+	(void)result;
+	if (param_text(k->params, "topic", true, &topic, e) < 0)
+		return -1;
+	for (size_t i = 0; i < COUNT_OF(topics); i++) {
+		if (!str_eq(topic, topics[i]))
+			continue;
+		ctl_peer_subscribe(k->peer, topics[i]);
+		report_changed(k->core);
+		return 0;
+	}
+	return err_set(e, ERR_USAGE, 0, "there is no topic '%s'; there are live, event, check, scan.row, scan.progress, scan.done", topic);
+}
+
+/* ---- the table ---- */
+
+static const struct method {
+	const char *name;
+	enum right least;
+	method_fn *fn;
+} methods[] = {
+	{ "whoami", RIGHT_VIEWER, ask_whoami },
+	{ "status", RIGHT_VIEWER, ask_status },
+	{ "control.status", RIGHT_VIEWER, ask_control },
+	{ "events", RIGHT_VIEWER, ask_events },
+	{ "samples", RIGHT_VIEWER, ask_samples },
+	{ "device.read", RIGHT_VIEWER, ask_device },
+	{ "subscribe", RIGHT_VIEWER, ask_subscribe },
+	{ "control.mode", RIGHT_OPERATOR, change_mode },
+	{ "control.set", RIGHT_OPERATOR, change_set },
+	{ "control.off", RIGHT_OPERATOR, change_off },
+	{ "control.check", RIGHT_TECHNICIAN, change_check },
+	{ "scan", RIGHT_TECHNICIAN, change_scan },
+};
+
+/* What was refused is noted with who asked; the same again within a second is not, or a refused one could fill the disk. */
+static void note_refusal(struct core *c, const struct right_caller *caller, const char *what, const struct err *e)
+{
+	static char last[160];
+	static int64_t last_boot_us;
+	char key[160];
+	int64_t now = loop_now(c->loop)->boot_us;
+
+	snprintf(key, sizeof(key), "%s %s", caller->name, what);
+	if (str_eq(key, last) && now - last_boot_us < US_PER_S)
+		return;
+	str_copy(last, sizeof(last), key);
+	last_boot_us = now;
+	record_event(c, STORE_WARNING, "refused", "", caller->name, "%s", e->text);
+}
+
+static int answer(void *arg, struct ctl_peer *peer, const char *name, const json_t *params, json_t **result, struct err *e)
+{
+	struct core *c = arg;
+	struct call k = { .core = c, .peer = peer, .caller = ctl_peer_data(peer), .params = params };
+	int rc;
+
+	for (size_t i = 0; i < COUNT_OF(methods); i++) {
+		if (!str_eq(name, methods[i].name))
+			continue;
+		rc = right_require(k.caller, methods[i].least, name, e);
+		if (rc == 0)
+			rc = methods[i].fn(&k, result, e);
+		if (rc < 0 && e->kind == ERR_REFUSED)
+			note_refusal(c, k.caller, name, e);
+		return rc;
+	}
+	return err_set(e, ERR_USAGE, 0, "there is no method '%.40s'", name);
+}
+
+/* ---- who comes ---- */
+
+static void *admit(void *arg, int fd, struct err *e)
+{
+	struct core *c = arg;
+	struct right_caller *caller = xcalloc(1, sizeof(*caller));
+
+	if (right_of_peer(fd, c->site, c->start->owner, caller, e) == 0) {
+		if (caller->right != RIGHT_NONE)
+			return caller;
+		err_set(e, ERR_REFUSED, 0, "%s has no right on site %s; see access in site.yaml", caller->name, c->site->id);
+		note_refusal(c, caller, "connection", e);
+	}
+	free(caller);
+	return NULL;
+}
+
+static void go(void *arg, void *peer_data)
+{
+	struct core *c = arg;
+	struct wire_scan_end end = { .id = c->scan_id };
+
+	if (c->scan_peer && ctl_peer_data(c->scan_peer) == peer_data) {
+		c->scan_peer = NULL;
+		core_tell_field(c, WIRE_SCAN_END, &end, sizeof(end));
+	}
+	free(peer_data);
+}
+
+int methods_serve(struct core *c, struct err *e)
+{
+	const struct ctl_serve serve = { .method = answer, .admit = admit, .release = go, .arg = c };
+
+	return ctl_server_new(c->loop, WIRE_FD_LISTEN, &serve, &c->ctl, e);
+}

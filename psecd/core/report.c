@@ -1,0 +1,298 @@
+/* report: what people and scripts are told, as JSON with units in the names (DESIGN §3). Texts from devices are made printable here,
+ * once, for everyone who reads them. */
+#include "core.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { LIVE_MS = 500, SIZE_MS = 60000 };
+
+static const char *const device_states[] = { "waiting", "starting", "live", "lost" }; /* as poll_state_name says it */
+static const char *const qualities[] = { "good", "unknown", "absent", "impossible" };
+
+json_t *json_number(double v)
+{
+	return isfinite(v) ? json_real(v) : json_null();
+}
+
+json_t *json_text(const char *s)
+{
+	char clean[2048];
+
+	str_printable(clean, sizeof(clean), s, strlen(s));
+	return json_string(clean);
+}
+
+json_t *json_time(int64_t utc_us)
+{
+	char text[BASE_TIME_LEN];
+
+	return json_string(time_format(utc_us, text));
+}
+
+static int64_t now_us(const struct core *c)
+{
+	return loop_now(c->loop)->boot_us;
+}
+
+/* ---- control ---- */
+
+static json_t *lost_list(const struct core *c)
+{
+	static const struct { unsigned bit; const char *word; } words[] = {
+		{ CONTROL_LOST_METER, "meter" }, { CONTROL_LOST_INVERTER, "inverter" }, { CONTROL_LOST_BMS, "bms" },
+		{ CONTROL_LOST_ENVELOPE, "envelope" }, { CONTROL_FROZEN_METER, "meter-frozen" }, { CONTROL_NOT_OBEYED, "not-obeyed" },
+	};
+	json_t *list = json_array();
+
+	if (!c->field_ready)
+		json_array_append_new(list, json_string("field"));
+	for (size_t i = 0; c->decided && i < COUNT_OF(words); i++) {
+		if (c->decision.decision.lost & words[i].bit)
+			json_array_append_new(list, json_string(words[i].word));
+	}
+	return list;
+}
+
+static json_t *checked(const struct core *c)
+{
+	const struct proof *p = &c->proof;
+
+	if (!p->there)
+		return json_null();
+	return json_pack("{s:o, s:s, s:o, s:o, s:o}", "at_utc", json_time(p->at_utc_us), "result", "passed", "step_w",
+			 json_number(p->step_w), "before_w", json_number(p->before_w), "after_w", json_number(p->after_w));
+}
+
+json_t *report_check(const struct wire_checked *w)
+{
+	return json_pack("{s:b, s:s, s:o, s:o, s:o}", "passed", w->result == CONTROL_CHECK_PASSED, "result",
+			 control_check_words((enum control_check_result)w->result), "step_w", json_number(w->check.step_w), "before_w",
+			 json_number(w->check.before_w), "after_w", json_number(w->check.after_w));
+}
+
+static json_t *timing(const struct core *c)
+{
+	const struct wire_timing *t = &c->decision.timing;
+
+	if (!c->decided || t->count == 0)
+		return json_null();
+	return json_pack("{s:I, s:I, s:I, s:I, s:I}", "count", (json_int_t)t->count, "p50_us", (json_int_t)t->p50_us, "p99_us",
+			 (json_int_t)t->p99_us, "p999_us", (json_int_t)t->p999_us, "max_us", (json_int_t)t->max_us);
+}
+
+static json_t *envelope(const struct core *c)
+{
+	int64_t left_ms = (c->envelope.expires_boot_us - now_us(c)) / US_PER_MS;
+
+	return json_pack("{s:o, s:o, s:I}", "target_w", json_number(c->wish.target_w), "manual_w", json_number(c->wish.manual_w),
+			 "expires_in_ms", (json_int_t)(left_ms > 0 ? left_ms : 0));
+}
+
+static json_t *device(const struct core *c, size_t i)
+{
+	const struct site_device *d = &c->site->devices[i];
+	const struct known_device *k = &c->devices[i];
+	const struct wire_device *w = &k->last;
+	char address[BUS_ADDRESS_LEN];
+	json_t *roles = json_array(), *o;
+
+	for (int r = 0; r < SITE_ROLE_COUNT; r++) {
+		if (d->roles & 1u << r)
+			json_array_append_new(roles, json_string(site_role_name((enum site_role)r)));
+	}
+	o = json_pack("{s:s, s:s, s:s, s:o, s:s, s:o}", "name", d->name, "profile", d->profile, "address",
+		      bus_address_format(&d->address, address), "roles", roles, "state", device_states[k->heard ? w->state : 0], "why",
+		      json_text(k->heard ? w->why : ""));
+	json_object_set_new(o, "rate_hz", json_number(w->rate_hz));
+	json_object_set_new(o, "latency_us", json_integer(w->latency_us));
+	json_object_set_new(o, "reads", json_integer((json_int_t)w->reads));
+	json_object_set_new(o, "writes", json_integer((json_int_t)w->writes));
+	json_object_set_new(o, "timeouts", json_integer((json_int_t)w->timeouts));
+	json_object_set_new(o, "garbled", json_integer((json_int_t)w->garbled));
+	json_object_set_new(o, "exceptions", json_integer((json_int_t)w->exceptions));
+	json_object_set_new(o, "make", json_text(w->identity.make));
+	json_object_set_new(o, "model", json_text(w->identity.model));
+	json_object_set_new(o, "serial", json_text(w->identity.serial));
+	return o;
+}
+
+/* Powers of the site with the signs of DESIGN §3; load = grid + battery + pv + genset. */
+static void add_powers(const struct core *c, json_t *o)
+{
+	int64_t at_us = 0;
+	double grid = known_value(c, SITE_GRID_METER, POINT_GRID_POWER_W, &at_us);
+	double battery = known_sum(c, SITE_BATTERY_INVERTER, POINT_BATTERY_POWER_W), pv = known_sum(c, SITE_PV_INVERTER, POINT_PV_POWER_W);
+	double genset = known_sum(c, SITE_GENSET, POINT_GENSET_POWER_W);
+
+	json_object_set_new(o, "load_w", json_number(grid + battery + pv + genset));
+	json_object_set_new(o, "grid_w", json_number(grid));
+	json_object_set_new(o, "battery_w", site_find_role(c->site, SITE_BATTERY_INVERTER) < 0 ? json_null() : json_number(battery));
+	json_object_set_new(o, "pv_w", site_find_role(c->site, SITE_PV_INVERTER) < 0 ? json_null() : json_number(pv));
+	json_object_set_new(o, "soc_percent", json_number(known_value(c, SITE_BMS, POINT_BMS_SOC_PERCENT, NULL)));
+	json_object_set_new(o, "shown_w", json_number(known_value(c, SITE_BATTERY_INVERTER, POINT_BATTERY_SETPOINT_W, NULL)));
+	json_object_set_new(o, "age_ms", at_us ? json_integer((now_us(c) - at_us) / US_PER_MS) : json_null());
+}
+
+static void add_decision(const struct core *c, json_t *o)
+{
+	const struct control_decision *d = &c->decision.decision;
+	char words[96];
+	const char *state = !c->field_ready ? "field-gone" : c->decided ? control_state_name(d->state) : "waiting";
+
+	json_object_set_new(o, "mode", json_string(site_mode_name(c->wish.mode)));
+	json_object_set_new(o, "state", json_string(state));
+	json_object_set_new(o, "clamp", c->decided ? json_string(control_clamp_name(d->clamp)) : json_null());
+	json_object_set_new(o, "clamp_words", c->decided ? json_string(control_clamp_words(d->clamp)) : json_null());
+	json_object_set_new(o, "wish_w", c->decided ? json_number(d->wish_w) : json_null());
+	json_object_set_new(o, "setpoint_w", c->decided ? json_number(d->setpoint_w) : json_null());
+	json_object_set_new(o, "lost", lost_list(c));
+	if (!c->field_ready)
+		str_copy(words, sizeof(words), "psecd-field is gone, it is started again");
+	else
+		control_lost_words(c->decided ? d->lost : 0, words);
+	json_object_set_new(o, "lost_words", json_text(words));
+	json_object_set_new(o, "sample_to_wire_us", c->decided && c->decision.sample_to_wire_us >= 0
+							   ? json_integer(c->decision.sample_to_wire_us) : json_null());
+	json_object_set_new(o, "sample_to_wire", timing(c));
+}
+
+json_t *report_control(struct core *c)
+{
+	json_t *o = json_object(), *devices = json_array();
+	char protection[WIRE_PROCESSES * 160 + 200];
+
+	json_object_set_new(o, "site", json_pack("{s:s, s:s, s:o}", "id", c->site->id, "tier", site_tier_name(c->site->tier), "title",
+						 json_text(c->site->title)));
+	add_decision(c, o);
+	add_powers(c, o);
+	json_object_set_new(o, "checked", checked(c));
+	json_object_set_new(o, "check_runs", json_boolean(c->check_runs));
+	json_object_set_new(o, "last_check", c->last_check_there ? report_check(&c->last_check) : json_null());
+	json_object_set_new(o, "envelope", envelope(c));
+	for (size_t i = 0; i < c->site->device_count; i++)
+		json_array_append_new(devices, device(c, i));
+	json_object_set_new(o, "devices", devices);
+	json_object_set_new(o, "events", json_deep_copy(c->last_events));
+	snprintf(protection, sizeof(protection), "%s%s%s", c->staff.missing, c->staff.missing[0] && c->store_fault[0] ? "; " : "",
+		 c->store_fault);
+	json_object_set_new(o, "protection", json_text(protection));
+	json_object_set_new(o, "utc", json_time(loop_now(c->loop)->utc_us));
+	return o;
+}
+
+/* ---- the daemon and its store ---- */
+
+static json_t *daemon_json(const struct core *c)
+{
+	json_t *processes = json_array();
+
+	for (uint32_t i = 0; i < c->staff.count; i++) {
+		bool runs = c->staff.processes[i].runs;
+
+		json_array_append_new(processes, json_pack("{s:s, s:o, s:s, s:i}", "name", c->staff.processes[i].name, "pid",
+							   runs ? json_integer(c->staff.processes[i].pid) : json_null(), "state",
+							   runs ? "runs" : "ended", "restarts", (int)c->staff.processes[i].restarts));
+	}
+	return json_pack("{s:s, s:I, s:o}", "version", PSEC_VERSION, "uptime_s",
+			 (json_int_t)((now_us(c) - c->staff.began_boot_us) / US_PER_S), "processes", processes);
+}
+
+/* Counting rows reads the whole index, so it is not done for every question. */
+static json_t *store_json(struct core *c)
+{
+	struct err e;
+
+	if (!c->size_at_boot_us || now_us(c) - c->size_at_boot_us > SIZE_MS * US_PER_MS) {
+		if (store_size(c->store, &c->size, &e) < 0)
+			log_line(LOG_ERROR, "%s", e.text);
+		c->size_at_boot_us = now_us(c);
+	}
+	return json_pack("{s:I, s:I, s:I, s:I, s:s}", "bytes", (json_int_t)c->size.bytes, "samples", (json_int_t)c->size.samples, "means",
+			 (json_int_t)c->size.means, "events", (json_int_t)c->size.events, "fault", c->store_fault);
+}
+
+json_t *report_status(struct core *c)
+{
+	json_t *o = report_control(c);
+
+	json_object_set_new(o, "daemon", daemon_json(c));
+	json_object_set_new(o, "store", store_json(c));
+	return o;
+}
+
+/* ---- points of one device ---- */
+
+static json_t *point(const struct core *c, const struct known_point *k, int p)
+{
+	static const char *const whys[] = { "", "not read yet, or lost", "the device marks it as not available", "outside what can be true" };
+	const struct device_point_info *info = device_point((enum device_point)p);
+	bool good = k->sample.quality == DEVICE_GOOD;
+
+	return json_pack("{s:s, s:o, s:o, s:s, s:s, s:o, s:o}", "point", info->name, "value", good ? json_number(k->sample.value) : json_null(),
+			 "raw", good ? json_number(k->sample.raw) : json_null(), "unit", info->unit, "quality", qualities[k->sample.quality],
+			 "why", json_text(good ? "" : k->why ? k->why : whys[k->sample.quality]), "age_ms",
+			 k->sample.at_boot_us ? json_integer((now_us(c) - k->sample.at_boot_us) / US_PER_MS) : json_null());
+}
+
+json_t *report_points(struct core *c, int i)
+{
+	json_t *list = json_array();
+
+	for (int p = 0; p < POINT_COUNT; p++) {
+		if (c->devices[i].points[p].heard)
+			json_array_append_new(list, point(c, &c->devices[i].points[p], p));
+	}
+	return list;
+}
+
+/* ---- scan ---- */
+
+json_t *report_scan_row(const struct scan_row *r)
+{
+	static const char *const matches[] = { "none", "proposed", "identified" };
+	static const char *const states[] = { "device", "modbus", "silent", "not-modbus" }; /* as scan_state_name says it */
+	char address[BUS_ADDRESS_LEN];
+	json_t *models = json_array(), *faults = json_array(), *o;
+
+	for (size_t i = 0; i < r->sunspec.model_count; i++)
+		json_array_append_new(models, json_integer(r->sunspec.models[i].id));
+	for (size_t i = 0; i < r->fault_count; i++)
+		json_array_append_new(faults, json_text(r->faults[i]));
+	o = json_pack("{s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:o}", "address", json_text(bus_address_format(&r->address, address)), "state",
+		      states[r->state], "make", json_text(r->identity.make), "model", json_text(r->identity.model), "serial",
+		      json_text(r->identity.serial), "version", json_text(r->identity.version), "profile", json_text(r->profile), "match",
+		      matches[r->match], "evidence", json_text(r->evidence));
+	if (r->sunspec.found)
+		json_object_set_new(o, "sunspec", json_pack("{s:i, s:o}", "base", r->sunspec.base, "models", models));
+	else
+		json_decref(models);
+	json_object_set_new(o, "faults", faults);
+	return o;
+}
+
+/* ---- live ---- */
+
+static void tell_live(void *arg)
+{
+	struct core *c = arg;
+	json_t *o;
+
+	if (!c->ctl || !ctl_has_subscriber(c->ctl, "live"))
+		return;
+	c->live_at_boot_us = now_us(c);
+	o = report_control(c);
+	ctl_notify(c->ctl, "live", o);
+	json_decref(o);
+}
+
+void report_changed(struct core *c)
+{
+	int64_t due_us = c->live_at_boot_us + LIVE_MS * US_PER_MS;
+
+	if (!c->ctl || c->live.index_ || !ctl_has_subscriber(c->ctl, "live"))
+		return;
+	c->live.fn = tell_live;
+	c->live.arg = c;
+	loop_timer_set(c->loop, &c->live, due_us > now_us(c) ? due_us : now_us(c));
+}
