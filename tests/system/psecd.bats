@@ -1,0 +1,197 @@
+#!/usr/bin/env bats
+# psecd over a simulated site: from the check of its configuration to the safe end.
+load site
+
+setup() { site_folder; }
+teardown() { site_remove; }
+
+checked() { [ "$(status checked.result)" = passed ]; }
+
+@test "psecd -n says every fault with its line, and nothing when there is none" {
+	sim_start --series none
+	run -0 "$PSECD" -C "$DIR" -n
+	[ -z "$output" ]
+	sed -i 's/sunspec-inverter/no-such-profile/' site.yaml
+	run -65 "$PSECD" -C "$DIR" -n
+	[[ $output == *"site.yaml:"*"no-such-profile"* ]]
+	sed -i 's/capacity_wh: 10000/capacity_wh: many/' site.yaml
+	run -65 "$PSECD" -C "$DIR" -n
+	[[ $output == *"site.yaml:"*"capacity_wh"* ]]
+	run -65 "$PSECD" -C "$DIR"
+	run -64 "$PSECD" --no-such-option
+}
+
+@test "a site is checked, regulated, and left at its safe set-point" {
+	sim_start --series none --calm
+	psecd_start
+	wait_until 10 all_live
+	run -77 "$PSEC" -C "$DIR" control mode self-consumption
+	[[ $output == *"psec control check"* ]]
+	run -0 "$PSEC" -C "$DIR" control check
+	checked
+	run -0 "$PSEC" -C "$DIR" control mode self-consumption
+	wait_until 15 is state running
+	/usr/bin/python3 "$TOP/tests/system/ask.py" run/sim.sock sim.load '{"extra_w": 3000}'
+	wait_until 15 sim_near battery_w 3500 60
+	wait_until 15 sim_near grid_w 0 60
+	# what psecd says of the site is what is true there
+	wait_until 5 status_near load_w 3500 100
+	[ "$(status sample_to_wire_us)" -gt 0 ]
+	psecd_stop
+	sim_is setpoint_w 0.0
+	logged "the inverter shows the safe set-point"
+	[ ! -e run/psecd.sock ]
+	# mode and proof are there again
+	STATE=running psecd_start
+	is mode self-consumption
+	checked
+}
+
+@test "a manual set-point reaches the inverter, and off takes it back" {
+	sim_start --series none
+	psecd_start
+	wait_until 10 all_live
+	run -0 "$PSEC" -C "$DIR" control set -- -800
+	wait_until 15 sim_near setpoint_w -800 1
+	wait_until 15 status_near battery_w -800 50
+	run -0 "$PSEC" -C "$DIR" control off
+	wait_until 15 sim_is setpoint_w 0.0
+	event "mode is off, was manual"
+	event '"who": "unix:'
+}
+
+@test "observe decides and writes nothing" {
+	sim_start --series none
+	psecd_start
+	wait_until 10 all_live
+	ask control.mode '{"mode": "observe"}'
+	wait_until 10 status_near wish_w 500 100
+	[ "$(sim devices.1.writes)" = 0 ]
+	psecd_stop
+	[ "$(sim devices.1.writes)" = 0 ]
+}
+
+@test "a meter that falls silent leads to the safe set-point, and back when it speaks again" {
+	CONTROL=$'control:\n  limits: {import_w: 20000}' sim_start --series none
+	psecd_start
+	wait_until 10 all_live
+	ask control.set '{"power_w": -800}'
+	wait_until 15 is state running
+	/usr/bin/python3 "$TOP/tests/system/ask.py" run/sim.sock sim.fault '{"device": "meter", "fault": "silent"}'
+	wait_until 15 is state safe
+	wait_until 15 sim_is setpoint_w 0.0
+	event signal-lost
+	/usr/bin/python3 "$TOP/tests/system/ask.py" run/sim.sock sim.fault '{"device": "meter", "fault": "none"}'
+	wait_until 40 is state running
+	wait_until 15 sim_near setpoint_w -800 1
+	event signal-back
+}
+
+@test "a second psecd on the same site is refused and names the first" {
+	sim_start --series none
+	psecd_start
+	run -75 "$PSECD" -C "$DIR"
+	[[ $output == *"pid $PSECD_PID"* ]]
+	is state idle
+}
+
+@test "device.read and scan are answered from the field" {
+	sim_start --series none
+	psecd_start
+	wait_until 10 all_live
+	reads() { ask device.read '{"device": "meter"}' | grep -q '"point": "grid-meter.power_w"'; }
+	wait_until 5 reads
+	run -0 /usr/bin/python3 - "$DIR/run/psecd.sock" "$(/usr/bin/python3 -c 'import json; print(json.load(open("sim.json"))[2]["address"][6:-2])')" <<-'PY'
+	import json, socket, sys
+	s = socket.socket(socket.AF_UNIX)
+	s.settimeout(20)
+	s.connect(sys.argv[1])
+	s.sendall((json.dumps({"jsonrpc": "2.0", "id": 1, "method": "scan", "params": {"targets": [sys.argv[2]]}}) + "\n").encode())
+	for line in s.makefile():
+	    m = json.loads(line)
+	    print(line, end="")
+	    if "error" in m or m.get("method") == "scan.done":
+	        break
+	PY
+	[[ $output == *'"profile": "sunspec-inverter"'* || $output == *'"profile":"sunspec-inverter"'* ]]
+	[[ $output == *scan.done* ]]
+}
+
+@test "a viewer sees and may not set; a stranger does not even see" {
+	[ "$(id -u)" = 0 ] || skip "needs root to become somebody else"
+	ACCESS=$'access:\n  - user: daemon\n    right: viewer' sim_start --series none
+	psecd_start
+	chmod 755 "$DIR/run"
+	as() { setpriv --reuid "$1" --regid "$1" --clear-groups /usr/bin/python3 - "$DIR/run/psecd.sock" "$2" "$3" <"$TOP/tests/system/ask.py"; }
+	run -0 as daemon control.status ''
+	run -1 as daemon control.set '{"power_w": 100}'
+	[[ $output == "refused: "*operator*"viewer"* ]]
+	run -1 as bin control.status ''
+	[[ $output == "refused: "* ]]
+	[ "$(status mode)" = off ]
+	event '"kind": "refused"'
+	event '"who": "unix:daemon"'
+	cp "$PSEC" "$DIR/psec" # a user who may not pass through the folders above the build may run it all the same
+	run -77 setpriv --reuid daemon --regid daemon --clear-groups "$DIR/psec" -C "$DIR" control set 100
+}
+
+# what a process of psecd may not be or have; users of its own when the machine has them
+confined() {
+	grep -qE '^CapEff:\s0+$' "/proc/$1/status"
+	grep -qE '^CapBnd:\s0+$' "/proc/$1/status"
+	grep -qE '^NoNewPrivs:\s1$' "/proc/$1/status"
+	grep -qE '^Seccomp:\s2$' "/proc/$1/status"
+	! grep -qE '^Uid:.*\b0\b' "/proc/$1/status"
+	! grep -qE '^Groups:.*\b0\b' "/proc/$1/status"
+}
+# inodes of its sockets that are in a table of /proc/net
+sockets_in() {
+	local i
+	for i in $(ls -l "/proc/$1/fd" | grep -o 'socket:\[[0-9]*\]' | tr -dc '0-9\n'); do
+		cat "/proc/$1/net/"{tcp,tcp6,udp,udp6,raw,packet} 2>/dev/null | grep -w "$i" || true
+	done
+}
+
+@test "each process has only what its job needs" {
+	[ "$(id -u)" = 0 ] || skip "only root can take rights away from its children"
+	sim_start --series none
+	psecd_start
+	wait_until 10 all_live
+	core=$(pid_of psecd-core) field=$(pid_of psecd-field)
+	confined "$core"
+	confined "$field"
+	# core has no network; field has, and neither the database nor the control socket
+	[ -z "$(sockets_in "$core")" ]
+	[ -n "$(sockets_in "$field")" ]
+	ls -l "/proc/$core/fd" | grep -q 'psec\.db'
+	run ls -l "/proc/$field/fd"
+	[[ $output != *psec.db* ]]
+	listening=$(awk -v s="$DIR/run/psecd.sock" '$8 == s { print $7; exit }' /proc/net/unix)
+	[ -n "$listening" ]
+	[[ $output != *"[$listening]"* ]]
+	# nobody listens on a port
+	run cat "/proc/$field/net/tcp"
+	for i in $(ls -l "/proc/$field/fd" "/proc/$core/fd" | grep -o 'socket:\[[0-9]*\]' | tr -dc '0-9\n'); do
+		! awk -v i="$i" '$4 == "0A" && $10 == i { found = 1 } END { exit !found }' "/proc/$field/net/tcp"
+	done
+}
+
+@test "with users of their own the children are two different ones, and without them psecd says so" {
+	[ "$(id -u)" = 0 ] || skip "needs root"
+	sim_start --series none
+	if getent passwd psec-core psec-field >/dev/null; then
+		psecd_start
+	else
+		psecd_start
+		[[ $(ask status '' protection) == *"not protected from each other"* ]]
+		psecd_stop
+		# the same machine, seen with these users
+		unshare -m true 2>/dev/null || skip "no mount namespaces here"
+		{ cat /etc/passwd; printf 'psec-core:x:64711:64711::/:/bin/false\npsec-field:x:64712:64712::/:/bin/false\n'; } >passwd
+		psecd_start unshare -m sh -c 'mount --bind passwd /etc/passwd && exec "$@"' sh
+	fi
+	uids() { for p in psecd-core psecd-field; do awk '/^Uid:/ { print $2 }' "/proc/$(pid_of $p)/status"; done; }
+	[ "$(uids | sort -u | grep -cvx -e 0 -e 65534)" = 2 ]
+	[ "$(ask status '' protection)" = "" ]
+	[ "$(stat -c %u state/psec.db)" = "$(uids | head -1)" ]
+}

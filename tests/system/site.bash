@@ -1,0 +1,114 @@
+# A simulated site and psecd over it, for system and fault tests. Nothing here waits for a time; wait_until waits for a fact.
+TOP=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
+B=${B:-$TOP/build}
+case $B in /*) ;; *) B=$TOP/$B ;; esac
+PSEC=$B/bin/psec
+PSECD=$B/bin/psecd
+export PSEC_SHARE=$TOP/lib/device LC_ALL=C.UTF-8
+unset PSEC_SITE PSEC_LIBEXEC NOTIFY_SOCKET WATCHDOG_USEC
+
+bats_require_minimum_version 1.5.0
+
+# Others may pass through, so that a test as another user reaches the socket.
+site_folder() {
+	DIR=$(mktemp -d "${TMPDIR:-/tmp}/psec-test.XXXXXX")
+	chmod 755 "$DIR"
+	cd "$DIR"
+	export HOME=$DIR
+	SIM_PID= PSECD_PID=
+}
+
+site_remove() {
+	[ -z "$PSECD_PID" ] || end "$PSECD_PID"
+	[ -z "$SIM_PID" ] || end "$SIM_PID"
+	[ "${BATS_TEST_COMPLETED:-}" = 1 ] || { [ ! -f "$DIR/log" ] || cat "$DIR/log"; }
+	cd /
+	rm -rf "$DIR"
+}
+
+end() {
+	kill "$1" 2>/dev/null || return 0
+	wait "$1" 2>/dev/null || true
+}
+
+# wait_until SECONDS COMMAND…: until it succeeds; then at most so long.
+wait_until() {
+	local n=$(($1 * 20))
+	shift
+	while ! "$@" >/dev/null 2>&1; do
+		[ $((n -= 1)) -gt 0 ] || { echo "waited in vain for: $*"; return 1; }
+		command sleep 0.05
+	done
+}
+
+ask() { /usr/bin/python3 "$TOP/tests/system/ask.py" "$DIR/run/psecd.sock" "$@"; }
+status() { ask control.status '' "$1"; }
+sim() { /usr/bin/python3 "$TOP/tests/system/ask.py" "$DIR/run/sim.sock" sim.status '' "$1"; }
+is() { [ "$(status "$1")" = "$2" ]; }
+sim_is() { [ "$(sim "$1")" = "$2" ]; }
+# near VALUE WANTED BY
+near() { awk -v v="$1" -v w="$2" -v by="$3" 'BEGIN { exit !(v != "null" && v - w <= by && w - v <= by) }'; }
+status_near() { near "$(status "$1")" "$2" "$3"; }
+sim_near() { near "$(sim "$1")" "$2" "$3"; }
+pid_of() { ask status '' daemon.processes | /usr/bin/python3 -c '
+import json, sys
+for p in json.load(sys.stdin):
+    if p["name"] == sys.argv[1]: print(p["pid"])' "$1"; }
+runs() { [ -n "$(pid_of "$1")" ] && [ "$(pid_of "$1")" != null ]; }
+another() { runs "$1" && [ "$(pid_of "$1")" != "$2" ]; } # a new process of that name
+event() { ask events '{"max": 200}' | grep -q "$1"; }
+logged() { grep -q -- "$1" "$DIR/log"; }
+
+# The simulated site on free ports, and a site.yaml for it. Options go to `psec sim run`; $ACCESS and $CONTROL are put in.
+sim_start() {
+	"$PSEC" -C "$DIR" sim run --json --port 0 --host 127.0.0.41 "$@" >sim.json 2>sim.err 3>&- &
+	SIM_PID=$!
+	wait_until 10 sim at
+	address() { /usr/bin/python3 -c '
+import json, sys
+print([d["address"] for d in json.load(open("sim.json")) if d["name"] == sys.argv[1]][0])' "$1"; }
+	cat >site.yaml <<-YAML
+	psec: 1
+	site:
+	  id: test-site
+	  tier: sim
+	devices:
+	  - name: meter
+	    profile: sunspec-meter
+	    address: $(address meter)
+	    roles: [grid-meter]
+	    poll: 100ms
+	  - name: battery
+	    profile: sunspec-storage
+	    address: $(address battery)
+	    roles: [battery-inverter, bms]
+	  - name: pv
+	    profile: sunspec-inverter
+	    address: $(address pv)
+	    roles: [pv-inverter]
+	batteries:
+	  - name: house
+	    inverter: battery
+	    bms: battery
+	    capacity_wh: 10000
+	${CONTROL:-}
+	${ACCESS:-}
+	YAML
+	chmod 644 site.yaml
+}
+
+psecd_start() {
+	"$@" "$PSECD" -C "$DIR" >>log 2>&1 3>&- &
+	PSECD_PID=$!
+	wait_until 15 is state "${STATE:-idle}"
+}
+
+# Ends well, or the test has failed.
+psecd_stop() {
+	local pid=$PSECD_PID
+	PSECD_PID=
+	kill "$pid"
+	wait "$pid"
+}
+
+all_live() { [ "$(ask control.status | grep -o '"state": "live"' | wc -l)" = 3 ]; }
