@@ -106,9 +106,9 @@ static void shipped_series(char path[PATH_MAX])
 
 	if (!share || !*share)
 		share = PSEC_SHARE;
-	snprintf(path, PATH_MAX, "%s/../sim/series/%s", share, name);
+	snprintf(path, PATH_MAX, "%s/series/%s", share, name);
 	if (access(path, R_OK) != 0)
-		snprintf(path, PATH_MAX, "%s/series/%s", share, name);
+		snprintf(path, PATH_MAX, "%s/../sim/series/%s", share, name);
 }
 
 static int read_series(const struct cmd_env *env, const struct options *o, struct series *series, struct sim_options *so,
