@@ -53,72 +53,24 @@ static void command(const struct asked *a)
 		offer_subcommands(a, c);
 }
 
-static void device(const struct asked *a)
+static void named(void *arg, const char *word, const char *summary)
 {
-	auto_free struct site *site = xcalloc(1, sizeof *site);
-	struct diag_sink silent = { 0 };
-	struct site_paths paths;
-	struct err e = { 0 };
-
-	if (site_paths_of(a->env->dir, &paths, &e) || site_read(paths.file, site, &silent, &e))
-		return;
-	for (size_t i = 0; i < site->device_count; i++)
-		offer(a, site->devices[i].name, site->devices[i].profile);
+	offer(arg, word, summary);
 }
-
-static void mode(const struct asked *a)
-{
-	for (int m = 0; m < SITE_MODE_COUNT; m++)
-		offer(a, site_mode_name((enum site_mode)m), NULL);
-}
-
-static void role(const struct asked *a)
-{
-	for (int r = 0; r < SITE_ROLE_COUNT; r++)
-		offer(a, site_role_name((enum site_role)r), NULL);
-}
-
-static void sim_device(const struct asked *a)
-{
-	static const char *const names[] = { "meter", "battery", "pv", "rs485", "hybrid", "bms" };
-
-	for (size_t i = 0; i < COUNT_OF(names); i++)
-		offer(a, names[i], NULL);
-}
-
-static void fault(const struct asked *a)
-{
-	for (int f = 0; f < SIM_FAULT_COUNT; f++)
-		offer(a, sim_fault_name((enum sim_fault)f), sim_fault_words((enum sim_fault)f));
-}
-
-static void sim_with(const struct asked *a)
-{
-	offer(a, "hybrid", NULL);
-	offer(a, "bms", NULL);
-	offer(a, "hybrid,bms", NULL);
-}
-
-static const struct { const char *kind; void (*offer)(const struct asked *a); } sources[] = {
-	{ "command", command },
-	{ "device", device },
-	{ "mode", mode },
-	{ "role", role },
-	{ "sim-device", sim_device },
-	{ "fault", fault },
-	{ "sim-with", sim_with },
-};
 
 /* True when it is a file's name. */
-static bool offer_kind(const struct asked *a, const char *kind)
+static bool offer_kind(struct asked *a, const char *kind)
 {
-	for (size_t i = 0; kind && i < COUNT_OF(sources); i++)
-		if (str_eq(sources[i].kind, kind))
-			sources[i].offer(a);
-	return str_eq(kind ? kind : "", "file");
+	if (!kind)
+		return false;
+	if (str_eq(kind, "command"))
+		command(a);
+	else
+		cmd_candidates(a->env, kind, named, a);
+	return str_eq(kind, "file");
 }
 
-static bool offer_value(const struct asked *a, const struct cmd_opt *o)
+static bool offer_value(struct asked *a, const struct cmd_opt *o)
 {
 	for (const char *const *c = o->choices; o->type == CMD_CHOICE && *c; c++)
 		offer(a, *c, NULL);
@@ -246,7 +198,12 @@ bool cmd_complete(const struct cmd_env *base, char *const *words, int count, cmd
 
 static void print(void *arg, const char *word, const char *summary)
 {
-	fprintf(arg, "%s\t%s\n", word, summary ? summary : "");
+	char name[160], about[160];
+
+	/* A profile's words are somebody's text. */
+	str_printable(name, sizeof name, word, strlen(word));
+	str_printable(about, sizeof about, summary ? summary : "", strlen(summary ? summary : ""));
+	fprintf(arg, "%s\t%s\n", name, about);
 }
 
 static int run(const struct cmd_env *env, const void *options, int argc, char **argv, struct err *e)

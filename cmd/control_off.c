@@ -7,7 +7,7 @@
 #include "poll/poll.h"
 #include "table.h"
 
-enum { ALL_MS = 15000, WRITE_MS = 5000, TURN_MS = 200 };
+enum { ALL_MS = 10000, WRITE_MS = 5000, TURN_MS = 200 };
 
 struct inverter {
 	bool asked, ended;
@@ -32,23 +32,29 @@ static void written(void *arg, int device, enum device_point point, double value
 	str_copy(i->why, sizeof i->why, why ? why : "");
 }
 
-static void state(void *arg, int device, enum poll_state s, const char *why)
+/* What the write needs (a rating, a mode) may be read after the device is live: then it is tried again with the next values. */
+static void updated(void *arg, int device)
 {
 	struct off *o = arg;
 	struct inverter *i = &o->inverters[device];
 	struct err e = { 0 };
 
+	if (i->asked || poll_device_state(o->poll, device) != POLL_LIVE)
+		return;
+	if (poll_write(o->poll, device, POINT_BATTERY_SETPOINT_W, 0, POLL_CONTROL, now_read().boot_us + WRITE_MS * US_PER_MS, written,
+		       o, &e))
+		str_copy(i->why, sizeof i->why, e.text);
+	else
+		i->asked = true;
+}
+
+static void state(void *arg, int device, enum poll_state s, const char *why)
+{
+	struct inverter *i = &((struct off *)arg)->inverters[device];
+
 	if (s == POLL_LOST)
 		str_copy(i->why, sizeof i->why, why ? why : "");
-	if (s != POLL_LIVE || i->asked)
-		return;
-	i->asked = true;
-	if (poll_write(o->poll, device, POINT_BATTERY_SETPOINT_W, 0, POLL_CONTROL, now_read().boot_us + WRITE_MS * US_PER_MS, written,
-		       o, &e)) {
-		i->ended = true;
-		i->how = POLL_FAILED;
-		str_copy(i->why, sizeof i->why, e.text);
-	}
+	updated(arg, device);
 }
 
 static bool all_ended(const struct off *o)
@@ -83,8 +89,8 @@ static int judge(const struct cmd_env *env, const struct off *o, struct err *e)
 		const char *name = o->site->devices[n].name;
 
 		if (!i->ended)
-			return err_set(e, ERR_UNREACHABLE, 0, "'%s' does not answer%s%s; switch it off at the device, or look at the "
-				       "cable and try again", name, i->why[0] ? ": " : "", i->why);
+			return err_set(e, ERR_UNREACHABLE, 0, "'%s' was not brought to rest%s%s; switch it off at the device, or look at "
+				       "the cable and try again", name, i->why[0] ? ": " : "", i->why);
 		if (i->how == POLL_NOT_SHOWN)
 			return err_set(e, ERR_INPUT, 0, "'%s' took 0 W but does not show it%s%s; switch it off at the device", name,
 				       i->why[0] ? ": " : "", i->why);
@@ -119,7 +125,7 @@ static int off_by_ourselves(const struct cmd_env *env, struct err *e)
 {
 	auto_free struct site *site = xcalloc(1, sizeof *site);
 	auto_free struct off *o = xcalloc(1, sizeof *o);
-	const struct poll_hooks hooks = { .state = state, .arg = o };
+	const struct poll_hooks hooks = { .updated = updated, .state = state, .arg = o };
 	struct diag_sink sink = { .fn = cmd_diag_to_stderr, .arg = env->err };
 	struct device_catalogue *catalogue = NULL;
 	struct loop *l = NULL;

@@ -438,7 +438,7 @@ static const struct cmd_opt read_opts[] = {
 	{ .name = "timeout", .letter = 't', .type = CMD_DURATION, .offset = offsetof(struct read_options, timeout_ms),
 	  .value = "DURATION", .summary = "give up after this", .min = 100, .max = 600000 },
 };
-static const struct cmd_arg read_args[] = { { "NAME|ADDRESS", true, false, "device" }, { "POINT", false, false, NULL } };
+static const struct cmd_arg read_args[] = { { "NAME|ADDRESS", true, false, "device" }, { "POINT", false, false, "point" } };
 static const struct cmd device_read = {
 	.name = "read", .summary = "read a device now: raw and scaled",
 	.more = "NAME is a device of the site; while psecd runs, it is asked. ADDRESS reads\n"

@@ -105,7 +105,8 @@ int site_find_role(const struct site *s, enum site_role role);
 /* What a first site.yaml says, commented for a person; caller frees. */
 char *site_template(const char *id, const char *title, enum site_tier tier, const char *ot_port);
 /* The text of site.yaml with one more device (and, when it has both roles battery-inverter and bms or completes the pair, the
- * battery), put in without touching the rest. Checked again; NULL and *e when it would not stand. Caller frees. */
+ * battery), put in without touching the rest. name is the text's, for faults. Checked again; NULL and *e when it would not stand.
+ * Caller frees. */
 char *site_text_with_device(const char *text, const char *name, const struct site_device *d, const char *comment,
 			    struct err *e);
 

@@ -92,6 +92,26 @@ every_command() {
 	[[ $output == *"unexpected argument '--json'"* ]]
 }
 
+@test "a value outside its range is told with the range, and what is required is asked for" {
+	run -64 "$PSEC" control simulate --series x.csv --efficiency 2
+	[[ $output == *"--efficiency is '2', must be a number, 0.1…1 (see \`psec control simulate --help\`)"* ]]
+	run -64 "$PSEC" control simulate --series x.csv --efficiency nan
+	run -64 "$PSEC" control simulate --series x.csv --mode selfish
+	[[ $output == *"--mode is 'selfish', must be off, manual or self-consumption"* ]]
+	run -64 "$PSEC" control simulate
+	[[ $output == *"option '--series' is required"* ]]
+	run -64 "$PSEC" control simulate --series
+	[[ $output == *"option '--series' needs a value: FILE"* ]]
+	run -64 "$PSEC" control simulate --battery 1
+	[[ $output == *"could be several"* ]]
+	run -64 "$PSEC" scan --pace 0 127.0.0.1
+	[[ $output == *"--pace is '0', must be a whole number, 1…5000"* ]]
+	run -64 "$PSEC" scan --answer 5parsecs 127.0.0.1
+	[[ $output == *"must be a time as 500ms, 2s or 5min, 50ms…30s"* ]]
+	run -64 "$PSEC" scan -Z 127.0.0.1
+	[[ $output == *"unknown option '-Z'"* ]]
+}
+
 @test "--json prints JSON, without it people get words" {
 	run -0 "$PSEC" version --json
 	/usr/bin/python3 -c 'import json,sys; assert "version" in json.loads(sys.argv[1])' "$output"
@@ -140,6 +160,18 @@ every_command() {
 	[[ $output == $'shell\t'* ]]
 	run -0 "$PSEC" __complete -- -C "$DIR" ver
 	[[ $output == $'version\t'* ]]
+	run -0 "$PSEC" __complete -- control simulate --mode o
+	[ "$output" = $'off\t' ]
+	run -0 "$PSEC" __complete -- control simulate --mode=o
+	[ "$output" = $'--mode=off\t' ]
+	run -0 "$PSEC" __complete -- control simulate --series ''
+	[ "$output" = :files ]
+	run -0 "$PSEC" __complete -- device show sunspec-b
+	[[ $output == $'sunspec-bms\t'* ]]
+	run -0 "$PSEC" __complete -- device read any bms.soc
+	[[ $output == $'bms.soc_percent\t%' ]]
+	run -0 "$PSEC" __complete -- sim fault meter fro
+	[[ $output == $'frozen\t'* ]]
 	run -0 "$PSEC" __complete -- nothing of this
 	[ -z "$output" ]
 }
@@ -173,6 +205,18 @@ every_command() {
 	[ -z "$output" ]
 	run -0 --separate-stderr "$PSEC" shell <<<$'version\nquit\nnope'
 	[ -z "$stderr" ]
+}
+
+@test "an option of one line of the shell is not there in the next" {
+	printf 'ts_utc,load_w,pv_w\n2026-01-01T00:00Z,1000,0\n2026-01-01T00:15Z,1000,0\n' >x.csv
+	printf '%s\n' 'control simulate --json --series x.csv --mode off' 'control simulate --json --series x.csv' >lines
+	"$PSEC" shell <lines >out
+	/usr/bin/python3 -c '
+import json
+text, d = open("out").read(), json.JSONDecoder()
+first, end = d.raw_decode(text)
+assert first["mode"] == "off"
+assert d.raw_decode(text[end:].strip())[0]["mode"] == "self-consumption"'
 }
 
 @test "the shell reads quotes, and says so when one is open" {

@@ -1,0 +1,102 @@
+/* Names for completion, from where they are: site.yaml, profiles, the running simulated site. Whatever cannot be read names nothing. */
+#include <string.h>
+
+#include "ctl/ctl.h"
+#include "device/device.h"
+#include "frame.h"
+#include "sim/sim.h"
+
+struct to { const struct cmd_env *env; cmd_candidate_fn *fn; void *arg; };
+
+static void device(const struct to *t)
+{
+	auto_free struct site *site = xcalloc(1, sizeof *site);
+	struct diag_sink silent = { 0 };
+	struct site_paths paths;
+	struct err e = { 0 };
+
+	if (site_paths_of(t->env->dir, &paths, &e) || site_read(paths.file, site, &silent, &e))
+		return;
+	for (size_t i = 0; i < site->device_count; i++)
+		t->fn(t->arg, site->devices[i].name, site->devices[i].profile);
+}
+
+static void profile(const struct to *t)
+{
+	struct device_catalogue *catalogue = NULL;
+	struct diag_sink silent = { 0 };
+	const struct device_profile *p;
+	struct site_paths paths;
+	struct err e = { 0 };
+
+	if (site_paths_of(t->env->dir, &paths, &e) || device_catalogue_load(paths.profiles, &catalogue, &silent, &e))
+		return;
+	for (size_t i = 0; (p = device_profile_at(catalogue, i)); i++)
+		t->fn(t->arg, device_profile_info(p)->id, device_profile_info(p)->model);
+	device_catalogue_free(catalogue);
+}
+
+static void point(const struct to *t)
+{
+	for (int p = 0; p < POINT_COUNT; p++)
+		t->fn(t->arg, device_point((enum device_point)p)->name, device_point((enum device_point)p)->unit);
+}
+
+static void mode(const struct to *t)
+{
+	for (int m = 0; m < SITE_MODE_COUNT; m++)
+		t->fn(t->arg, site_mode_name((enum site_mode)m), NULL);
+}
+
+static void role(const struct to *t)
+{
+	for (int r = 0; r < SITE_ROLE_COUNT; r++)
+		t->fn(t->arg, site_role_name((enum site_role)r), NULL);
+}
+
+static void fault(const struct to *t)
+{
+	for (int f = 0; f < SIM_FAULT_COUNT; f++)
+		t->fn(t->arg, sim_fault_name((enum sim_fault)f), sim_fault_words((enum sim_fault)f));
+}
+
+/* Only the running site knows its devices; Tab does not wait long for it. */
+static void sim_device(const struct to *t)
+{
+	enum { PATIENCE_MS = 300 };
+	struct ctl_client *c = NULL;
+	struct site_paths paths;
+	struct err e = { 0 };
+	json_t *status = NULL, *row;
+	char path[sizeof paths.run + 16];
+	size_t i;
+
+	if (site_paths_of(t->env->dir, &paths, &e))
+		return;
+	snprintf(path, sizeof path, "%s/sim.sock", paths.run);
+	if (ctl_connect(path, &c, &e))
+		return;
+	if (!ctl_call(c, "sim.status", NULL, PATIENCE_MS, &status, &e))
+		json_array_foreach(json_object_get(status, "devices"), i, row) {
+			const char *name = json_string_value(json_object_get(row, "name"));
+
+			if (name)
+				t->fn(t->arg, name, json_string_value(json_object_get(row, "address")));
+		}
+	json_decref(status);
+	ctl_client_free(c);
+}
+
+static const struct { const char *kind; void (*name)(const struct to *t); } kinds[] = {
+	{ "device", device }, { "profile", profile }, { "point", point }, { "mode", mode }, { "role", role }, { "fault", fault },
+	{ "sim-device", sim_device },
+};
+
+void cmd_candidates(const struct cmd_env *env, const char *kind, cmd_candidate_fn *fn, void *arg)
+{
+	const struct to t = { env, fn, arg };
+
+	for (size_t i = 0; i < COUNT_OF(kinds); i++)
+		if (str_eq(kinds[i].kind, kind))
+			kinds[i].name(&t);
+}
