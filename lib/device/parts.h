@@ -77,7 +77,7 @@ struct device_profile {
 	uint8_t units[PARTS_UNITS];
 	struct point_def points[POINT_COUNT];
 	size_t point_count;
-	struct write_def writes[POINT_COUNT];
+	struct write_def *writes;      /* few profiles have any */
 	size_t write_count;
 	struct expr *identity[IDENTITY_PARTS];
 	struct condition conditions[PARTS_CONDITIONS]; /* those of the signature first */

@@ -19,6 +19,7 @@ void profile_free(struct device_profile *p)
 	for (size_t i = 0; i < p->write_count; i++)
 		for (size_t k = 0; k < p->writes[i].step_count; k++)
 			expr_free(p->writes[i].steps[k].percent_of);
+	free(p->writes);
 	for (size_t i = 0; i < IDENTITY_PARTS; i++)
 		expr_free(p->identity[i]);
 	free(p);
@@ -224,7 +225,7 @@ static void read_writes(const struct parse *p, const struct conf_node *root, str
 
 	for (const struct conf_node *k = n != NULL ? n->first : NULL; k != NULL; k = k->next) {
 		int point = k->key != NULL && strchr(k->key, '.') != NULL ? device_point_find(SITE_GRID_METER, k->key) : -1;
-		struct write_def *d = &out->writes[out->write_count];
+		struct write_def *d;
 
 		if (point < 0 || !device_point((enum device_point)point)->writable) {
 			conf_report(p->conf, k, p->sink, "is no point that may be written");
@@ -234,9 +235,9 @@ static void read_writes(const struct parse *p, const struct conf_node *root, str
 			conf_report(p->conf, k, p->sink, "must be a list of 1…%d writes", DEVICE_WRITES_MAX);
 			continue;
 		}
-		d->point = (enum device_point)point;
-		d->line = k->line;
-		out->write_count++;
+		out->writes = xrealloc(out->writes, out->write_count + 1, sizeof *out->writes);
+		d = &out->writes[out->write_count++];
+		*d = (struct write_def){ .point = (enum device_point)point, .line = k->line };
 		for (const struct conf_node *s = k->first; s != NULL; s = s->next)
 			if (parse_step(p, s, &d->steps[d->step_count]))
 				d->step_count++;
