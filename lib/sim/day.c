@@ -1,4 +1,5 @@
-/* What sun and house want at a time: the series, a variation over seconds that the seed decides, the kettle, the cloud. */
+/* What sun and house want at a time: the series, a variation over seconds that the seed decides, the kettle, the
+ * cloud. */
 #include <math.h>
 
 #include "inside.h"

@@ -1,4 +1,5 @@
-/* The faults that a device can be given while it runs: how each bends what the device sees, or the frame that it sends. */
+/* The faults that a device can be given while it runs: how each bends what the device sees, or the frame that it
+ * sends. */
 #include <string.h>
 
 #include "inside.h"
@@ -98,7 +99,8 @@ static size_t wrong_length_tcp(struct face *f, uint8_t *adu, size_t len)
 	return len;
 }
 
-size_t fault_tcp(struct face *f, uint16_t transaction, uint8_t unit, const uint8_t *pdu, size_t len, uint8_t adu[BUS_ADU_MAX])
+size_t fault_tcp(struct face *f, uint16_t transaction, uint8_t unit, const uint8_t *pdu, size_t len,
+		 uint8_t adu[BUS_ADU_MAX])
 {
 	uint16_t before = f->last_transaction;
 
@@ -111,7 +113,8 @@ size_t fault_tcp(struct face *f, uint16_t transaction, uint8_t unit, const uint8
 	case SIM_FAULT_WRONG_UNIT:
 		return bus_mbap_frame(transaction, (uint8_t)(unit + 1), pdu, len, adu);
 	case SIM_FAULT_WRONG_TRANSACTION:
-		return bus_mbap_frame(before != transaction ? before : (uint16_t)(transaction - 1), unit, pdu, len, adu);
+		return bus_mbap_frame(before != transaction ? before : (uint16_t)(transaction - 1), unit, pdu, len,
+				      adu);
 	case SIM_FAULT_WRONG_LENGTH:
 		return wrong_length_tcp(f, adu, bus_mbap_frame(transaction, unit, pdu, len, adu));
 	default:

@@ -1,13 +1,13 @@
 /* The battery inverter with its battery: SunSpec models 1, 103, 120, 124, 802.
  *
- * Model 124 is a window, as Fronius' manual 42,0410,2649 has it and as its users write it (evcc pull request 18386): with bit 0
- * of StorCtl_Mod the battery charges with at most InWRte, with bit 1 it discharges with at most OutWRte, both in percent of
- * WChaMax. A negative rate turns its bound over: OutWRte -40 % is "discharge at most -40 %", so it must charge. Hence a
- * set-point is both rates with opposite signs and both bits. Where the window leaves room this device stays as near to 0 W as
- * it can, for it has no control of its own; a window that stays empty is 0 W.
+ * Model 124 is a window, as Fronius' manual 42,0410,2649 has it and as its users write it (evcc pull request 18386):
+ * with bit 0 of StorCtl_Mod the battery charges with at most InWRte, with bit 1 it discharges with at most OutWRte,
+ * both in percent of WChaMax. A negative rate turns its bound over: OutWRte -40 % is "discharge at most -40 %", so
+ * it must charge. Hence a set-point is both rates with opposite signs and both bits. Where the window leaves room
+ * this device stays as near to 0 W as it can, for it has no control of its own; a window that stays empty is 0 W.
  *
- * InOutWRte_RvrtTms is the watchdog: so long after the last write to a rate, the mode or a time, the mode returns to 0 and
- * the rates to 100 %, and 103.StVnd says 3. It begins at the simulator's watchdog_s; 0 switches it off.
+ * InOutWRte_RvrtTms is the watchdog: so long after the last write to a rate, the mode or a time, the mode returns to
+ * 0 and the rates to 100 %, and 103.StVnd says 3. It begins at the simulator's watchdog_s; 0 switches it off.
  */
 #include <math.h>
 
@@ -21,8 +21,8 @@ enum {
 	END = M802 + M802_LEN,
 };
 /* Points of 124 and 802 that can be written, from their model's id. */
-enum { W_CHA_MAX = 2, W_CHA_GRA = 3, W_DIS_CHA_GRA = 4, STOR_CTL_MOD = 5, VA_CHA_MAX = 6, MIN_RSV_PCT = 7, OUT_W_RTE = 12,
-       IN_W_RTE = 13, WIN_TMS = 14, RVRT_TMS = 15, RMP_TMS = 16, CHA_GRI_SET = 17 };
+enum { W_CHA_MAX = 2, W_CHA_GRA = 3, W_DIS_CHA_GRA = 4, STOR_CTL_MOD = 5, VA_CHA_MAX = 6, MIN_RSV_PCT = 7,
+       OUT_W_RTE = 12, IN_W_RTE = 13, WIN_TMS = 14, RVRT_TMS = 15, RMP_TMS = 16, CHA_GRI_SET = 17 };
 enum { SOC_RSV_MAX = 9, SOC_RSV_MIN = 10, CTRL_HB = 19, ALM_RST = 20, SET_OP = 50, SET_INV_STATE = 51 };
 enum { LIMIT_CHARGE = 1, LIMIT_DISCHARGE = 2 };                 /* StorCtl_Mod */
 enum { CONNECT = 1, DISCONNECT = 2 };                           /* SetOp */
@@ -254,13 +254,15 @@ static void written(struct image *i, uint16_t address, uint16_t count, const str
 	c->reserve_percent = fmax(m[MIN_RSV_PCT] * pow(10, RESERVE_SF), bank[SOC_RSV_MIN] * pow(10, SOC_SF));
 	c->watchdog_s = m[RVRT_TMS];
 	c->ramp_w_per_s = gradient >= 10000 ? INFINITY : gradient / 100 * v->inverter_w;
-	if (touches(address, count, AT124, STOR_CTL_MOD, STOR_CTL_MOD) || touches(address, count, AT124, OUT_W_RTE, RMP_TMS) ||
-	    touches(address, count, AT124, W_CHA_MAX, W_CHA_MAX) || touches(address, count, AT124, CHA_GRI_SET, CHA_GRI_SET)) {
+	if (touches(address, count, AT124, STOR_CTL_MOD, STOR_CTL_MOD) ||
+	    touches(address, count, AT124, OUT_W_RTE, CHA_GRI_SET) || /* rates and times */
+	    touches(address, count, AT124, W_CHA_MAX, W_CHA_MAX)) {
 		int64_t wait_us = m[WIN_TMS] ? (int64_t)(rng_real(rng, 0, m[WIN_TMS]) * 1e6) : 0;
 		bool empty;
 		double w = window_w(m, &empty);
 
-		/* Who writes the rates one after the other passes through an empty window: it must not jerk to 0 there. */
+		/* Who writes the rates one after the other passes through an empty window: it must not jerk to 0
+		 * there. */
 		command_set(c, w, v->at_us, empty ? wait_us + EMPTY_US : wait_us, m[RMP_TMS] * US_PER_S);
 	}
 }

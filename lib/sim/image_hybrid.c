@@ -1,11 +1,12 @@
-/* A Sungrow-like hybrid inverter: the same battery and PV as the SunSpec devices, seen through another device. Registers after
- * evcc's template sungrow-hybrid.yaml and mkaiser's modbus_sungrow.yaml for Home Assistant; addresses as sent, one less than in
- * Sungrow's tables; 32-bit values have their low word first. */
+/* A Sungrow-like hybrid inverter: the same battery and PV as the SunSpec devices, seen through another device.
+ * Registers after evcc's template sungrow-hybrid.yaml and mkaiser's modbus_sungrow.yaml for Home Assistant;
+ * addresses as sent, one less than in Sungrow's tables; 32-bit values have their low word first. */
 #include <math.h>
 
 #include "inside.h"
 
-enum { IDENTITY = 4989, IDENTITY_COUNT = 48, BANK = 5621, BANK_COUNT = 20, RUN = 12999, RUN_COUNT = 50, EMS = 13049, EMS_COUNT = 3 };
+enum { IDENTITY = 4989, IDENTITY_COUNT = 48, BANK = 5621, BANK_COUNT = 20,
+       RUN = 12999, RUN_COUNT = 50, EMS = 13049, EMS_COUNT = 3 };
 enum { MODE_SELF = 0, MODE_FORCED = 2, MODE_EXTERNAL = 3 };        /* 13049 */
 enum { CHARGE = 0xAA, DISCHARGE = 0xBB, STOP = 0xCC };             /* 13050 */
 enum { PRODUCING = 1, CHARGING = 2, DISCHARGING = 4, LOADED = 8, FEEDING = 16, IMPORTING = 32 }; /* 13000 */
@@ -72,8 +73,8 @@ static void refresh(struct image *i, const struct view *v)
 	refresh_bank(image_at(i, BUS_READ_INPUT, BANK, BANK_COUNT), v);
 }
 
-/* Forced and external mode follow command and power; in self-consumption the real one would balance by its own meter, this
- * one rests. */
+/* Forced and external mode follow command and power; in self-consumption the real one would balance by its own
+ * meter, this one rests. */
 static void written(struct image *i, uint16_t address, uint16_t count, const struct view *v, struct command *c,
 		    struct rng *rng)
 {

@@ -49,9 +49,9 @@ static void put_currents_and_voltages(uint16_t *m, const struct view *v)
 	m[17] = (uint16_t)HZ_SF;
 }
 
-/* W: the model itself does not say which way is positive. Taken here: import, as Fronius' manual of its meters has it for
- * a meter at the connection point, and as the quadrants of the model's own energy counters (import Q1, Q2 in its names)
- * suggest. SolarEdge's meters count the other way; that is what the fault "sign" is for. */
+/* W: the model itself does not say which way is positive. Taken here: import, as Fronius' manual of its meters has
+ * it for a meter at the connection point, and as the quadrants of the model's own energy counters (import Q1, Q2 in
+ * its names) suggest. SolarEdge's meters count the other way; that is what the fault "sign" is for. */
 static void refresh(struct image *i, const struct view *v)
 {
 	uint16_t *m = i->regs + M203;

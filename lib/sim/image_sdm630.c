@@ -1,5 +1,5 @@
-/* The Eastron SDM630 on the line: input registers of 32-bit floats, high word first, + is import (mbmd meters/rs485/sdm.go
- * and Eastron's register list). It shows the same grid as the SunSpec meter. */
+/* The Eastron SDM630 on the line: input registers of 32-bit floats, high word first, + is import (mbmd
+ * meters/rs485/sdm.go and Eastron's register list). It shows the same grid as the SunSpec meter. */
 #include <math.h>
 
 #include "inside.h"

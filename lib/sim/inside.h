@@ -4,7 +4,7 @@
 
 #include "sim/sim.h"
 
-/* ---- day.c: what sun and house want -------------------------------------------------------------------------------- */
+/* ---- day.c: what sun and house want -------------------------------------------------------------------------- */
 
 /* The kettle and the cloud: a factor that moves from one value to another. */
 struct day {
@@ -20,7 +20,7 @@ struct day {
 void day_at(const struct day *d, int64_t at_us, double *load_w, double *pv_w);
 void day_cloud(struct day *d, int64_t at_us, double factor);
 
-/* ---- the set-point as devices leave it for the plant ----------------------------------------------------------------- */
+/* ---- the set-point as devices leave it for the plant --------------------------------------------------------- */
 
 struct command {
 	double from_w, to_w;         /* discharge positive */
@@ -34,7 +34,7 @@ struct command {
 double command_at(const struct command *c, int64_t at_us);
 void command_set(struct command *c, double w, int64_t at_us, int64_t delay_us, int64_t ramp_us);
 
-/* ---- what a device can see of the site ----------------------------------------------------------------------------- */
+/* ---- what a device can see of the site ----------------------------------------------------------------------- */
 
 /* Plain numbers in psec's signs: grid import, battery discharge, PV production positive. Faults bend these. */
 struct view {
@@ -50,7 +50,7 @@ struct view {
 };
 double view_dc_w(const struct view *v, double ac_w); /* battery power behind the inverter, same sign */
 
-/* ---- image.c: the registers of a device ------------------------------------------------------------------------------ */
+/* ---- image.c: the registers of a device ---------------------------------------------------------------------- */
 
 struct image_block {
 	uint8_t function;       /* 3 or 4 */
@@ -97,7 +97,8 @@ uint8_t image_judge(struct image *i, const struct bus_request *q);
 /* Store a judged write. */
 void image_store(struct image *i, const struct bus_request *q);
 
-/* Values into registers. Out of range is cut at the ends; what a register means by "not available" is never produced. */
+/* Values into registers. Out of range is cut at the ends; what a register means by "not available" is never
+ * produced. */
 uint16_t image_u16(double v);
 uint16_t image_s16(double v);
 uint16_t image_u16_sf(double v, int sf);
@@ -112,7 +113,7 @@ void image_text(uint16_t *to, size_t count, const char *text);
 /* The least power of ten, from least on, with which v fits a signed register. */
 int image_fit_sf(double v, int least);
 
-/* ---- image_sunspec.c: what SunSpec devices share ------------------------------------------------------------------------ */
+/* ---- image_sunspec.c: what SunSpec devices share ------------------------------------------------------------- */
 
 enum { SUNSPEC_BASE = 40000, SUNSPEC_COMMON_LEN = 68, SUNSPEC_103_LEN = 52,
        SUNSPEC_NA_U16 = 0xFFFF, SUNSPEC_NA_S16 = 0x8000, SUNSPEC_NA_SF = 0x8000, SUNSPEC_NA_ENUM = 0xFFFF };
@@ -126,7 +127,7 @@ struct sunspec_103 {
 };
 void sunspec_103(uint16_t *m, const struct sunspec_103 *x);
 
-/* ---- fault.c, and a device that answers ---------------------------------------------------------------------------------- */
+/* ---- fault.c, and a device that answers ---------------------------------------------------------------------- */
 
 struct face {
 	struct image image;
@@ -143,16 +144,18 @@ struct face {
 /* How a fault bends what a device sees. */
 void fault_view(const struct face *f, struct view *v);
 /* Make the frame of an answer, true or false, and keep what the next lie needs. Returns its length; 0: say nothing. */
-size_t fault_tcp(struct face *f, uint16_t transaction, uint8_t unit, const uint8_t *pdu, size_t len, uint8_t adu[BUS_ADU_MAX]);
+size_t fault_tcp(struct face *f, uint16_t transaction, uint8_t unit, const uint8_t *pdu, size_t len,
+		 uint8_t adu[BUS_ADU_MAX]);
 size_t fault_rtu(struct face *f, uint8_t unit, const uint8_t *pdu, size_t len, uint8_t adu[BUS_ADU_MAX]);
 int64_t fault_delay_us(const struct face *f);
 /* sim.c: carry a question out and make the PDU of the answer. */
 size_t face_answer(struct face *f, uint8_t unit, const uint8_t *pdu, size_t len, uint8_t answer[BUS_PDU_MAX]);
 
-/* ---- server.c, pty.c: how questions come in --------------------------------------------------------------------------- */
+/* ---- server.c, pty.c: how questions come in ------------------------------------------------------------------ */
 
 struct server;
-must_check int server_new(struct loop *l, struct face *f, struct bus_address *address, struct server **out, struct err *e);
+must_check int server_new(struct loop *l, struct face *f, struct bus_address *address, struct server **out,
+			  struct err *e);
 void server_free(struct server *s);
 /* The device's fault changed: close what a lost device has not, open again afterwards. */
 must_check int server_follow(struct server *s, struct err *e);
@@ -163,7 +166,7 @@ must_check int pty_new(struct loop *l, struct face *f, const struct sim_options 
 		       struct pty **out, struct err *e);
 void pty_free(struct pty *p);
 
-/* ---- socket.c: the control socket ------------------------------------------------------------------------------------ */
+/* ---- socket.c: the control socket ---------------------------------------------------------------------------- */
 
 struct socket;
 must_check int socket_new(struct loop *l, struct sim *s, const char *path, struct socket **out, struct err *e);

@@ -1,6 +1,6 @@
-/* A device on a serial line, which is a pty: it has no wire, so the time that characters take is made here, and frames are
- * found by silence (MSL 2.5.1.1). The rate of the other side is visible, so that a wrong one gets no answer; a pty's driver
- * drops the parity bit, so that of the parity only odd against the rest shows. */
+/* A device on a serial line, which is a pty: it has no wire, so the time that characters take is made here, and
+ * frames are found by silence (MSL 2.5.1.1). The rate of the other side is visible, so that a wrong one gets no
+ * answer; a pty's driver drops the parity bit, so that of the parity only odd against the rest shows. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>

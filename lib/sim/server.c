@@ -1,5 +1,5 @@
-/* A device on Modbus TCP: a few connections, whole frames in, one answer each. What is no frame ends its connection, as the
- * devices do that do not try to find the next one. */
+/* A device on Modbus TCP: a few connections, whole frames in, one answer each. What is no frame ends its connection,
+ * as the devices do that do not try to find the next one. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>

@@ -116,12 +116,14 @@ static struct view look(const struct sim *s)
 	const struct sim_plant *p = &s->plant;
 	const struct sim_parameters *o = &s->options.plant;
 	struct view v = {
-		.at_us = p->at_us, .grid_w = p->meter_w, .grid_hz = p->meter_hz, .battery_w = p->inverter_w, .pv_w = p->pv_w,
+		.at_us = p->at_us, .grid_w = p->meter_w, .grid_hz = p->meter_hz,
+		.battery_w = p->inverter_w, .pv_w = p->pv_w,
 		.import_wh = p->import_wh, .export_wh = p->export_wh, .pv_wh = p->pv_wh,
 		.charge_wh = p->charge_wh, .discharge_wh = p->discharge_wh,
 		.soc_percent = sim_plant_soc(p, o),
 		.charge_limit_w = p->charge_limit_w, .discharge_limit_w = p->discharge_limit_w,
-		.battery_wh = o->battery_wh, .inverter_w = o->inverter_w, .efficiency = o->efficiency, .watchdog_s = o->watchdog_s,
+		.battery_wh = o->battery_wh, .inverter_w = o->inverter_w, .efficiency = o->efficiency,
+		.watchdog_s = o->watchdog_s,
 		.watchdog_tripped = p->watchdog_tripped, .off = s->command.off, .command_w = p->command_w,
 	};
 
@@ -134,7 +136,8 @@ static struct view look(const struct sim *s)
 
 /* ---- questions ---- */
 
-enum { ILLEGAL_FUNCTION = 1, ILLEGAL_VALUE = 3, DEVICE_FAILURE = 4, DEVICE_BUSY = 6, GATEWAY_NO_TARGET = 11 }; /* MAP 7 */
+/* MAP 7 */
+enum { ILLEGAL_FUNCTION = 1, ILLEGAL_VALUE = 3, DEVICE_FAILURE = 4, DEVICE_BUSY = 6, GATEWAY_NO_TARGET = 11 };
 
 static uint8_t judge(struct face *f, uint8_t unit, const uint8_t *pdu, size_t len, struct bus_request *q)
 {
@@ -144,7 +147,8 @@ static uint8_t judge(struct face *f, uint8_t unit, const uint8_t *pdu, size_t le
 		return DEVICE_FAILURE;
 	if (f->fault == SIM_FAULT_BUSY)
 		return DEVICE_BUSY;
-	if (pdu[0] != BUS_READ_HOLDING && pdu[0] != BUS_READ_INPUT && pdu[0] != BUS_WRITE_REGISTER && pdu[0] != BUS_WRITE_REGISTERS)
+	if (pdu[0] != BUS_READ_HOLDING && pdu[0] != BUS_READ_INPUT && pdu[0] != BUS_WRITE_REGISTER &&
+	    pdu[0] != BUS_WRITE_REGISTERS)
 		return ILLEGAL_FUNCTION;
 	if (!bus_pdu_parse_request(pdu, len, q))
 		return ILLEGAL_VALUE;

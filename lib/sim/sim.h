@@ -1,7 +1,8 @@
-/* sim: tier 1, the simulated site: a plant that is a pure function of state, inputs and time, and Modbus servers that show it.
+/* sim: tier 1, the simulated site: a plant that is a pure function of state, inputs and time, and Modbus servers
+ * that show it.
  *
- * It shares the frame encoder with bus and nothing with device, poll or control: its registers and signs are written here
- * from the devices' documents, so that a sign error on one side shows.
+ * It shares the frame encoder with bus and nothing with device, poll or control: its registers and signs are written
+ * here from the devices' documents, so that a sign error on one side shows.
  */
 #ifndef PSEC_SIM_H
 #define PSEC_SIM_H
@@ -11,7 +12,7 @@
 #include "loop/loop.h"
 #include "series/series.h"
 
-/* ---- the plant ------------------------------------------------------------------------------------------------------ */
+/* ---- the plant ----------------------------------------------------------------------------------------------- */
 
 struct sim_parameters {
 	double battery_wh, inverter_w;        /* 10 000, 5 000 */
@@ -58,15 +59,22 @@ struct sim_plant {                            /* the whole state: copy it and yo
 	int64_t pending_at_us, pending_show_us, next_meter_us, next_inverter_us;
 };
 void sim_plant_begin(struct sim_plant *s, const struct sim_parameters *p, double soc_percent);
-/* Advance by whole steps of 10 ms, to to_us or to less than a step before it. Deterministic, and one call or many make no
- * difference: same state, inputs, time: same result. About 40 ns a step. */
+/* Advance by whole steps of 10 ms, to to_us or to less than a step before it. Deterministic, and one call or many
+ * make no difference: same state, inputs, time: same result. About 40 ns a step. */
 void sim_plant_step(struct sim_plant *s, const struct sim_parameters *p, const struct sim_inputs *in, int64_t to_us);
 double sim_plant_soc(const struct sim_plant *s, const struct sim_parameters *p); /* percent */
 
-/* ---- the site: servers over one plant --------------------------------------------------------------------------------- */
+/* ---- the site: servers over one plant ------------------------------------------------------------------------ */
 
-enum sim_kind { SIM_METER /* SunSpec 1, 203 */, SIM_BATTERY /* SunSpec 1, 103, 120, 124 with BMS 802 */, SIM_PV /* SunSpec 1, 103 */,
-		SIM_METER_RTU /* SDM630 on a pty */, SIM_HYBRID /* Sungrow-like */, SIM_BMS /* Pylontech-like */, SIM_KIND_COUNT };
+enum sim_kind {
+	SIM_METER,     /* SunSpec 1, 203 */
+	SIM_BATTERY,   /* SunSpec 1, 103, 120, 124 with BMS 802 */
+	SIM_PV,        /* SunSpec 1, 103 */
+	SIM_METER_RTU, /* SDM630 on a pty */
+	SIM_HYBRID,    /* Sungrow-like */
+	SIM_BMS,       /* Pylontech-like */
+	SIM_KIND_COUNT,
+};
 
 enum sim_fault {
 	SIM_FAULT_NONE,
@@ -108,8 +116,8 @@ struct sim_options {
 void sim_options_default(struct sim_options *o);
 
 struct sim;
-/* Bind everything or fail: ERR_AGAIN when an address is taken, ERR_INPUT for a host that is not of 127.0.0.0/8. The series is
- * borrowed until sim_free. Caller frees. */
+/* Bind everything or fail: ERR_AGAIN when an address is taken, ERR_INPUT for a host that is not of 127.0.0.0/8. The
+ * series is borrowed until sim_free. Caller frees. */
 must_check int sim_new(struct loop *l, const struct sim_options *o, struct sim **out, struct err *e);
 void sim_free(struct sim *s);
 struct sim_device {

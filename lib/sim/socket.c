@@ -16,8 +16,8 @@ static json_t *device_json(const struct sim_device *d)
 {
 	char address[BUS_ADDRESS_LEN];
 
-	return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I}", "name", d->name, "address", bus_address_format(&d->address, address),
-			 "words", d->words, "fault", sim_fault_name(d->fault),
+	return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I}", "name", d->name,
+			 "address", bus_address_format(&d->address, address), "words", d->words, "fault", sim_fault_name(d->fault),
 			 "questions", (json_int_t)d->questions, "writes", (json_int_t)d->writes);
 }
 
@@ -40,10 +40,12 @@ static json_t *status(struct sim *s)
 	sim_now_read(s, &now);
 	for (size_t n = 0; n < count; n++)
 		json_array_append_new(devices, device_json(&d[n]));
-	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o,"
+			 " s:o, s:o}",
 			 "at", time_format(sim_utc_us(s), at),
 			 "load_w", tenth(p->load_w), "pv_w", tenth(p->pv_w), "battery_w", tenth(p->battery_w),
-			 "grid_w", tenth(p->grid_w), "meter_w", tenth(p->meter_w), "soc_percent", tenth(sim_plant_soc(p, &o->plant)),
+			 "grid_w", tenth(p->grid_w), "meter_w", tenth(p->meter_w),
+			 "soc_percent", tenth(sim_plant_soc(p, &o->plant)),
 			 "setpoint_w", tenth(now.setpoint_w),
 			 "setpoint_age_s", isnan(now.setpoint_age_s) ? json_null() : tenth(now.setpoint_age_s),
 			 "command_w", tenth(p->command_w), "watchdog_tripped", p->watchdog_tripped,

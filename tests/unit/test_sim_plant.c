@@ -40,7 +40,8 @@ static void until(struct world *w, double s)
 	sim_plant_step(&w->s, &w->p, &w->in, s_us(s));
 }
 
-/* Hours in which everything happens: load and sun wander, the set-point jumps about, both ends of the battery are met. */
+/* Hours in which everything happens: load and sun wander, the set-point jumps about, both ends of the battery are
+ * met. */
 static void wander(struct world *w, double seconds, double chunk_s)
 {
 	struct rng r;
