@@ -4,12 +4,6 @@
 
 #include "cmd.h"
 
-/* Weak while the commands are being written: one that is not there yet is a hole in the table. */
-#pragma weak cmd_init
-#pragma weak cmd_site
-#pragma weak cmd_scan
-#pragma weak cmd_device
-#pragma weak cmd_sim
 extern const struct cmd cmd_init;
 extern const struct cmd cmd_site;
 extern const struct cmd cmd_scan;
@@ -23,7 +17,6 @@ extern const struct cmd cmd_version;
 extern const struct cmd cmd_complete_words;
 
 /* Subcommands that have files of their own. */
-#pragma weak cmd_control_simulate
 extern const struct cmd cmd_control_watch;
 extern const struct cmd cmd_control_off;
 extern const struct cmd cmd_control_check;
