@@ -66,20 +66,6 @@ static int say_wish(const struct cmd_env *env, const json_t *wish, struct err *e
 	return 0;
 }
 
-/* A mode can be set that does not act yet; who sets it wants to know. */
-static void warn_unchecked(const struct cmd_env *env, const json_t *wish)
-{
-	const char *mode = json_string_value(json_object_get(wish, "mode"));
-	struct err e = { 0 };
-	json_t *now = NULL;
-
-	if (!str_eq(mode ? mode : "", "self-consumption") || cmd_ask_daemon(env, "control.status", NULL, &now, &e))
-		return;
-	if (!json_is_object(json_object_get(now, "checked")))
-		fprintf(env->err, "psec control: nothing is regulated until the signs are proved; run `psec control check`\n");
-	json_decref(now);
-}
-
 static int ask_wish(const struct cmd_env *env, const char *method, json_t *params, struct err *e)
 {
 	json_t *wish = NULL;
@@ -88,8 +74,6 @@ static int ask_wish(const struct cmd_env *env, const char *method, json_t *param
 	if (cmd_ask_daemon(env, method, params, &wish, e))
 		return -1;
 	rc = say_wish(env, wish, e);
-	if (!rc)
-		warn_unchecked(env, wish);
 	json_decref(wish);
 	return rc;
 }

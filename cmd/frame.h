@@ -15,6 +15,10 @@ char *cmd_range_words(const struct cmd_opt *o, char to[80]);
 /* A duration as it is written: "500ms", "2s"; returns to. */
 char *cmd_duration_words(int64_t ms, char to[32]);
 
+/* Text from column at on, wrapped to 80 columns and indented, its last line ended. A line that begins with two blanks is kept as it
+ * is; newlines stay. */
+void cmd_wrap(struct buf *b, const char *text, size_t indent, size_t at);
+
 /* Ctrl-C, SIGTERM and SIGHUP set a flag once; the second one ends the program. Returns the flag, which holds the signal's number. */
 const volatile sig_atomic_t *cmd_interrupt_arm(void);
 

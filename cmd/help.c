@@ -15,8 +15,7 @@ static size_t columns_of(const char *s, size_t len)
 	return n;
 }
 
-/* Text from column `at` on, wrapped and indented; a line that begins with two blanks is kept as it is, newlines stay. */
-static void wrap(FILE *to, const char *text, size_t indent, size_t at)
+void cmd_wrap(struct buf *to, const char *text, size_t indent, size_t at)
 {
 	bool as_it_is = str_starts(text, "  "), fresh = true;
 
@@ -24,30 +23,38 @@ static void wrap(FILE *to, const char *text, size_t indent, size_t at)
 		size_t len = as_it_is ? strcspn(text, "\n") : strcspn(text, " \n"), width = columns_of(text, len);
 
 		if (!fresh && at + 1 + width > COLUMNS) {
-			fprintf(to, "\n%*s", (int)indent, "");
+			buf_addf(to, "\n%*s", (int)indent, "");
 			at = indent;
 		} else if (!fresh) {
-			fputc(' ', to);
+			buf_adds(to, " ");
 			at++;
 		}
-		fprintf(to, "%.*s", (int)len, text);
+		buf_add(to, text, len);
 		at += width;
 		fresh = false;
 		text += len;
 		while (*text == ' ')
 			text++;
 		if (*text == '\n') {
-			fputc('\n', to);
+			buf_adds(to, "\n");
 			text++;
 			as_it_is = str_starts(text, "  ");
 			if (*text && *text != '\n')
-				fprintf(to, "%*s", (int)indent, "");
+				buf_addf(to, "%*s", (int)indent, "");
 			at = indent;
 			fresh = true;
 		}
 	}
 	if (!fresh)
-		fputc('\n', to);
+		buf_adds(to, "\n");
+}
+
+static void wrap(FILE *to, const char *text, size_t indent, size_t at)
+{
+	auto_buf struct buf b = BUF_INIT;
+
+	cmd_wrap(&b, text, indent, at);
+	fputs(b.data ? b.data : "", to);
 }
 
 static void two_columns(FILE *to, const char *left, const char *right, size_t indent)

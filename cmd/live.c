@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "frame.h"
 #include "out/out.h"
 
 double live_real(const json_t *o, const char *key)
@@ -83,8 +84,22 @@ char *live_check_words(const json_t *o, char to[LIVE_TEXT])
 		at[10] = ' ';
 		at[16] = '\0';
 	}
-	snprintf(to, LIVE_TEXT, "%.40s %.20s UTC: the meter went from %s to %s", live_text(c, "result", result), at,
+	snprintf(to, LIVE_TEXT, "%.40s %.20s UTC, the meter from %s to %s", live_text(c, "result", result), at,
 		 live_power(live_real(c, "before_w"), before), live_power(live_real(c, "after_w"), after));
+	return to;
+}
+
+char *live_reaction(const json_t *o, char to[LIVE_TEXT])
+{
+	const json_t *many = json_object_get(o, "sample_to_wire");
+	double last_us = live_real(o, "sample_to_wire_us"), p50_us = live_real(many, "p50_us"), p999_us = live_real(many, "p999_us");
+
+	to[0] = '\0';
+	if (isfinite(p50_us) && isfinite(p999_us))
+		snprintf(to, LIVE_TEXT, "%.2f ms (median of %.0f; 99.9 %% below %.2f ms)", p50_us / 1000, live_real(many, "count"),
+			 p999_us / 1000);
+	else if (isfinite(last_us))
+		snprintf(to, LIVE_TEXT, "%.2f ms", last_us / 1000);
 	return to;
 }
 
@@ -99,14 +114,15 @@ static void line(struct buf *b, const char *label, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
-	buf_addf(b, "%-11s %s\n", label, text);
+	buf_addf(b, "%-11s ", label);
+	cmd_wrap(b, text[0] ? text : "-", 12, 12);
 }
 
 static void reasons(struct buf *b, const json_t *o)
 {
 	const json_t *envelope = json_object_get(o, "envelope");
 	char words[LIVE_TEXT], clamp[LIVE_TEXT], state[LIVE_TEXT], one[32], two[32];
-	double us = live_real(o, "sample_to_wire_us"), expires_ms = live_real(envelope, "expires_in_ms");
+	double expires_ms = live_real(envelope, "expires_in_ms");
 
 	buf_adds(b, "\n");
 	line(b, "State", "%s", live_state_words(live_text(o, "state", state)));
@@ -118,8 +134,8 @@ static void reasons(struct buf *b, const json_t *o)
 	if (json_is_object(envelope))
 		line(b, "Envelope", "grid target %s, manual %s%s", live_power(live_real(envelope, "target_w"), one),
 		     live_power(live_real(envelope, "manual_w"), two), expires_ms > 0 ? "" : "; expired");
-	if (isfinite(us))
-		line(b, "Reaction", "%.2f ms from the meter's sample to the set-point on the wire", us / 1000);
+	if (live_reaction(o, words)[0])
+		line(b, "Reaction", "%s from the meter's sample to the set-point on the wire", words);
 }
 
 void live_summary(struct buf *b, const json_t *o, bool why)

@@ -33,21 +33,28 @@ size_t screen_width(const char *text)
 /* One line, cut to the terminal; colour for the whole of it. Lines beyond the terminal's rows are not drawn. */
 static void put(struct drawing *d, enum colour c, const char *text)
 {
-	const char *end = text;
+	const char *end = text, *last = text;
 	int columns = 0;
+	bool cut = false;
 
 	if (d->row >= d->s->rows)
 		return;
-	while (*end && *end != '\n') {
-		if (((unsigned char)*end & 0xC0) != 0x80 && ++columns > d->s->columns)
+	for (; *end && *end != '\n'; end++) {
+		if (((unsigned char)*end & 0xC0) == 0x80)
+			continue;
+		cut = ++columns > d->s->columns;
+		if (cut)
 			break;
-		end++;
+		if (columns == d->s->columns)
+			last = end;
 	}
 	if (d->row++)
 		buf_adds(d->b, "\r\n");
 	if (d->s->colour && c != PLAIN)
 		buf_adds(d->b, codes[c]);
-	buf_add(d->b, text, (size_t)(end - text));
+	buf_add(d->b, text, (size_t)((cut ? last : end) - text));
+	if (cut)
+		buf_adds(d->b, d->s->utf8 ? "…" : ">");
 	if (d->s->colour && c != PLAIN)
 		buf_adds(d->b, codes[PLAIN]);
 	buf_adds(d->b, "\033[K");
@@ -149,7 +156,6 @@ static enum colour colour_of_state(const char *state)
 static void decision(struct drawing *d, const json_t *o)
 {
 	char words[LIVE_TEXT], setpoint[64], wish[64], shown[64];
-	double us = live_real(o, "sample_to_wire_us");
 
 	putf(d, BOLD, "   Set-point   %-22s wanted %s, shown %s", live_directed(live_real(o, "setpoint_w"), "discharge", "charge", setpoint),
 	     live_power(live_real(o, "wish_w"), wish), live_power(live_real(o, "shown_w"), shown));
@@ -157,10 +163,7 @@ static void decision(struct drawing *d, const json_t *o)
 	live_text(o, "lost_words", words);
 	putf(d, words[0] ? RED : PLAIN, "   Missing     %s", words[0] ? words : "nothing");
 	putf(d, json_is_object(json_object_get(o, "checked")) ? PLAIN : YELLOW, "   Sign check  %s", live_check_words(o, words));
-	if (isfinite(us))
-		putf(d, PLAIN, "   Reaction    %.2f ms from sample to wire", us / 1000);
-	else
-		putf(d, PLAIN, "   Reaction    -");
+	putf(d, PLAIN, "   Reaction    %s", live_reaction(o, words)[0] ? words : "-");
 }
 
 static void devices(struct drawing *d, const json_t *o, int most)

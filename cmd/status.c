@@ -80,8 +80,8 @@ static void daemon_lines(struct buf *b, const json_t *all)
 	}
 	buf_adds(b, "\n");
 	if (isfinite(bytes))
-		buf_addf(b, "%-11s %.1f MB, %.0f samples, %.0f events\n", "Store", bytes / 1e6, isfinite(samples) ? samples : 0,
-			 isfinite(events) ? events : 0);
+		buf_addf(b, "%-11s %.1f MB, %.0f samples, %.0f event%s\n", "Store", bytes / 1e6, isfinite(samples) ? samples : 0,
+			 isfinite(events) ? events : 0, events == 1 ? "" : "s");
 }
 
 static int print_all(const struct cmd_env *env, const json_t *all, struct err *e)
