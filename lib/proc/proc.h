@@ -17,7 +17,7 @@ struct proc_spec {
 	const char *const *env;   /* NULL-ended "K=V"; nothing else is inherited */
 	const struct proc_fd *fds;
 	size_t fd_count;
-	bool stays;               /* not killed with its parent: it notices that by itself and has something to finish first */
+	bool stays; /* not killed with its parent: it notices that by itself and has something to finish first */
 };
 
 struct proc {
