@@ -117,7 +117,17 @@ static json_t *device(const struct core *c, size_t i)
 	return o;
 }
 
-/* Powers of the site with the signs of DESIGN §3; load = grid + battery + pv + genset. */
+/* What the house draws: load = grid + battery + pv + genset. While the battery moves, the last readings are of different
+ * instants and their sum jumps; the law's own estimate has the inverter's power at the instant of the meter's sample. */
+static double load_w(const struct core *c, double grid, double battery, double produced)
+{
+	const struct control_decision *d = &c->decision.decision;
+	bool followed = c->decided && (d->state == CONTROL_RUNNING || d->state == CONTROL_RETURNING);
+
+	return (followed && isfinite(d->load_w) && isfinite(grid) ? d->load_w : grid + battery) + produced;
+}
+
+/* Powers of the site with the signs of DESIGN §3. */
 static void add_powers(const struct core *c, json_t *o)
 {
 	int64_t at_us = 0;
@@ -125,7 +135,7 @@ static void add_powers(const struct core *c, json_t *o)
 	double battery = known_sum(c, SITE_BATTERY_INVERTER, POINT_BATTERY_POWER_W), pv = known_sum(c, SITE_PV_INVERTER, POINT_PV_POWER_W);
 	double genset = known_sum(c, SITE_GENSET, POINT_GENSET_POWER_W);
 
-	json_object_set_new(o, "load_w", json_number(grid + battery + pv + genset));
+	json_object_set_new(o, "load_w", json_number(load_w(c, grid, battery, pv + genset)));
 	json_object_set_new(o, "grid_w", json_number(grid));
 	json_object_set_new(o, "battery_w", site_find_role(c->site, SITE_BATTERY_INVERTER) < 0 ? json_null() : json_number(battery));
 	json_object_set_new(o, "pv_w", site_find_role(c->site, SITE_PV_INVERTER) < 0 ? json_null() : json_number(pv));
