@@ -16,8 +16,9 @@ static const char *const sql[S_COUNT] = {
 	[S_SAMPLE_ADD] = "INSERT OR IGNORE INTO sample (point_id, utc_us, value) VALUES (?, ?, ?)",
 	[S_SAMPLE_CHANGE] = "UPDATE sample SET value = ?3 WHERE point_id = ?1 AND utc_us = ?2",
 	[S_SAMPLE_FIRST] = "SELECT min(utc_us) FROM sample WHERE utc_us >= ?",
-	[S_SAMPLE_NTH] = "SELECT utc_us FROM sample ORDER BY utc_us, point_id LIMIT 1 OFFSET ?",
+	[S_SAMPLE_NTH] = "SELECT utc_us FROM sample WHERE utc_us >= ? ORDER BY utc_us, point_id LIMIT 1 OFFSET ?",
 	[S_SAMPLE_DROP] = "DELETE FROM sample WHERE utc_us < ?",
+	[S_SAMPLE_COUNT] = "SELECT count(*) FROM sample WHERE utc_us >= ? AND utc_us < ?",
 	[S_SAMPLE_ALL] = "SELECT point_id, utc_us, value FROM sample WHERE utc_us >= ?1 AND utc_us < ?2"
 			 " ORDER BY utc_us, point_id LIMIT ?3",
 	[S_SAMPLE_POINT] = "SELECT point_id, utc_us, value FROM sample WHERE utc_us >= ?1 AND utc_us < ?2 AND point_id = ?4"
@@ -28,6 +29,7 @@ static const char *const sql[S_COUNT] = {
 	[S_MEAN_CHANGE] = "UPDATE mean SET value = ?3 WHERE point_id = ?1 AND utc_us = ?2",
 	[S_MEAN_FIRST] = "SELECT min(utc_us) FROM mean WHERE point_id = ?",
 	[S_MEAN_DROP] = "DELETE FROM mean WHERE point_id = ? AND utc_us < ?",
+	[S_MEAN_COUNT] = "SELECT count(*) FROM mean WHERE point_id = ?",
 	[S_MEAN_ALL] = "SELECT point_id, utc_us, value FROM mean WHERE utc_us >= ?1 AND utc_us < ?2"
 		       " ORDER BY utc_us, point_id LIMIT ?3",
 	[S_MEAN_POINT] = "SELECT point_id, utc_us, value FROM mean WHERE utc_us >= ?1 AND utc_us < ?2 AND point_id = ?4"
@@ -40,11 +42,11 @@ static const char *const sql[S_COUNT] = {
 			 " ORDER BY id DESC LIMIT ?) ORDER BY id",
 	[S_EVENT_FIRST] = "SELECT id, utc_us FROM event WHERE utc_valid ORDER BY id LIMIT 1",
 	[S_EVENT_DROP] = "DELETE FROM event WHERE id <= ? AND utc_us < ?",
+	[S_EVENT_COUNT] = "SELECT count(*) FROM event",
 
 	[S_SETTING_PUT] = "INSERT OR REPLACE INTO setting (key, value) VALUES (?, ?)",
 	[S_SETTING_GET] = "SELECT value FROM setting WHERE key = ?",
 
-	[S_COUNTS] = "SELECT (SELECT count(*) FROM sample), (SELECT count(*) FROM mean), (SELECT count(*) FROM event)",
 	[S_PAGES] = "SELECT page_count, freelist_count, page_size FROM pragma_page_count(), pragma_freelist_count(),"
 		    " pragma_page_size()",
 	[S_VACUUM] = "PRAGMA incremental_vacuum(512)",

@@ -13,11 +13,12 @@ enum { POINTS_MAX = 4096, POINT_NAME_MAX = 128 };
 enum stmt {
 	S_BEGIN, S_COMMIT, S_ROLLBACK,
 	S_POINTS, S_POINT_ADD, S_MARKS, S_MARK_SET,
-	S_SAMPLE_ADD, S_SAMPLE_CHANGE, S_SAMPLE_FIRST, S_SAMPLE_NTH, S_SAMPLE_DROP, S_SAMPLE_ALL, S_SAMPLE_POINT, S_SAMPLE_SPAN,
-	S_MEAN_ADD, S_MEAN_CHANGE, S_MEAN_FIRST, S_MEAN_DROP, S_MEAN_ALL, S_MEAN_POINT,
-	S_EVENT_ADD, S_EVENT_AFTER, S_EVENT_LAST, S_EVENT_FIRST, S_EVENT_DROP,
+	S_SAMPLE_ADD, S_SAMPLE_CHANGE, S_SAMPLE_FIRST, S_SAMPLE_NTH, S_SAMPLE_DROP, S_SAMPLE_COUNT,
+	S_SAMPLE_ALL, S_SAMPLE_POINT, S_SAMPLE_SPAN,
+	S_MEAN_ADD, S_MEAN_CHANGE, S_MEAN_FIRST, S_MEAN_DROP, S_MEAN_COUNT, S_MEAN_ALL, S_MEAN_POINT,
+	S_EVENT_ADD, S_EVENT_AFTER, S_EVENT_LAST, S_EVENT_FIRST, S_EVENT_DROP, S_EVENT_COUNT,
 	S_SETTING_PUT, S_SETTING_GET,
-	S_COUNTS, S_PAGES, S_VACUUM,
+	S_PAGES, S_VACUUM,
 	S_COUNT,
 };
 
@@ -44,8 +45,12 @@ struct store {
 	} work;
 	int64_t means_kept_from;               /* older means are known to be gone */
 
-	bool counted;                          /* size is right for samples, means and events */
-	struct store_size size;
+	struct store_size size;                /* of what is counted */
+	struct counted {
+		int64_t samples_to;            /* samples before it; INT64_MAX: all */
+		size_t means_next;             /* means of points before it; SIZE_MAX: all */
+		bool events;
+	} counted;
 };
 
 /* vfs.c: the name of the file layer that leaves a relative path relative; NULL: SQLite's own. */
@@ -86,6 +91,10 @@ int point_intern(struct store *s, const char *name, struct err *e);
 
 must_check int mark_set(struct store *s, const char *name, int64_t utc_us, struct err *e);
 must_check int marks_load(struct store *s, struct err *e);
+
+/* Count a part of what is not counted: 1; 0 when all is. */
+must_check int count_step(struct store *s, struct err *e);
+void count_forget(struct store *s);
 
 static inline int64_t quarter_of(int64_t utc_us)
 {

@@ -24,7 +24,7 @@ int store_put_event(struct store *s, const struct store_event *event, int64_t *i
 		return -1;
 	if (id)
 		*id = sqlite3_last_insert_rowid(s->db);
-	s->size.events++;
+	s->size.events += s->counted.events;
 	return 0;
 }
 

@@ -180,6 +180,7 @@ int store_open(const char *path, const struct store_limits *limits, struct store
 	s->path = xstrdup(path);
 	s->limits = limits_or_defaults(limits);
 	s->lock_fd = fd;
+	count_forget(s);
 	if (open_once(s, &damaged, e) == 0) {
 		*out = s;
 		return 0;
@@ -203,26 +204,4 @@ void store_close(struct store *s)
 	free(s->path);
 	close(s->lock_fd);
 	free(s);
-}
-
-int store_size(struct store *s, struct store_size *out, struct err *e)
-{
-	auto_free char *log = xasprintf("%s-wal", s->path);
-	struct stat st;
-
-	/* Counting reads the whole file: once, then every change is counted along. */
-	if (!s->counted) {
-		auto_stmt sqlite3_stmt *q = db_stmt(s, S_COUNTS, e);
-
-		if (!q || db_step(s, q, "count", e) < 0)
-			return -1;
-		s->size.samples = sqlite3_column_int64(q, 0);
-		s->size.means = sqlite3_column_int64(q, 1);
-		s->size.events = sqlite3_column_int64(q, 2);
-		s->counted = true;
-	}
-	s->size.bytes = stat(s->path, &st) == 0 ? st.st_size : 0;
-	s->size.bytes += stat(log, &st) == 0 ? st.st_size : 0;
-	*out = s->size;
-	return 0;
 }

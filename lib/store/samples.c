@@ -5,12 +5,14 @@
 /* The same point at the same time again (a clock that was set back): the later word counts. */
 static int put_one(struct store *s, const struct store_sample *x, int64_t *added, struct err *e)
 {
+	int64_t uncounted = 0;
 	int id;
 
 	if (!isfinite(x->value))
 		return err_set(e, ERR_INPUT, 0, "point '%.128s' has no finite value", x->point);
 	id = point_intern(s, x->point, e);
-	return id < 0 ? -1 : db_put(s, S_SAMPLE_ADD, S_SAMPLE_CHANGE, id, x->utc_us, x->value, added, e);
+	return id < 0 ? -1 : db_put(s, S_SAMPLE_ADD, S_SAMPLE_CHANGE, id, x->utc_us, x->value,
+				    x->utc_us < s->counted.samples_to ? added : &uncounted, e);
 }
 
 /* A sample that comes late makes its quarter's mean wrong: have it made again, unless raw samples of that quarter are

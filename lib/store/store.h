@@ -64,8 +64,11 @@ must_check int store_put_setting(struct store *s, const char *key, const char *v
 /* *value is NULL when there is none; caller frees. */
 must_check int store_get_setting(struct store *s, const char *key, char **value, struct err *e);
 
-/* The first call counts (a big file: a second), later ones do not. bytes: database and log. */
-struct store_size { int64_t bytes, samples, means, events; };
+struct store_size {
+	int64_t bytes;                   /* database and log */
+	int64_t samples, means, events;
+	bool counted;                    /* false: a big file is still being counted, by store_tidy; there are at least these */
+};
 must_check int store_size(struct store *s, struct store_size *out, struct err *e);
 
 #endif

@@ -64,10 +64,13 @@ static int add_part(struct store *s, bool *end, struct err *e)
 
 static int put_means(struct store *s, int64_t to_us, int64_t *added, struct err *e)
 {
+	int64_t uncounted = 0;
+
 	for (size_t id = 1; id <= s->point_count; id++) {
 		uint32_t n = s->work.counts[id];
 
-		if (n && db_put(s, S_MEAN_ADD, S_MEAN_CHANGE, (int)id, s->work.quarter_us, s->work.sums[id] / n, added, e))
+		if (n && db_put(s, S_MEAN_ADD, S_MEAN_CHANGE, (int)id, s->work.quarter_us, s->work.sums[id] / n,
+				id < s->counted.means_next ? added : &uncounted, e))
 			return -1;
 	}
 	return mark_set(s, "means_to", to_us, e) || db_commit(s, "store means", e) ? -1 : 0;
@@ -120,7 +123,7 @@ static int means_step(struct store *s, int64_t now_us, struct err *e)
 /* Drop raw samples before bound, the oldest first. */
 static int drop_raw(struct store *s, int64_t bound_us, struct err *e)
 {
-	int64_t first, nth;
+	int64_t first, nth, dropped;
 	bool found, more;
 	sqlite3_stmt *st;
 	int rc;
@@ -134,7 +137,8 @@ static int drop_raw(struct store *s, int64_t bound_us, struct err *e)
 		return -1;
 	/* More rows than there are points, so that the time there is a later one. */
 	_Static_assert((int)ROWS_DROPPED > (int)POINTS_MAX, "a step drops at least one time");
-	sqlite3_bind_int(st, 1, ROWS_DROPPED);
+	sqlite3_bind_int64(st, 1, INT64_MIN);
+	sqlite3_bind_int(st, 2, ROWS_DROPPED);
 	if (one_number(s, st, &nth, &more, e))
 		return -1;
 	if (more && nth < bound_us)
@@ -145,13 +149,18 @@ static int drop_raw(struct store *s, int64_t bound_us, struct err *e)
 	if (st)
 		sqlite3_bind_int64(st, 1, bound_us);
 	rc = !st || db_run(s, st, "drop old samples", e) ? -1 : 0;
-	s->size.samples -= rc == 0 ? sqlite3_changes(s->db) : 0;
+	dropped = sqlite3_changes(s->db);
 	if (rc == 0 && bound_us > s->dropped_to && bound_us != INT64_MAX)
 		rc = mark_set(s, "dropped_to", bound_us, e);
 	if (rc || db_commit(s, "drop old samples", e)) {
 		db_rollback(s);
-		s->counted = false;
 		return -1;
+	}
+	if (bound_us <= s->counted.samples_to) {
+		s->size.samples -= dropped;
+	} else {
+		s->size.samples = 0;
+		s->counted.samples_to = bound_us;
 	}
 	if (bound_us > s->dropped_to && bound_us != INT64_MAX)
 		s->dropped_to = bound_us;
@@ -188,7 +197,8 @@ static int drop_means_before(struct store *s, int64_t bound_us, struct err *e)
 		sqlite3_bind_int64(st, 2, bound_us);
 		if (db_run(s, st, "drop old means", e))
 			return -1;
-		s->size.means -= sqlite3_changes(s->db);
+		if (id < s->counted.means_next)
+			s->size.means -= sqlite3_changes(s->db);
 	}
 	return db_commit(s, "drop old means", e);
 }
@@ -208,7 +218,7 @@ static int drop_means(struct store *s, int64_t bound_us, struct err *e)
 		return -1;
 	if (drop_means_before(s, bound_us, e)) {
 		db_rollback(s);
-		s->counted = false;
+		count_forget(s);
 		return -1;
 	}
 	return 1;
@@ -237,7 +247,8 @@ static int drop_events(struct store *s, int64_t bound_us, struct err *e)
 	sqlite3_bind_int64(st, 2, bound_us);
 	if (db_run(s, st, "drop old events", e))
 		return -1;
-	s->size.events -= sqlite3_changes(s->db);
+	if (s->counted.events)
+		s->size.events -= sqlite3_changes(s->db);
 	return 1;
 }
 
@@ -321,6 +332,8 @@ int store_tidy(struct store *s, const struct now *now, bool *more, struct err *e
 	}
 	if (rc == 0)
 		rc = keep_budget(s, e);
+	if (rc == 0)
+		rc = count_step(s, e);
 	*more = rc > 0;
 	return rc < 0 ? -1 : 0;
 }

@@ -299,6 +299,33 @@ static void a_damaged_page_is_found_at_the_start(void **state)
 	assert_int_equal(files("psec.db.broken-*Z"), 1);
 }
 
+static void ignore_sample(void *arg, const struct store_sample *x)
+{
+	(void)arg;
+	(void)x;
+}
+
+static void damage_that_is_met_while_it_runs_is_remembered_for_the_next_start(void **state)
+{
+	static struct store_sample batch[50000];
+	struct store *s = open_with(NULL, false);
+
+	(void)state;
+	for (int i = 0; i < 50000; i++)
+		batch[i] = (struct store_sample){ "a.x", T0 + i, i };
+	ok(store_put_samples(s, batch, 50000, &e));
+	store_close(s);
+	s = open_with(NULL, false);
+	for (int page = 20; page < 200; page++)
+		overwrite(page * 4096, "\xff\xff\xff\xff damaged");
+	assert_int_equal(store_read_samples(s, NULL, INT64_MIN, INT64_MAX, false, SIZE_MAX, ignore_sample, NULL, &e), -1);
+	assert_int_equal(e.kind, ERR_IO);
+	assert_int_equal(files("psec.db-suspect"), 1);
+	store_close(s);
+	store_close(open_with(NULL, true));
+	assert_int_equal(files("psec.db-suspect"), 0);
+}
+
 static void run_sql(const char *sql)
 {
 	sqlite3 *db;
@@ -476,7 +503,8 @@ static void without_a_clock_nothing_goes_by_age(void **state)
 
 	(void)state;
 	put(s, "a.x", T0, 1);
-	ok(store_tidy(s, &now, &more, &e));
+	for (int i = 0; i < 100; i++)
+		ok(store_tidy(s, &now, &more, &e));
 	assert_false(more);
 	assert_samples(s, NULL, false, 9, "a.x@0=1 ");
 	store_close(s);
@@ -513,6 +541,50 @@ static void the_budget_takes_the_oldest_raw_samples_first(void **state)
 	s = open_with(&limits, false);
 	assert_int_equal(size_of(s).samples, size.samples);
 	assert_int_equal(size_of(s).means, size.means);
+	store_close(s);
+}
+
+static void add_one(void *arg, const struct store_sample *x)
+{
+	(void)x;
+	++*(int64_t *)arg;
+}
+
+static void a_big_file_is_counted_in_parts_while_it_changes(void **state)
+{
+	static struct store_sample batch[50000];
+	struct store_limits limits = { .raw_keep_us = DAY };
+	struct store *s = open_with(&limits, false);
+	struct now now = { .utc_us = T0 + DAY + 20 * QUARTER, .utc_valid = true };
+	struct store_size size;
+	int64_t samples = 0, means = 0;
+	bool more = true;
+
+	(void)state;
+	for (int i = 0; i < 800000; i += 50000) {
+		for (int k = 0; k < 50000; k++)
+			batch[k] = (struct store_sample){ k % 2 ? "a.x" : "b.y", T0 + (i + k) * INT64_C(100000), k + 0.5 };
+		ok(store_put_samples(s, batch, 50000, &e));
+	}
+	store_close(s);
+	s = open_with(&limits, false);
+	assert_false(size_of(s).counted);
+	/* Means are made, old samples go, new and late ones come, and all the while it counts. */
+	for (int i = 0; more; i++) {
+		assert_true(i < 10000);
+		if (i % 10 == 0 && i < 500) {
+			put(s, "c.z", T0 + DAY - i * 60 * US_PER_S, i);
+			put(s, "c.z", T0 + 2 * DAY + i, i);
+		}
+		ok(store_tidy(s, &now, &more, &e));
+	}
+	size = size_of(s);
+	assert_true(size.counted);
+	ok(store_read_samples(s, NULL, INT64_MIN, INT64_MAX, false, SIZE_MAX, add_one, &samples, &e));
+	ok(store_read_samples(s, NULL, INT64_MIN, INT64_MAX, true, SIZE_MAX, add_one, &means, &e));
+	assert_int_equal(size.samples, samples);
+	assert_int_equal(size.means, means);
+	assert_true(means > 2 * 80 && samples < 800000);
 	store_close(s);
 }
 
@@ -639,6 +711,7 @@ int main(void)
 		test(others_may_not_read_or_write_it),
 		test(a_file_that_is_no_database_is_set_aside),
 		test(a_damaged_page_is_found_at_the_start),
+		test(damage_that_is_met_while_it_runs_is_remembered_for_the_next_start),
 		test(a_foreign_or_newer_database_is_left_as_it_is),
 		test(a_database_of_version_1_opens),
 		test(a_missing_folder_is_an_error_and_no_recovery),
@@ -648,6 +721,7 @@ int main(void)
 		test(old_samples_means_and_events_go),
 		test(without_a_clock_nothing_goes_by_age),
 		test(the_budget_takes_the_oldest_raw_samples_first),
+		test(a_big_file_is_counted_in_parts_while_it_changes),
 		test(a_full_disk_is_an_error_and_the_batch_is_not_there),
 		test(kill_while_writing_loses_nothing_committed),
 	};
