@@ -115,7 +115,8 @@ static bool only_added(const struct conf_node *before, const struct conf_node *a
 {
 	const struct conf_node *x = before->first, *y = after->first;
 
-	if (after->kind != CONF_MAP || !conf_get(after, key) || !is_longer_list(conf_get(before, key), conf_get(after, key)))
+	if (after->kind != CONF_MAP || !conf_get(after, key) ||
+	    !is_longer_list(conf_get(before, key), conf_get(after, key)))
 		return false;
 	for (; x; x = x->next, y = y->next) {
 		if (!y || !str_eq(x->key, y->key))
@@ -190,8 +191,8 @@ static bool is_plain_word(const char *s)
 /* What follows must be read back as it was: YAML folds or refuses these when they stand raw in quotes. */
 static bool needs_escape(uint32_t c)
 {
-	return c < 0x20 || (c >= 0x7f && c <= 0x9f) || c == 0xa0 || c == 0x2028 || c == 0x2029 || c == 0xfeff || c == 0xfffe ||
-	       c == 0xffff;
+	return c < 0x20 || (c >= 0x7f && c <= 0x9f) || c == 0xa0 || c == 0x2028 || c == 0x2029 || c == 0xfeff ||
+	       c == 0xfffe || c == 0xffff;
 }
 
 static size_t utf8_next(const unsigned char *s, uint32_t *code)

@@ -292,8 +292,8 @@ static void report_syntax(struct build *b)
 	if (at < b->c->len && b->c->text[at] == '\t')
 		diag_report(b->sink, b->c->name, (int)line, "", "is not YAML: a tab cannot indent, use spaces");
 	else if (p->context && p->context_mark.line + 1 != line)
-		diag_report(b->sink, b->c->name, (int)line, "", "is not YAML: %s (%s, from line %zu)", problem, p->context,
-			    p->context_mark.line + 1);
+		diag_report(b->sink, b->c->name, (int)line, "", "is not YAML: %s (%s, from line %zu)", problem,
+			    p->context, p->context_mark.line + 1);
 	else
 		diag_report(b->sink, b->c->name, (int)line, "", "is not YAML: %s", problem);
 }
@@ -342,7 +342,9 @@ struct conf *conf_parse(const char *text, size_t len, const char *name, struct d
 	if (!c->root) {
 		/* An empty file is a map without keys: what misses is then said key by key. */
 		c->root = conf_alloc(c, sizeof *c->root);
-		*c->root = (struct conf_node){ .kind = CONF_MAP, .line = 1, .start = len, .end = len, .path = "", .text = "" };
+		*c->root = (struct conf_node){
+			.kind = CONF_MAP, .line = 1, .start = len, .end = len, .path = "", .text = "",
+		};
 	}
 	return take(c);
 }

@@ -231,12 +231,14 @@ bool conf_read_duration(const struct conf *c, const struct conf_node *map, const
 		return ok;
 	plain = n->kind == CONF_SCALAR && !n->quoted;
 	/* 30 could be seconds or minutes to the one who reads it; 0 is 0. */
-	bare = plain && parse_duration(n->text, 1, 1, INT64_MAX, &any) && strspn(n->text, "0123456789.eE+-") == strlen(n->text);
+	bare = plain && parse_duration(n->text, 1, 1, INT64_MAX, &any) &&
+	       strspn(n->text, "0123456789.eE+-") == strlen(n->text);
 	if (plain && !bare && parse_duration(n->text, 1, min_ms, max_ms, out_ms))
 		return true;
 	range_text(range, sizeof range, what, min_ms == INT64_MIN ? NULL : duration_text(min_ms, lo),
 		   max_ms == INT64_MAX ? NULL : duration_text(max_ms, hi));
-	return wrong_number(c, n, sink, what, range, plain && !bare && parse_duration(n->text, 1, INT64_MIN, INT64_MAX, &any));
+	return wrong_number(c, n, sink, what, range,
+			    plain && !bare && parse_duration(n->text, 1, INT64_MIN, INT64_MAX, &any));
 }
 
 bool conf_read_choice(const struct conf *c, const struct conf_node *map, const char *key, bool required,

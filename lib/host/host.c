@@ -60,8 +60,9 @@ static const struct ifaddrs *choose(const struct ifaddrs *all, in_addr_t addr, b
 	for (const struct ifaddrs *i = all; i; i = i->ifa_next) {
 		if (!usable(i))
 			continue;
-		if (on_subnet(i, addr) && (!direct || prefix_of(i) > prefix_of(direct) ||
-					   (prefix_of(i) == prefix_of(direct) && routed && address_of(i->ifa_addr) == source)))
+		if (on_subnet(i, addr) &&
+		    (!direct || prefix_of(i) > prefix_of(direct) ||
+		     (prefix_of(i) == prefix_of(direct) && routed && address_of(i->ifa_addr) == source)))
 			direct = i;
 		if (routed && address_of(i->ifa_addr) == source && !by_source)
 			by_source = i;

@@ -315,7 +315,8 @@ static json_t *row_object(const struct out *o, size_t row)
 
 static int json(const struct out *o, struct buf *b, struct err *e)
 {
-	json_t *all = o->form == OUT_DOCUMENT ? json_array() : o->row_count ? row_object(o, o->row_count - 1) : json_null();
+	json_t *all = o->form == OUT_DOCUMENT ? json_array() :
+		      o->row_count            ? row_object(o, o->row_count - 1) : json_null();
 	char *text;
 
 	if (o->form == OUT_DOCUMENT)

@@ -1,7 +1,7 @@
 /* out: rows to a table, to JSON or to a record, from columns that are declared once (libsmartcols, jansson).
  *
- * JSON has raw numbers in base units, with the column's key; people get units. Text from devices is untrusted: control characters
- * are escaped before a terminal sees them.
+ * JSON has raw numbers in base units, with the column's key; people get units. Text from devices is untrusted:
+ * control characters are escaped before a terminal sees them.
  */
 #ifndef PSEC_OUT_H
 #define PSEC_OUT_H
@@ -45,8 +45,8 @@ void out_time(struct out *o, size_t column, int64_t utc_us);
 /* value is stolen; text is what people see. */
 void out_json(struct out *o, size_t column, json_t *value, const char *text);
 
-/* Write all rows and flush: a full disk is an error. width 0: the terminal's; where there is none, nothing is cut. An empty table
- * prints nothing. */
+/* Write all rows and flush: a full disk is an error. width 0: the terminal's; where there is none, nothing is cut.
+ * An empty table prints nothing. */
 must_check int out_print(struct out *o, FILE *to, unsigned width, struct err *e);
 
 /* A power, energy … for people: "3.4 kW", "-250 W", "12.5 %"; returns to. */

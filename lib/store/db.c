@@ -21,8 +21,8 @@ static const char *const sql[S_COUNT] = {
 	[S_SAMPLE_COUNT] = "SELECT count(*) FROM sample WHERE utc_us >= ? AND utc_us < ?",
 	[S_SAMPLE_ALL] = "SELECT point_id, utc_us, value FROM sample WHERE utc_us >= ?1 AND utc_us < ?2"
 			 " ORDER BY utc_us, point_id LIMIT ?3",
-	[S_SAMPLE_POINT] = "SELECT point_id, utc_us, value FROM sample WHERE utc_us >= ?1 AND utc_us < ?2 AND point_id = ?4"
-			   " ORDER BY utc_us LIMIT ?3",
+	[S_SAMPLE_POINT] = "SELECT point_id, utc_us, value FROM sample WHERE utc_us >= ?1 AND utc_us < ?2"
+			   " AND point_id = ?4 ORDER BY utc_us LIMIT ?3",
 	[S_SAMPLE_SPAN] = "SELECT point_id, utc_us, value FROM sample WHERE utc_us >= ? AND utc_us < ? ORDER BY utc_us",
 
 	[S_MEAN_ADD] = "INSERT OR IGNORE INTO mean (point_id, utc_us, value) VALUES (?, ?, ?)",
@@ -35,7 +35,8 @@ static const char *const sql[S_COUNT] = {
 	[S_MEAN_POINT] = "SELECT point_id, utc_us, value FROM mean WHERE utc_us >= ?1 AND utc_us < ?2 AND point_id = ?4"
 			 " ORDER BY utc_us LIMIT ?3",
 
-	[S_EVENT_ADD] = "INSERT INTO event (utc_us, utc_valid, severity, kind, subject, text, who) VALUES (?, ?, ?, ?, ?, ?, ?)",
+	[S_EVENT_ADD] = "INSERT INTO event (utc_us, utc_valid, severity, kind, subject, text, who)"
+			" VALUES (?, ?, ?, ?, ?, ?, ?)",
 	[S_EVENT_AFTER] = "SELECT id, utc_us, utc_valid, severity, kind, subject, text, who FROM event WHERE id > ?"
 			  " ORDER BY id LIMIT ?",
 	[S_EVENT_LAST] = "SELECT * FROM (SELECT id, utc_us, utc_valid, severity, kind, subject, text, who FROM event"

@@ -67,8 +67,8 @@ void db_done(sqlite3_stmt **st);
 int db_fail(struct store *s, const char *doing, struct err *e);
 
 /* Put a value of a point at a time with the statement add, or change it when it is there; counts up *added. */
-must_check int db_put(struct store *s, enum stmt add, enum stmt change, int id, int64_t utc_us, double value, int64_t *added,
-		      struct err *e);
+must_check int db_put(struct store *s, enum stmt add, enum stmt change, int id, int64_t utc_us, double value,
+		      int64_t *added, struct err *e);
 
 must_check int db_begin(struct store *s, struct err *e);
 must_check int db_commit(struct store *s, const char *doing, struct err *e);

@@ -2,7 +2,11 @@
 
 const char *store_severity_name(enum store_severity severity)
 {
-	static const char *const names[] = { [STORE_INFO] = "info", [STORE_WARNING] = "warning", [STORE_ALARM] = "alarm" };
+	static const char *const names[] = {
+		[STORE_INFO] = "info",
+		[STORE_WARNING] = "warning",
+		[STORE_ALARM] = "alarm",
+	};
 
 	return (size_t)severity < COUNT_OF(names) ? names[severity] : names[STORE_ALARM];
 }

@@ -26,7 +26,8 @@ static int lock(const char *path, struct err *e)
 		n = pread(fd, text, sizeof text - 1, 0);
 		text[n > 0 ? n : 0] = '\0';
 		text[strspn(text, "0123456789")] = '\0';
-		return err_set(e, ERR_AGAIN, 0, "'%s' is in use by %s%s", path, *text ? "process " : "another process", text);
+		return err_set(e, ERR_AGAIN, 0, "'%s' is in use by %s%s", path,
+			       *text ? "process " : "another process", text);
 	}
 	snprintf(text, sizeof text, "%ld\n", (long)getpid());
 	if (ftruncate(fd, 0) < 0 || pwrite(fd, text, strlen(text), 0) != (ssize_t)strlen(text))
@@ -140,7 +141,7 @@ static int set_aside(struct store *s, struct err *e)
 	return 0;
 }
 
-/* The broken file is closed after it has its new name, and untouched, so that nothing of it is lost to who looks into it. */
+/* The broken file is closed after it has its new name, and untouched: nothing of it is lost to who looks into it. */
 static int begin_anew(struct store *s, struct err *e)
 {
 	bool damaged;

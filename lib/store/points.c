@@ -84,7 +84,8 @@ int point_intern(struct store *s, const char *name, struct err *e)
 	if (id)
 		return id;
 	if (!*name || strlen(name) > POINT_NAME_MAX)
-		return err_set(e, ERR_INPUT, 0, "a point's name has %zu bytes, must have 1…%d", strlen(name), POINT_NAME_MAX);
+		return err_set(e, ERR_INPUT, 0, "a point's name has %zu bytes, must have 1…%d", strlen(name),
+			       POINT_NAME_MAX);
 	if (s->point_count == POINTS_MAX)
 		return err_set(e, ERR_INPUT, 0, "point '%s' is one too many, %d are kept", name, POINTS_MAX);
 	st = db_stmt(s, S_POINT_ADD, e);

@@ -37,13 +37,13 @@ static int number(sqlite3 *db, const char *sql, int64_t *out, struct err *e)
 
 static int upgrade_step(sqlite3 *db, int64_t version, struct err *e)
 {
-	auto_free char *sql = xasprintf("BEGIN IMMEDIATE; %s PRAGMA application_id=%d; PRAGMA user_version=%" PRId64 "; COMMIT;",
-					steps[version], APPLICATION_ID, version + 1);
+	auto_free char *sql = xasprintf("BEGIN IMMEDIATE; %s PRAGMA application_id=%d;"
+					" PRAGMA user_version=%" PRId64 "; COMMIT;", steps[version], APPLICATION_ID, version + 1);
 
 	if (sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK)
 		return 0;
-	err_set(e, ERR_IO, 0, "cannot bring the database from schema %" PRId64 " to %" PRId64 ": %s", version, version + 1,
-		sqlite3_errmsg(db));
+	err_set(e, ERR_IO, 0, "cannot bring the database from schema %" PRId64 " to %" PRId64 ": %s", version,
+		version + 1, sqlite3_errmsg(db));
 	sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
 	return -1;
 }
@@ -59,8 +59,8 @@ int schema_check(sqlite3 *db, const char *path, int64_t *version, struct err *e)
 		return err_set(e, ERR_INPUT, 0, "'%s' is a database of another program", path);
 	if (*version < 0 || *version > (int64_t)COUNT_OF(steps))
 		return err_set(e, ERR_INPUT, 0,
-			       "'%s' was written by a newer psec: its schema is %" PRId64 ", this psec knows %zu", path, *version,
-			       COUNT_OF(steps));
+			       "'%s' was written by a newer psec: its schema is %" PRId64 ", this psec knows %zu", path,
+			       *version, COUNT_OF(steps));
 	return 0;
 }
 

@@ -1,6 +1,7 @@
 /* store: psec.db. Samples, events, settings and proofs of commissioning in SQLite (WAL); one writer, who holds the lock.
  *
- * What was accepted is committed before the call returns. Schema changes go forward only, one transaction each (PRAGMA user_version).
+ * What was accepted is committed before the call returns. Schema changes go forward only, one transaction each
+ * (PRAGMA user_version).
  */
 #ifndef PSEC_STORE_H
 #define PSEC_STORE_H
@@ -30,8 +31,8 @@ struct store_sample {
 };
 /* All or none, one transaction. ERR_INPUT: a value that is not finite, a name over 128 bytes, more than 4096 points. */
 must_check int store_put_samples(struct store *s, const struct store_sample *samples, size_t count, struct err *e);
-/* Turn raw samples into quarter-hour means (arithmetic, by the start of the quarter), drop what is past its time or over the
- * budget. Some milliseconds a call; *more: call again soon. */
+/* Turn raw samples into quarter-hour means (arithmetic, by the start of the quarter), drop what is past its time or
+ * over the budget. Some milliseconds a call; *more: call again soon. */
 must_check int store_tidy(struct store *s, const struct now *now, bool *more, struct err *e);
 /* Called while the store reads: it must not call the store. */
 typedef void store_sample_fn(void *arg, const struct store_sample *sample);
@@ -55,7 +56,8 @@ struct store_event {
 must_check int store_put_event(struct store *s, const struct store_event *event, int64_t *id, struct err *e);
 typedef void store_event_fn(void *arg, const struct store_event *event);
 /* Events with id > after, oldest first, at most max. */
-must_check int store_read_events(struct store *s, int64_t after_id, size_t max, store_event_fn *fn, void *arg, struct err *e);
+must_check int store_read_events(struct store *s, int64_t after_id, size_t max, store_event_fn *fn, void *arg,
+				 struct err *e);
 /* The last max events, oldest first. */
 must_check int store_last_events(struct store *s, size_t max, store_event_fn *fn, void *arg, struct err *e);
 
@@ -67,7 +69,7 @@ must_check int store_get_setting(struct store *s, const char *key, char **value,
 struct store_size {
 	int64_t bytes;                   /* database and log */
 	int64_t samples, means, events;
-	bool counted;                    /* false: a big file is still being counted, by store_tidy; there are at least these */
+	bool counted;                    /* false: a big file is still being counted, by store_tidy; these at least */
 };
 must_check int store_size(struct store *s, struct store_size *out, struct err *e);
 

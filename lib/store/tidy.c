@@ -254,7 +254,8 @@ static int drop_events(struct store *s, int64_t bound_us, struct err *e)
 
 static int drop_by_age(struct store *s, int64_t now_us, struct err *e)
 {
-	int64_t raw_us = quarter_of(now_us - s->limits.raw_keep_us), means_us = quarter_of(now_us - s->limits.mean_keep_us);
+	int64_t raw_us = quarter_of(now_us - s->limits.raw_keep_us);
+	int64_t means_us = quarter_of(now_us - s->limits.mean_keep_us);
 	int rc = drop_raw(s, raw_us < s->means_to ? raw_us : s->means_to, e);
 
 	if (rc == 0 && means_us > s->means_kept_from) {
