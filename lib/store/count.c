@@ -32,7 +32,7 @@ static int number(struct store *s, sqlite3_stmt *st, int64_t *out, bool *found, 
 static int count_samples(struct store *s, struct err *e)
 {
 	sqlite3_stmt *nth = db_stmt(s, S_SAMPLE_NTH, e), *count = db_stmt(s, S_SAMPLE_COUNT, e);
-	int64_t to, n;
+	int64_t to, n = 0;
 	bool more, found;
 
 	if (!nth || !count)
@@ -55,7 +55,7 @@ static int count_samples(struct store *s, struct err *e)
 static int count_means(struct store *s, struct err *e)
 {
 	sqlite3_stmt *st;
-	int64_t n;
+	int64_t n = 0;
 	bool found;
 
 	if (s->counted.means_next > s->point_count) {
