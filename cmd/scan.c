@@ -1,12 +1,7 @@
 /* psec scan: find and identify what speaks Modbus, and propose it for site.yaml. */
 #include <string.h>
 
-#include "cmd.h"
-#include "device/device.h"
-#include "loop/loop.h"
-#include "scan/scan.h"
-
-enum { LOOK_US = 200000 /* how often Ctrl-C is looked for */ };
+#include "scan.h"
 
 struct options {
 	int64_t pace, connect_ms, answer_ms;
@@ -28,6 +23,7 @@ static const struct cmd_opt opts[] = {
 	  .max = 30000, .summary = "patience for an answer" },
 };
 
+/* All but the last are the keys of scan_row_to_json. */
 enum column { STATE, ADDRESS, MAKE, MODEL, SERIAL, VERSION, PROFILE, MATCH, EVIDENCE, SUNSPEC, FAULTS, NOTE, COLUMNS };
 static const struct out_column columns[COLUMNS] = {
 	[STATE] = { .key = "state", .type = OUT_TEXT, .flags = OUT_JSON_ONLY },
@@ -44,88 +40,35 @@ static const struct out_column columns[COLUMNS] = {
 	[NOTE] = { .key = "note", .heading = "SEEN", .type = OUT_TEXT, .flags = OUT_PEOPLE_ONLY | OUT_WIDE },
 };
 
-static const char *const matches[] = { [DEVICE_NO] = NULL, [DEVICE_PROPOSED] = "proposed", [DEVICE_IDENTIFIED] = "identified" };
-
-/* One scan in this process. */
-struct work {
-	const struct cmd_env *env;
-	struct loop *loop;
-	struct scan_row *rows;
-	size_t count, cap;
-	struct out_progress progress;
-	bool done;
-};
-
-static void on_row(void *arg, const struct scan_row *row)
-{
-	struct work *w = arg;
-
-	if (w->count == w->cap) {
-		w->cap = w->cap ? 2 * w->cap : 16;
-		w->rows = xrealloc(w->rows, w->cap, sizeof *w->rows);
-	}
-	w->rows[w->count++] = *row;
-}
-
-static void on_progress(void *arg, const struct scan_progress *p)
-{
-	struct work *w = arg;
-	char found[32];
-
-	snprintf(found, sizeof found, "%zu found", p->found);
-	out_progress_step(&w->progress, loop_now(w->loop), p->finished, p->hosts, found);
-}
-
-static void on_done(void *arg)
-{
-	struct work *w = arg;
-
-	w->done = true;
-	loop_stop(w->loop);
-}
-
 /* ---- what people and programs see ---- */
 
-static json_t *sunspec_json(const struct device_sunspec *s)
+/* State, evidence and the first fault in one phrase. */
+static void note_of(const struct scan_row *row, char to[256])
 {
-	json_t *models;
+	bool named = row->state == SCAN_DEVICE;
 
-	if (!s->found)
-		return json_null();
-	models = json_array();
-	for (size_t i = 0; i < s->model_count; i++)
-		json_array_append_new(models, json_integer(s->models[i].id));
-	return json_pack("{s:i, s:o}", "base", s->base, "models", models);
+	snprintf(to, 256, "%s%s%s%s%s", named ? "" : scan_state_name(row->state), row->evidence,
+		 row->match == DEVICE_PROPOSED ? " (a proposal)" : "", row->fault_count && (row->evidence[0] || !named) ? ": " : "",
+		 row->fault_count ? row->faults[0] : "");
 }
 
 static void put_cells(struct out *o, const struct scan_row *row)
 {
-	char address[BUS_ADDRESS_LEN], note[256];
-	json_t *faults = json_array();
-	const struct device_identity *id = &row->identity;
+	json_t *j = scan_row_to_json(row);
+	char note[256];
 
-	for (size_t i = 0; i < row->fault_count; i++) {
-		char text[sizeof row->faults[i] * 4];
-
-		str_printable(text, sizeof text, row->faults[i], strlen(row->faults[i]));
-		json_array_append_new(faults, json_string(text));
-	}
-	snprintf(note, sizeof note, "%s%s%s%s%s", row->state == SCAN_DEVICE ? "" : scan_state_name(row->state),
-		 row->evidence, row->match == DEVICE_PROPOSED ? " (a proposal)" : "",
-		 row->fault_count && (row->evidence[0] || row->state != SCAN_DEVICE) ? ": " : "", row->fault_count ? row->faults[0] : "");
 	out_row(o);
-	out_text(o, STATE, scan_state_name(row->state));
-	out_text(o, ADDRESS, bus_address_format(&row->address, address));
-	out_text(o, MAKE, id->make[0] ? id->make : NULL);
-	out_text(o, MODEL, id->model[0] ? id->model : NULL);
-	out_text(o, SERIAL, id->serial[0] ? id->serial : NULL);
-	out_text(o, VERSION, id->version[0] ? id->version : NULL);
-	out_text(o, PROFILE, row->profile[0] ? row->profile : NULL);
-	out_text(o, MATCH, matches[row->match]);
-	out_text(o, EVIDENCE, row->evidence[0] ? row->evidence : NULL);
-	out_json(o, SUNSPEC, sunspec_json(&row->sunspec), NULL);
-	out_json(o, FAULTS, faults, NULL);
+	for (size_t c = 0; c < NOTE; c++) {
+		json_t *value = json_object_get(j, columns[c].key);
+
+		if (columns[c].type == OUT_JSON)
+			out_json(o, c, json_incref(value), NULL);
+		else
+			out_text(o, c, json_string_value(value));
+	}
+	note_of(row, note);
 	out_text(o, NOTE, note);
+	json_decref(j);
 }
 
 static int by_address(const void *a, const void *b)
@@ -150,102 +93,6 @@ static int print_rows(const struct cmd_env *env, struct scan_row *rows, size_t c
 	return cmd_print(env, o, e);
 }
 
-/* ---- --write ---- */
-
-/* The roles that this device should play in this site: all of its profile's, but one grid meter is enough. */
-static unsigned roles_for(const struct site *site, unsigned can)
-{
-	unsigned grid = 1u << SITE_GRID_METER, load = 1u << SITE_LOAD_METER;
-
-	if (can & grid && site_find_role(site, SITE_GRID_METER) < 0)
-		return can & ~load;
-	return can & load ? can & ~grid : can;
-}
-
-static void name_for(const struct site *site, unsigned roles, char to[SITE_NAME_LEN])
-{
-	static const struct { enum site_role role; const char *name; } names[] = {
-		{ SITE_GRID_METER, "meter" }, { SITE_BATTERY_INVERTER, "battery" }, { SITE_BMS, "bms" },
-		{ SITE_PV_INVERTER, "pv" }, { SITE_GENSET, "genset" }, { SITE_LOAD_METER, "load" },
-	};
-	const char *base = "device";
-
-	for (size_t i = COUNT_OF(names); i-- > 0;)
-		if (roles & 1u << names[i].role)
-			base = names[i].name;
-	str_copy(to, SITE_NAME_LEN, base);
-	for (int n = 2; site_find_device(site, to) >= 0; n++)
-		snprintf(to, SITE_NAME_LEN, "%.20s-%d", base, n);
-}
-
-static bool in_site(const struct site *site, const struct bus_address *a)
-{
-	for (size_t i = 0; i < site->device_count; i++)
-		if (bus_address_same_link(&site->devices[i].address, a) && site->devices[i].address.unit == a->unit)
-			return true;
-	return false;
-}
-
-/* Put one row into the text; the old text when it is not to be put in. */
-static int put_in(const struct cmd_env *env, const struct device_catalogue *c, const struct scan_row *row, char **text, int *added,
-		  struct err *e)
-{
-	const struct device_profile *p = row->profile[0] ? device_profile_find(c, row->profile) : NULL;
-	struct diag_sink sink = { cmd_diag_to_stderr, env->err, 0 };
-	struct site_device d = { .address = row->address };
-	auto_free struct site *site = xcalloc(1, sizeof *site);
-	char address[BUS_ADDRESS_LEN], comment[200];
-	char *with;
-
-	if (!p || row->state != SCAN_DEVICE)
-		return 0;
-	if (site_parse(*text, strlen(*text), env->paths.file, site, &sink, e) < 0)
-		return -1;
-	bus_address_format(&row->address, address);
-	if (in_site(site, &row->address)) {
-		fprintf(env->err, "%s is in site.yaml already\n", address);
-		return 0;
-	}
-	d.roles = roles_for(site, device_profile_info(p)->roles);
-	if (!d.roles)
-		return 0;
-	str_copy(d.profile, sizeof d.profile, row->profile);
-	name_for(site, d.roles, d.name);
-	snprintf(comment, sizeof comment, "%s %s %s%s", row->identity.make, row->identity.model, row->identity.serial,
-		 row->match == DEVICE_PROPOSED ? " (a proposal: check it)" : "");
-	with = site_text_with_device(*text, env->paths.file, &d, comment, e);
-	if (!with)
-		return err_ctx(e, "cannot put %s into site.yaml", address);
-	free(*text);
-	*text = with;
-	fprintf(env->err, "added %s: %s, profile %s\n", d.name, address, row->profile);
-	++*added;
-	return 0;
-}
-
-static int write_site(const struct cmd_env *env, const struct device_catalogue *c, const struct scan_row *rows, size_t count,
-		      struct err *e)
-{
-	auto_buf struct buf b = BUF_INIT;
-	auto_free char *text = NULL;
-	int added = 0;
-
-	if (file_read(env->paths.file, SITE_FILE_MAX, &b, e) < 0)
-		return err_ctx(e, "--write needs a site.yaml, make one with 'psec init'");
-	text = buf_take(&b);
-	for (size_t i = 0; i < count; i++)
-		if (put_in(env, c, &rows[i], &text, &added, e) < 0)
-			return -1;
-	if (!added) {
-		fprintf(env->err, "nothing new for site.yaml\n");
-		return 0;
-	}
-	if (file_replace(env->paths.file, text, strlen(text), 0640, e) < 0)
-		return -1;
-	fprintf(env->err, "%d device%s put into %s; read it, then 'psec site check'\n", added, added == 1 ? "" : "s", env->paths.file);
-	return 0;
-}
-
 /* ---- run ---- */
 
 /* No range named: the network of the site's OT port. */
@@ -260,60 +107,31 @@ static int default_target(const struct cmd_env *env, char to[32], struct err *e)
 	return scan_target_of_port(site->ot_port, to, e);
 }
 
-static int carry_out(struct work *w, struct scan *s, struct err *e)
-{
-	out_progress_begin(&w->progress, "scanning", loop_now(w->loop));
-	scan_start(s);
-	while (!w->done && !*w->env->interrupted)
-		if (loop_turn(w->loop, now_read().boot_us + LOOK_US, e) < 0)
-			return -1;
-	out_progress_end(&w->progress);
-	return 0;
-}
-
-static int scan_here(struct work *w, const struct device_catalogue *c, const struct options *o, const char *const *targets,
-		     size_t count, struct buf *explained, struct err *e)
-{
-	struct scan_options so = { (int)o->pace, (int)o->connect_ms, (int)o->answer_ms, o->every_unit };
-	struct scan_hooks hooks = { on_row, on_progress, on_done, w };
-	struct scan *s = NULL;
-	int rc = -1;
-
-	if (loop_new(&w->loop, e) < 0)
-		return -1;
-	if (scan_new(w->loop, c, targets, count, &so, &hooks, &s, e) == 0)
-		rc = carry_out(w, s, e);
-	if (rc == 0)
-		scan_explain(s, explained);
-	scan_free(s);
-	loop_free(w->loop);
-	return rc;
-}
-
 static int run(const struct cmd_env *env, const void *options, int argc, char **argv, struct err *e)
 {
 	const struct options *o = options;
+	struct scan_options so = { (int)o->pace, (int)o->connect_ms, (int)o->answer_ms, o->every_unit };
 	struct diag_sink sink = { cmd_diag_to_stderr, env->err, 0 };
-	struct work w = { .env = env };
-	auto_buf struct buf explained = BUF_INIT;
+	struct scan_found found = { 0 };
 	struct device_catalogue *c = NULL;
 	char own[32];
 	const char *own_target[] = { own };
-	int rc = -1;
+	int rc;
 
 	if (!argc && default_target(env, own, e) < 0)
 		return -1;
 	if (device_catalogue_load(env->paths.profiles, &c, &sink, e) < 0)
 		return -1;
-	if (scan_here(&w, c, o, argc ? (const char *const *)argv : own_target, argc ? (size_t)argc : 1, &explained, e) == 0)
-		rc = print_rows(env, w.rows, w.count, e);
-	if (rc == 0 && explained.len)
-		fputs(explained.data, env->err);
+	rc = scan_carry_out(env, c, argc ? (const char *const *)argv : own_target, argc ? (size_t)argc : 1, &so, &found, e);
+	if (rc == 0)
+		rc = print_rows(env, found.rows, found.count, e);
+	if (rc == 0 && found.explained.len)
+		fputs(found.explained.data, env->err);
 	if (rc == 0 && o->write && !*env->interrupted)
-		rc = write_site(env, c, w.rows, w.count, e);
+		rc = scan_write_site(env, c, &found, e);
 	if (rc == 0 && *env->interrupted)
-		rc = err_set(e, ERR_INTERRUPTED, 0, "interrupted: %zu found so far", w.count);
-	free(w.rows);
+		rc = err_set(e, ERR_INTERRUPTED, 0, "interrupted: %zu found so far", found.count);
+	scan_found_release(&found);
 	device_catalogue_free(c);
 	return rc;
 }

@@ -16,6 +16,8 @@ struct scan {
 	struct scan_options options;
 	struct scan_hooks hooks;
 	struct targets targets;
+	struct { struct bus_address address; char name[SITE_NAME_LEN]; } in_use[SITE_DEVICES_MAX];
+	size_t in_use_count;
 	struct dialogue **dialogues;   /* one a target, while it is in flight */
 	size_t next, flying, flight_max;
 	struct scan_progress progress;
@@ -25,14 +27,6 @@ struct scan {
 	size_t answered, refused, timed_out;
 	char why[96];                  /* the last reason */
 };
-
-static const char *const states[] = { [SCAN_DEVICE] = "device", [SCAN_MODBUS] = "modbus", [SCAN_SILENT] = "silent",
-				      [SCAN_NOT_MODBUS] = "not-modbus" };
-
-const char *scan_state_name(enum scan_state s)
-{
-	return (unsigned)s < COUNT_OF(states) ? states[s] : "?";
-}
 
 void scan_options_default(struct scan_options *o)
 {
@@ -93,11 +87,34 @@ static void on_done(void *arg, struct dialogue *d)
 	end_if_done(s);
 }
 
+/* A target that is in use is told, not asked. */
+static bool left_alone(struct scan *s, size_t i)
+{
+	const struct bus_address *a = &s->targets.addresses[i];
+	struct scan_row row = { .state = SCAN_MODBUS, .address = *a };
+
+	for (size_t k = 0; k < s->in_use_count; k++) {
+		if (!bus_address_same_link(&s->in_use[k].address, a))
+			continue;
+		snprintf(row.faults[row.fault_count++], sizeof row.faults[0], "in use as '%.31s': left alone", s->in_use[k].name);
+		if (row.fault_count == SCAN_FAULTS_MAX)
+			break;
+	}
+	if (!row.fault_count)
+		return false;
+	s->answered++;
+	s->progress.finished++;
+	s->hooks.row(s->hooks.arg, &row);
+	return true;
+}
+
 static void begin(struct scan *s, size_t i)
 {
 	struct dialogue_hooks hooks = { on_row, on_done, s };
 	struct err e;
 
+	if (left_alone(s, i))
+		return;
 	if (dialogue_new(s->loop, s->catalogue, &s->targets.addresses[i], s->targets.baud_given[i], &s->options, &hooks,
 			 &s->dialogues[i], &e) < 0) {
 		str_copy(s->why, sizeof s->why, e.text);
@@ -162,6 +179,14 @@ int scan_new(struct loop *l, const struct device_catalogue *c, const char *const
 		s->flight_max = FLIGHT_MAX;
 	*out = s;
 	return 0;
+}
+
+void scan_leave_alone(struct scan *s, const struct bus_address *a, const char *name)
+{
+	if (s->in_use_count == COUNT_OF(s->in_use))
+		return;
+	s->in_use[s->in_use_count].address = *a;
+	str_copy(s->in_use[s->in_use_count++].name, SITE_NAME_LEN, name);
 }
 
 void scan_start(struct scan *s)

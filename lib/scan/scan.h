@@ -5,6 +5,8 @@
 #ifndef PSEC_SCAN_H
 #define PSEC_SCAN_H
 
+#include <jansson.h>
+
 #include "base/base.h"
 #include "device/device.h"
 #include "loop/loop.h"
@@ -40,6 +42,11 @@ struct scan_row {
 	size_t fault_count;
 };
 
+/* As DESIGN §5 names the fields; what is empty is null. The caller's reference. */
+json_t *scan_row_to_json(const struct scan_row *row);
+/* Back, from psecd's notification; of SunSpec only base and model ids cross. ERR_INPUT when it is no row. */
+must_check int scan_row_from_json(const json_t *o, struct scan_row *row, struct err *e);
+
 struct scan_progress { size_t hosts, begun, finished, found; };
 struct scan_hooks {
 	void (*row)(void *arg, const struct scan_row *row);   /* as they come */
@@ -53,6 +60,8 @@ struct scan;
  * before anything is sent. Caller frees; freeing a running scan ends it. */
 must_check int scan_new(struct loop *l, const struct device_catalogue *c, const char *const *targets, size_t count,
 			const struct scan_options *o, const struct scan_hooks *hooks, struct scan **out, struct err *e);
+/* Before scan_start: a is in somebody's use (name) and may take one master only; it gets a row that says so, and no question. */
+void scan_leave_alone(struct scan *s, const struct bus_address *a, const char *name);
 void scan_start(struct scan *s);
 void scan_free(struct scan *s);
 /* Why nothing answered, for people: "eth1 has no carrier", "192.168.1.0/24 is not on any port of this machine …". Empty when something did. */

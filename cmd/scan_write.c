@@ -1,0 +1,97 @@
+/* psec scan --write: proposals of a scan become entries of site.yaml; its text and comments stay. */
+#include <string.h>
+
+#include "scan.h"
+
+/* The roles that this device should play in this site: all of its profile's, but one grid meter is enough. */
+static unsigned roles_for(const struct site *site, unsigned can)
+{
+	unsigned grid = 1u << SITE_GRID_METER, load = 1u << SITE_LOAD_METER;
+
+	if (can & grid && site_find_role(site, SITE_GRID_METER) < 0)
+		return can & ~load;
+	return can & load ? can & ~grid : can;
+}
+
+static void name_for(const struct site *site, unsigned roles, char to[SITE_NAME_LEN])
+{
+	static const struct { enum site_role role; const char *name; } names[] = {
+		{ SITE_GRID_METER, "meter" }, { SITE_BATTERY_INVERTER, "battery" }, { SITE_BMS, "bms" },
+		{ SITE_PV_INVERTER, "pv" }, { SITE_GENSET, "genset" }, { SITE_LOAD_METER, "load" },
+	};
+	const char *base = "device";
+
+	for (size_t i = COUNT_OF(names); i-- > 0;)
+		if (roles & 1u << names[i].role)
+			base = names[i].name;
+	str_copy(to, SITE_NAME_LEN, base);
+	for (int n = 2; site_find_device(site, to) >= 0; n++)
+		snprintf(to, SITE_NAME_LEN, "%.20s-%d", base, n);
+}
+
+static bool in_site(const struct site *site, const struct bus_address *a)
+{
+	for (size_t i = 0; i < site->device_count; i++)
+		if (bus_address_same_link(&site->devices[i].address, a) && site->devices[i].address.unit == a->unit)
+			return true;
+	return false;
+}
+
+/* Put one row into the text; the old text when it is not to be put in. */
+static int put_in(const struct cmd_env *env, const struct device_catalogue *c, const struct scan_row *row, char **text, int *added,
+		  struct err *e)
+{
+	const struct device_profile *p = row->profile[0] ? device_profile_find(c, row->profile) : NULL;
+	struct diag_sink sink = { cmd_diag_to_stderr, env->err, 0 };
+	struct site_device d = { .address = row->address };
+	auto_free struct site *site = xcalloc(1, sizeof *site);
+	char address[BUS_ADDRESS_LEN], comment[200];
+	char *with;
+
+	if (!p || row->state != SCAN_DEVICE)
+		return 0;
+	if (site_parse(*text, strlen(*text), env->paths.file, site, &sink, e) < 0)
+		return -1;
+	bus_address_format(&row->address, address);
+	if (in_site(site, &row->address)) {
+		fprintf(env->err, "%s is in site.yaml already\n", address);
+		return 0;
+	}
+	d.roles = roles_for(site, device_profile_info(p)->roles);
+	if (!d.roles)
+		return 0;
+	str_copy(d.profile, sizeof d.profile, row->profile);
+	name_for(site, d.roles, d.name);
+	snprintf(comment, sizeof comment, "%s %s %s%s", row->identity.make, row->identity.model, row->identity.serial,
+		 row->match == DEVICE_PROPOSED ? " (a proposal: check it)" : "");
+	with = site_text_with_device(*text, env->paths.file, &d, comment, e);
+	if (!with)
+		return err_ctx(e, "cannot put %s into site.yaml", address);
+	free(*text);
+	*text = with;
+	fprintf(env->err, "added %s: %s, profile %s\n", d.name, address, row->profile);
+	++*added;
+	return 0;
+}
+
+int scan_write_site(const struct cmd_env *env, const struct device_catalogue *c, const struct scan_found *found, struct err *e)
+{
+	auto_buf struct buf b = BUF_INIT;
+	auto_free char *text = NULL;
+	int added = 0;
+
+	if (file_read(env->paths.file, SITE_FILE_MAX, &b, e) < 0)
+		return err_ctx(e, "--write needs a site.yaml, make one with 'psec init'");
+	text = buf_take(&b);
+	for (size_t i = 0; i < found->count; i++)
+		if (put_in(env, c, &found->rows[i], &text, &added, e) < 0)
+			return -1;
+	if (!added) {
+		fprintf(env->err, "nothing new for site.yaml\n");
+		return 0;
+	}
+	if (file_replace(env->paths.file, text, strlen(text), 0640, e) < 0)
+		return -1;
+	fprintf(env->err, "%d device%s put into %s; read it, then 'psec site check'\n", added, added == 1 ? "" : "s", env->paths.file);
+	return 0;
+}
