@@ -43,7 +43,7 @@ field_src := $(sort $(wildcard psecd/field/*.c))
 wire_src  := $(sort $(wildcard psecd/wire/*.c))
 unit_src  := $(sort $(wildcard tests/unit/test_*.c))
 fuzz_src  := $(sort $(wildcard tests/fuzz/fuzz_*.c))
-bench_src := $(sort $(wildcard tests/bench/*.c))
+bench_src := $(filter-out tests/bench/slowdisk.c,$(sort $(wildcard tests/bench/*.c)))
 headers   := $(sort $(wildcard lib/*/*.h psecd/*/*.h cmd/*.h))
 src := $(lib_src) $(cmd_src) $(psecd_src) $(core_src) $(field_src) $(wire_src)
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
@@ -52,7 +52,7 @@ bin := $(if $(cmd_src),$(B)/bin/psec) $(if $(psecd_src),$(B)/bin/psecd) $(if $(c
 	$(if $(field_src),$(B)/bin/psecd-field)
 unit_bin  := $(patsubst tests/unit/%.c,$(B)/unit/%,$(unit_src))
 fuzz_bin  := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(fuzz_src))
-bench_bin := $(patsubst tests/bench/%.c,$(B)/bench/%,$(bench_src))
+bench_bin := $(patsubst tests/bench/%.c,$(B)/bench/%,$(bench_src)) $(B)/bench/slowdisk.so
 man_pages := $(patsubst man/%.scd,$(B)/man/%,$(wildcard man/*.scd))
 
 .DEFAULT_GOAL := all
@@ -112,6 +112,11 @@ $(B)/bench/%: $(B)/obj/tests/bench/%.o $(B)/libpsec.a $(call obj,$(wire_src)) $(
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(link) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(B)/libpsec.a $(libs) $(LDLIBS)
+# Preloaded into psecd-core: no psec in it.
+$(B)/bench/slowdisk.so: tests/bench/slowdisk.c $(B)/made/flags
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE $(warn) $(werror) -O2 -fPIC -shared -o $@ $<
 
 tests: bin $(unit_bin) $(fuzz_bin)
 check: deps-test
