@@ -257,7 +257,8 @@ teardown() {
 	load=$(true_value load_w) pv=$(true_value pv_w)
 	near "$pv" 4190 60
 	sim load 2000
-	near "$(true_value load_w)" "$("$PY" -c "print($load + 2000)")" 5
+	boiling() { near "$(true_value load_w)" "$("$PY" -c "print($load + 2000)")" 5; }
+	until_holds boiling # from the plant's next step on
 	sim cloud 75
 	clouded() { near "$(true_value pv_w)" "$("$PY" -c "print($pv / 4)")" 30; }
 	until_holds clouded
