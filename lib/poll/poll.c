@@ -70,6 +70,18 @@ void poll_add_device(struct poll *p, int index, const struct site_device *s, con
 	d->line = line_of(p, s, &info->timing);
 }
 
+/* Serial lines are opened now, while the process may still have the right to; what fails is tried again with its first question. */
+static void open_lines(struct poll *p)
+{
+	for (size_t i = 0; i < p->line_count; i++) {
+		struct line *k = &p->lines[i];
+		struct err e;
+
+		if (k->address.kind == BUS_RTU && bus_link_new(p->loop, &k->address, &k->options, &k->link, &e) < 0)
+			k->link = NULL;
+	}
+}
+
 int poll_new(struct loop *l, const struct site *s, const struct device_catalogue *c, const struct poll_hooks *hooks,
 	     struct poll **out, struct err *e)
 {
@@ -88,6 +100,7 @@ int poll_new(struct loop *l, const struct site *s, const struct device_catalogue
 		}
 		poll_add_device(p, (int)i, &s->devices[i], profile);
 	}
+	open_lines(p);
 	*out = p;
 	return 0;
 }

@@ -134,7 +134,8 @@ static bool is_another(const struct dev *d, char why[120])
 	return true;
 }
 
-static void go_live(struct dev *d)
+/* heard: it has answered since it was down. One that has nothing to say about itself is live with its first value. */
+static void go_live(struct dev *d, bool heard)
 {
 	bool again = d->state == POLL_LIVE;
 	char why[120] = "";
@@ -150,7 +151,7 @@ static void go_live(struct dev *d)
 	plan_blocks(d);
 	if (another)
 		write_drop(d, why); /* it was meant for the other one */
-	if (!again || another)
+	if (heard && (!again || another))
 		dev_set_state(d, POLL_LIVE, why);
 }
 
@@ -166,12 +167,12 @@ void dev_enter_identity(struct dev *d)
 	d->due_us = poll_clock(d->poll);
 	d->once_next = 0;
 	if (!next_once(d))
-		go_live(d);
+		go_live(d, d->info->sunspec);
 }
 
 void dev_identity_step(struct dev *d)
 {
 	d->once_next++;
 	if (!next_once(d))
-		go_live(d);
+		go_live(d, true);
 }
