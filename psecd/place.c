@@ -64,8 +64,9 @@ int place_find_programs(struct place *p, struct err *e)
 	return 0;
 }
 
-/* ---- the lock: one psecd a site. The children hold it too, so that a new psecd never meets a field that is still on its way
- * to the safe set-point ---- */
+/* ---- the lock: one psecd a site ---- */
+
+/* The children hold it too, so that a new psecd never meets a field that is still on its way to the safe set-point. */
 
 static int64_t lock_holder(int fd)
 {
@@ -128,8 +129,8 @@ static int choose_users(struct place *p, struct err *e)
 	return 0;
 }
 
-/* Files that an earlier start made under another user. A core that was taken over owns this folder, so nothing here may be a
- * link, and only a file with one name is handed over. */
+/* Files that an earlier start made under another user. A core that was taken over owns this folder, so nothing
+ * here may be a link, and only a file with one name is handed over. */
 static int hand_over(int dir, const char *name, const struct passwd *pw, struct err *e)
 {
 	auto_close int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);

@@ -1,5 +1,6 @@
-/* psecd: the supervisor. Reads the site once, opens what needs rights, starts core and field, restarts what dies, and on the
- * way out lets the field bring the devices to their safe set-point first. It speaks to no device, no client and no file after that. */
+/* psecd: the supervisor. Reads the site once, opens what needs rights, starts core and field, restarts what dies,
+ * and on the way out lets the field bring the devices to their safe set-point first. It speaks to no device, no
+ * client and no file after that. */
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>

@@ -1,6 +1,6 @@
-/* staff: the two children. What dies is started again with back-off; the living one gets the new end of their pair and never
- * notices more than a silence. */
-#include "supervise.h"
+/* staff: the two children. What dies is started again with back-off; the living one gets the new end of their pair
+ * and never notices more than a silence. */
+#include "staff.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -9,8 +9,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "proc/proc.h"
-
 enum {
 	BACKOFF_FIRST_MS = 200, BACKOFF_LAST_MS = 10000,
 	STEADY_MS = 60000,     /* who ran so long begins at the first back-off again */
@@ -18,46 +16,17 @@ enum {
 	SAFE_PATIENCE_MS = 5000, END_PATIENCE_MS = 2000,
 };
 
-struct child {
-	struct staff *staff;
-	int index;
-	const char *name;
-	struct proc proc;
-	bool runs, ready, asked;
-	struct wire *wire;
-	struct loop_source *wire_source, *end_source;
-	struct loop_timer restart;
-	int64_t began_boot_us;
-	int backoff_ms;
-	uint32_t restarts;
-	enum err_kind failed;
-	char missing[160];
-};
-
-struct staff {
-	struct loop *loop;
-	const struct place *place;
-	struct child children[CHILDREN];
-	uint64_t generation; /* of the pair between the children */
-	bool all_ready, stopping, ending;
-	struct loop_timer health, patience;
-	int64_t health_us, began_boot_us;
-	bool watchdog;
-	enum err_kind verdict;
-};
-
 static void child_ended(void *arg, int fd, unsigned events);
-static void child_speaks(void *arg, int fd, unsigned events);
 static void restart_due(void *arg);
 
-static struct child *other_of(struct child *c)
+struct child *staff_other(struct child *c)
 {
 	return &c->staff->children[c->index == CORE ? FIELD : CORE];
 }
 
 /* ---- what core should know of us ---- */
 
-static void tell_core(struct staff *s)
+void staff_tell_core(struct staff *s)
 {
 	struct wire_staff w = { .count = 3, .began_boot_us = s->began_boot_us };
 	struct child *core = &s->children[CORE];
@@ -128,7 +97,7 @@ static int run_program(struct child *c, int supervisor_fd, struct err *e)
 static int child_start(struct child *c, struct err *e)
 {
 	struct staff *s = c->staff;
-	struct child *other = other_of(c);
+	struct child *other = staff_other(c);
 	struct wire_peer peer = { .generation = ++s->generation };
 	auto_close int ours = -1, theirs = -1, end_a = -1, end_b = -1;
 	int own[2], between[2];
@@ -149,7 +118,7 @@ static int child_start(struct child *c, struct err *e)
 	c->began_boot_us = loop_now(s->loop)->boot_us;
 	if (loop_add_fd(s->loop, c->proc.pidfd, LOOP_READ, child_ended, c, &c->end_source, e) < 0 ||
 	    wire_new(take_fd(&ours), &c->wire, e) < 0 ||
-	    loop_add_fd(s->loop, wire_fd(c->wire), LOOP_READ, child_speaks, c, &c->wire_source, e) < 0 ||
+	    loop_add_fd(s->loop, wire_fd(c->wire), LOOP_READ, hear_child, c, &c->wire_source, e) < 0 ||
 	    wire_send_peer(c->wire, &peer, end_a, e) != 1)
 		return err_ctx(e, "start %s", c->name);
 	/* One that does not read is found by the question for its health. */
@@ -170,7 +139,7 @@ static void child_clear(struct child *c)
 	c->runs = c->ready = c->asked = false;
 }
 
-static void end_all(struct staff *s)
+void staff_end_all(struct staff *s)
 {
 	struct err e;
 	bool some = false;
@@ -199,7 +168,7 @@ static void patience_over(void *arg)
 	if (!s->ending) {
 		log_line(LOG_ERROR, "psecd-field has not reached the safe set-point in %d s; the devices' watchdogs must do it",
 			 SAFE_PATIENCE_MS / 1000);
-		end_all(s);
+		staff_end_all(s);
 		return;
 	}
 	for (int i = 0; i < CHILDREN; i++) {
@@ -212,7 +181,7 @@ static void give_up(struct staff *s, enum err_kind kind)
 {
 	s->verdict = kind;
 	s->stopping = true;
-	end_all(s);
+	staff_end_all(s);
 }
 
 static void plan_restart(struct child *c)
@@ -235,7 +204,7 @@ static void child_ended(void *arg, int fd, unsigned events)
 
 	(void)fd, (void)events;
 	if (c->wire)
-		child_speaks(c, wire_fd(c->wire), LOOP_READ); /* its last words */
+		hear_child(c, wire_fd(c->wire), LOOP_READ); /* its last words */
 	if (!c->runs)
 		return;
 	proc_reap(&c->proc, &clean, how);
@@ -243,8 +212,8 @@ static void child_ended(void *arg, int fd, unsigned events)
 	if (s->stopping) {
 		if (!s->ending && c->index == FIELD) {
 			log_line(LOG_WARNING, "psecd-field ended before it reached the safe set-point: %s", how);
-			end_all(s);
-		} else if (s->ending && !other_of(c)->runs) {
+			staff_end_all(s);
+		} else if (s->ending && !staff_other(c)->runs) {
 			loop_stop(s->loop);
 		}
 		return;
@@ -256,7 +225,7 @@ static void child_ended(void *arg, int fd, unsigned events)
 	}
 	plan_restart(c);
 	log_line(LOG_ERROR, "%s ended: %s; it is started again", c->name, how);
-	tell_core(s);
+	staff_tell_core(s);
 }
 
 static void restart_due(void *arg)
@@ -273,106 +242,7 @@ static void restart_due(void *arg)
 		}
 		plan_restart(c);
 	}
-	tell_core(c->staff);
-}
-
-/* ---- what the children say ---- */
-
-static void child_running(struct child *c, const struct wire_running *r)
-{
-	struct staff *s = c->staff;
-
-	c->ready = true;
-	str_copy(c->missing, sizeof(c->missing), r->missing);
-	if (!s->all_ready && other_of(c)->ready) {
-		s->all_ready = true;
-		log_line(LOG_NOTICE, "site %s runs; control socket %s", s->place->start.site.id, s->place->start.paths.socket);
-		if (s->place->missing[0])
-			log_line(LOG_WARNING, "%s", s->place->missing);
-		for (int i = 0; i < CHILDREN; i++) {
-			if (s->children[i].missing[0] && (i == 0 || !str_eq(s->children[i].missing, s->children[0].missing)))
-				log_line(LOG_WARNING, "%s", s->children[i].missing);
-		}
-		notify_say("READY=1");
-	}
-	tell_core(s);
-}
-
-static void other_is_odd(struct child *c, const struct wire_odd *odd)
-{
-	struct child *other = other_of(c);
-
-	if (!other->runs || odd->generation != c->staff->generation)
-		return; /* already known, or of an earlier pair */
-	log_line(LOG_ERROR, "%s is ended: %s says it broke the contract: %s", other->name, c->name, odd->why);
-	kill(other->proc.pid, SIGKILL);
-}
-
-static void safe_is_reached(struct staff *s, const struct wire_stopped *w)
-{
-	if (!s->stopping || s->ending)
-		return;
-	if (w->shown)
-		log_line(LOG_NOTICE, "devices are safe: %s", w->why);
-	else
-		log_line(LOG_ERROR, "the safe set-point is not shown: %s", w->why);
-	end_all(s);
-}
-
-/* false: not what this child may say. */
-static bool handle(struct child *c, enum wire_kind kind, const void *body)
-{
-	struct wire_odd odd;
-
-	switch (kind) {
-	case WIRE_ALIVE:
-		c->asked = false;
-		return true;
-	case WIRE_RUNNING:
-		if (!wire_text_ok(((const struct wire_running *)body)->missing))
-			return false;
-		child_running(c, body);
-		return true;
-	case WIRE_FAILED:
-		c->failed = (enum err_kind)((const struct wire_failed *)body)->kind;
-		return c->failed > ERR_NONE && c->failed <= ERR_INTERRUPTED;
-	case WIRE_ODD:
-		odd = *(const struct wire_odd *)body;
-		odd.why[sizeof(odd.why) - 1] = '\0';
-		other_is_odd(c, &odd);
-		return true;
-	case WIRE_STOPPED:
-		if (c->index != FIELD || !wire_text_ok(((const struct wire_stopped *)body)->why))
-			return false;
-		safe_is_reached(c->staff, body);
-		return true;
-	default:
-		return false;
-	}
-}
-
-static void child_speaks(void *arg, int fd, unsigned events)
-{
-	struct child *c = arg;
-	enum wire_kind kind;
-	const void *body;
-	size_t len;
-	struct err e;
-	int got;
-
-	(void)fd, (void)events;
-	while (c->wire && (got = wire_receive(c->wire, &kind, &body, &len, &e)) != 0) {
-		if (got > 0 && handle(c, kind, body))
-			continue;
-		/* Gone: its pidfd tells the rest. Odd: it ends now. */
-		if (got > 0 || e.kind == ERR_INPUT) {
-			log_line(LOG_ERROR, "%s is ended: %s", c->name, got > 0 ? "it said what it may not say" : e.text);
-			kill(c->proc.pid, SIGKILL);
-		}
-		loop_remove(c->wire_source);
-		c->wire_source = NULL;
-		return;
-	}
+	staff_tell_core(c->staff);
 }
 
 /* ---- health ---- */
@@ -467,7 +337,7 @@ void staff_stop(struct staff *s)
 
 	if (s->stopping) {
 		if (!s->ending)
-			end_all(s); /* asked twice: no more patience */
+			staff_end_all(s); /* asked twice: no more patience */
 		return;
 	}
 	s->stopping = true;
@@ -480,7 +350,7 @@ void staff_stop(struct staff *s)
 	if (field->runs && wire_send(field->wire, WIRE_STOP, NULL, 0, &e) == 1)
 		loop_timer_set(s->loop, &s->patience, loop_now(s->loop)->boot_us + SAFE_PATIENCE_MS * US_PER_MS);
 	else
-		end_all(s);
+		staff_end_all(s);
 }
 
 enum err_kind staff_verdict(const struct staff *s)

@@ -9,8 +9,8 @@ static int wish(const struct call *k, const struct wish *w, json_t **result, str
 {
 	if (keep_wish(k->core, w, k->caller->name, e) < 0)
 		return -1;
-	*result = json_pack("{s:s, s:o, s:o}", "mode", site_mode_name(w->mode), "manual_w", json_number(w->manual_w), "target_w",
-			    json_number(w->target_w));
+	*result = json_pack("{s:s, s:o, s:o}", "mode", site_mode_name(w->mode), "manual_w", json_number(w->manual_w),
+			    "target_w", json_number(w->target_w));
 	return 0;
 }
 
@@ -23,7 +23,8 @@ int change_mode(const struct call *k, json_t **result, struct err *e)
 	if (param_text(k->params, "mode", true, &mode, e) < 0)
 		return -1;
 	if (!site_mode_parse(mode, &w.mode))
-		return err_set(e, ERR_USAGE, 0, "there is no mode '%.40s'; there are off, manual, self-consumption and observe", mode);
+		return err_set(e, ERR_USAGE, 0, "there is no mode '%.40s'; there are off, manual, self-consumption and observe",
+			       mode);
 	return wish(k, &w, result, e);
 }
 
@@ -100,7 +101,8 @@ int change_scan(const struct call *k, json_t **result, struct err *e)
 		ctl_peer_subscribe(k->peer, topics[i]);
 	c->scan_id = w.id;
 	c->scan_peer = k->peer;
-	record_event(c, STORE_INFO, "scan", "", k->caller->name, "scan of %s%s", w.targets[0], w.count > 1 ? " and others" : "");
+	record_event(c, STORE_INFO, "scan", "", k->caller->name, "scan of %s%s", w.targets[0],
+		     w.count > 1 ? " and others" : "");
 	*result = json_pack("{s:I}", "scan", (json_int_t)w.id);
 	return 0;
 }

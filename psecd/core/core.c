@@ -1,5 +1,5 @@
-/* psecd-core: holds the database and the control socket, decides what the field may do, keeps what happened. It has no thread and
- * no network: what comes from devices reaches it through the field, in messages of fixed length. */
+/* psecd-core: holds the database and the control socket, decides what the field may do, keeps what happened. It
+ * has no thread and no network: what comes from devices reaches it through the field, in messages of fixed length. */
 #include "core.h"
 
 #include <errno.h>
@@ -21,7 +21,8 @@ static int open_store(struct core *c, struct err *e)
 {
 	const struct site_samples *s = &c->site->samples;
 	const struct store_limits limits = {
-		.raw_keep_us = s->raw_keep_ms * US_PER_MS, .mean_keep_us = s->mean_keep_ms * US_PER_MS, .budget_bytes = s->budget_bytes,
+		.raw_keep_us = s->raw_keep_ms * US_PER_MS, .mean_keep_us = s->mean_keep_ms * US_PER_MS,
+		.budget_bytes = s->budget_bytes,
 	};
 	bool recovered;
 

@@ -1,5 +1,5 @@
-/* core's own parts: what is known of the field (known), what is kept over a restart (keep), the store's side (record), what is
- * told to people (report), and who may ask what (methods). */
+/* core's own parts: what is known of the field (known), what is kept over a restart (keep), the store's side
+ * (record), what is told to people (report), and who may ask what (methods). */
 #ifndef CORE_CORE_H
 #define CORE_CORE_H
 
@@ -120,8 +120,8 @@ void record_flush(struct core *c);
 void record_event(struct core *c, enum store_severity severity, const char *kind, const char *subject, const char *who,
 		  const char *fmt, ...) printf_like(6, 7);
 /* true: it is in the database. */
-bool record_event_at(struct core *c, int64_t utc_us, enum store_severity severity, const char *kind, const char *subject,
-		     const char *who, const char *text);
+bool record_event_at(struct core *c, int64_t utc_us, enum store_severity severity, const char *kind,
+		     const char *subject, const char *who, const char *text);
 json_t *record_event_json(const struct store_event *event);
 void record_remember(void *core, const struct store_event *event); /* among the last few, for status */
 

@@ -1,4 +1,5 @@
-/* keep: what must survive a restart (mode, manual value, target, the proof of the sign check) and the envelope made of it. */
+/* keep: what must survive a restart (mode, manual value, target, the proof of the sign check) and the envelope
+ * made of it. */
 #include "core.h"
 
 #include <math.h>
@@ -65,8 +66,8 @@ int keep_wish(struct core *c, const struct wish *w, const char *who, struct err 
 
 /* ---- the proof ---- */
 
-/* Which devices a sign check is about, so that another one (or the same turned round) does not inherit it. A device without a
- * serial number is known by its address. */
+/* Which devices a sign check is about, so that another one (or the same turned round) does not inherit it. A
+ * device without a serial number is known by its address. */
 static void describe_devices(const struct core *c, char to[512])
 {
 	static const enum site_role roles[] = { SITE_GRID_METER, SITE_BATTERY_INVERTER };
@@ -138,8 +139,8 @@ static int load_proof(struct core *c, struct err *e)
 	if (!text || !text[0])
 		return 0;
 	o = json_loads(text, 0, NULL);
-	p->there = o && json_unpack(o, "{s:s, s:F, s:F, s:F, s:s}", "at_utc", &at, "step_w", &p->step_w, "before_w", &p->before_w,
-				    "after_w", &p->after_w, "devices", &devices) == 0 &&
+	p->there = o && json_unpack(o, "{s:s, s:F, s:F, s:F, s:s}", "at_utc", &at, "step_w", &p->step_w, "before_w",
+				    &p->before_w, "after_w", &p->after_w, "devices", &devices) == 0 &&
 		   time_parse(at, &p->at_utc_us) && str_copy(p->devices, sizeof(p->devices), devices);
 	json_decref(o);
 	if (!p->there)
@@ -157,7 +158,8 @@ void keep_judge_proof(struct core *c)
 	describe_devices(c, now);
 	if (str_eq(now, c->proof.devices))
 		return;
-	record_event(c, STORE_ALARM, "check", "", "", "the sign check is void: devices were '%.100s', are '%.100s'", c->proof.devices, now);
+	record_event(c, STORE_ALARM, "check", "", "", "the sign check is void: devices were '%.100s', are '%.100s'",
+		     c->proof.devices, now);
 	c->proof.there = false;
 	if (store_proof(c, &e) < 0)
 		log_line(LOG_ERROR, "%s", e.text);
@@ -200,8 +202,10 @@ void keep_check_result(struct core *c, const struct wire_checked *w)
 			c->proof.there = false;
 		}
 	}
-	record_event(c, passed ? STORE_INFO : STORE_ALARM, "check", "", c->check_who, "sign check: %s (grid %.0f W before, %.0f W after %+.0f W)",
-		     control_check_words((enum control_check_result)w->result), w->check.before_w, w->check.after_w, w->check.step_w);
+	record_event(c, passed ? STORE_INFO : STORE_ALARM, "check", "", c->check_who,
+		     "sign check: %s (grid %.0f W before, %.0f W after %+.0f W)",
+		     control_check_words((enum control_check_result)w->result), w->check.before_w, w->check.after_w,
+		     w->check.step_w);
 	keep_send_envelope(c);
 	params = report_check(w);
 	ctl_notify(c->ctl, "check", params);

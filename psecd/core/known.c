@@ -1,4 +1,5 @@
-/* known: what the field says, judged before it is believed: indexes, ranges, texts that end, numbers that are numbers. */
+/* known: what the field says, judged before it is believed: indexes, ranges, texts that end, numbers that are
+ * numbers. */
 #include "core.h"
 
 #include <math.h>
@@ -94,7 +95,8 @@ static bool take_scan_row(struct core *c, const struct wire_scan_row *w)
 	const struct scan_row *r = &w->row;
 	json_t *params;
 
-	if ((unsigned)r->state > SCAN_NOT_MODBUS || (unsigned)r->match > DEVICE_IDENTIFIED || r->fault_count > SCAN_FAULTS_MAX ||
+	if ((unsigned)r->state > SCAN_NOT_MODBUS || (unsigned)r->match > DEVICE_IDENTIFIED ||
+	    r->fault_count > SCAN_FAULTS_MAX ||
 	    r->sunspec.model_count > DEVICE_MODELS_MAX || !wire_text_ok(r->address.host) || !wire_text_ok(r->address.path) ||
 	    !wire_text_ok(r->identity.make) || !wire_text_ok(r->identity.model) || !wire_text_ok(r->identity.version) ||
 	    !wire_text_ok(r->identity.serial) || !wire_text_ok(r->profile) || !wire_text_ok(r->evidence))
@@ -117,8 +119,8 @@ static bool take_scan_step(struct core *c, const struct wire_scan_step *w)
 
 	if (w->id != c->scan_id || !c->scan_peer)
 		return true;
-	params = json_pack("{s:I, s:I, s:I, s:I, s:I}", "scan", (json_int_t)w->id, "hosts", (json_int_t)w->progress.hosts, "begun",
-			   (json_int_t)w->progress.begun, "finished", (json_int_t)w->progress.finished, "found",
+	params = json_pack("{s:I, s:I, s:I, s:I, s:I}", "scan", (json_int_t)w->id, "hosts", (json_int_t)w->progress.hosts,
+			   "begun", (json_int_t)w->progress.begun, "finished", (json_int_t)w->progress.finished, "found",
 			   (json_int_t)w->progress.found);
 	ctl_notify(c->ctl, "scan.progress", params);
 	json_decref(params);

@@ -1,5 +1,5 @@
-/* methods: the control socket's methods, each with the least right that may ask. One table, one decision, one place that notes a
- * refusal. */
+/* methods: the control socket's methods, each with the least right that may ask. One table, one decision, one
+ * place that notes a refusal. */
 #include "core.h"
 
 #include <math.h>
@@ -42,7 +42,8 @@ int param_int(const json_t *params, const char *key, int64_t min, int64_t max, i
 	if (!v)
 		return 0;
 	if (!json_is_integer(v) || json_integer_value(v) < min || json_integer_value(v) > max)
-		return err_set(e, ERR_USAGE, 0, "parameter '%s' must be a whole number, %lld…%lld", key, (long long)min, (long long)max);
+		return err_set(e, ERR_USAGE, 0, "parameter '%s' must be a whole number, %lld…%lld", key, (long long)min,
+			       (long long)max);
 	*out = json_integer_value(v);
 	return 0;
 }
@@ -114,8 +115,8 @@ static int ask_events(const struct call *k, json_t **result, struct err *e)
 
 static void add_sample(void *arg, const struct store_sample *s)
 {
-	json_array_append_new(arg, json_pack("{s:o, s:o, s:o}", "point", json_text(s->point), "utc", json_time(s->utc_us), "value",
-					     json_number(s->value)));
+	json_array_append_new(arg, json_pack("{s:o, s:o, s:o}", "point", json_text(s->point), "utc", json_time(s->utc_us),
+					     "value", json_number(s->value)));
 }
 
 /* {point, from_utc, to_utc, means, max}; a page that is full is continued from the last row's time. */
@@ -129,11 +130,12 @@ static int ask_samples(const struct call *k, json_t **result, struct err *e)
 	    param_text(k->params, "to_utc", false, &to, e) < 0 || param_int(k->params, "max", 1, 500, &max, e) < 0)
 		return -1;
 	if ((from && !time_parse(from, &from_us)) || (to && !time_parse(to, &to_us)))
-		return err_set(e, ERR_USAGE, 0, "'%s' is not a time; write 2026-10-01T12:00:00Z", from && !time_parse(from, &from_us) ? from : to);
+		return err_set(e, ERR_USAGE, 0, "'%s' is not a time; write 2026-10-01T12:00:00Z",
+			       from && !time_parse(from, &from_us) ? from : to);
 	record_flush(k->core);
 	list = json_array();
-	if (store_read_samples(k->core->store, point, from_us, to_us, json_is_true(json_object_get(k->params, "means")), (size_t)max,
-			       add_sample, list, e) < 0) {
+	if (store_read_samples(k->core->store, point, from_us, to_us, json_is_true(json_object_get(k->params, "means")),
+			       (size_t)max, add_sample, list, e) < 0) {
 		json_decref(list);
 		return -1;
 	}
@@ -156,7 +158,8 @@ static int ask_subscribe(const struct call *k, json_t **result, struct err *e)
 		report_changed(k->core);
 		return 0;
 	}
-	return err_set(e, ERR_USAGE, 0, "there is no topic '%s'; there are live, event, check, scan.row, scan.progress, scan.done", topic);
+	return err_set(e, ERR_USAGE, 0,
+		       "there is no topic '%s'; there are live, event, check, scan.row, scan.progress, scan.done", topic);
 }
 
 /* ---- the table ---- */
@@ -180,7 +183,8 @@ static const struct method {
 	{ "scan", RIGHT_TECHNICIAN, change_scan },
 };
 
-/* What was refused is noted with who asked; the same again within a second is not, or a refused one could fill the disk. */
+/* What was refused is noted with who asked; the same again within a second is not, or a refused one could fill the
+ * disk. */
 static void note_refusal(struct core *c, const struct right_caller *caller, const char *what, const struct err *e)
 {
 	static char last[160];
@@ -196,7 +200,8 @@ static void note_refusal(struct core *c, const struct right_caller *caller, cons
 	record_event(c, STORE_WARNING, "refused", "", caller->name, "%s", e->text);
 }
 
-static int answer(void *arg, struct ctl_peer *peer, const char *name, const json_t *params, json_t **result, struct err *e)
+static int answer(void *arg, struct ctl_peer *peer, const char *name, const json_t *params, json_t **result,
+		  struct err *e)
 {
 	struct core *c = arg;
 	struct call k = { .core = c, .peer = peer, .caller = ctl_peer_data(peer), .params = params };

@@ -1,5 +1,5 @@
-/* record: samples and events on their way to the store. Samples wait at most a second and go in one transaction; an event is
- * committed at once. A store that fails is said once and never stops control. */
+/* record: samples and events on their way to the store. Samples wait at most a second and go in one transaction;
+ * an event is committed at once. A store that fails is said once and never stops control. */
 #include "core.h"
 
 #include <math.h>
@@ -8,7 +8,8 @@
 enum {
 	QUEUE_MAX = 256,         /* then it is written at once */
 	FLUSH_MS = 1000,
-	POWER_EVERY_MS = 950,    /* powers once a second, all else every ten: a year's budget, and means that weigh every instant alike */
+	/* Powers once a second, all else every ten: it fits the budget, and means weigh every instant alike. */
+	POWER_EVERY_MS = 950,
 	OTHER_EVERY_MS = 9900,
 	TIDY_EVERY_MS = 600000,
 };
@@ -123,7 +124,8 @@ void record_decision(struct core *c)
 {
 	const struct wire_decision *d = &c->decision;
 
-	if (!isfinite(d->decision.setpoint_w) || d->at_boot_us - c->record->decision_stored_boot_us < POWER_EVERY_MS * US_PER_MS)
+	if (!isfinite(d->decision.setpoint_w) ||
+	    d->at_boot_us - c->record->decision_stored_boot_us < POWER_EVERY_MS * US_PER_MS)
 		return;
 	c->record->decision_stored_boot_us = d->at_boot_us;
 	queue(c, "control.setpoint_w", d->utc_us, d->decision.setpoint_w);
@@ -133,9 +135,9 @@ void record_decision(struct core *c)
 
 json_t *record_event_json(const struct store_event *v)
 {
-	return json_pack("{s:I, s:o, s:s, s:o, s:o, s:o, s:o}", "id", (json_int_t)v->id, "utc", json_time(v->utc_us), "severity",
-			 store_severity_name(v->severity), "kind", json_text(v->kind), "subject", json_text(v->subject), "text",
-			 json_text(v->text), "who", json_text(v->who));
+	return json_pack("{s:I, s:o, s:s, s:o, s:o, s:o, s:o}", "id", (json_int_t)v->id, "utc", json_time(v->utc_us),
+			 "severity", store_severity_name(v->severity), "kind", json_text(v->kind), "subject",
+			 json_text(v->subject), "text", json_text(v->text), "who", json_text(v->who));
 }
 
 void record_remember(void *core, const struct store_event *event)
@@ -154,8 +156,8 @@ static bool put_event(struct core *c, struct store_event *v)
 	json_t *o;
 	struct err e;
 
-	log_line(levels[v->severity], "%s: %s%s%s%s%s%s", v->kind, v->subject, v->subject[0] ? ": " : "", v->text, v->who[0] ? " (" : "",
-		 v->who, v->who[0] ? ")" : "");
+	log_line(levels[v->severity], "%s: %s%s%s%s%s%s", v->kind, v->subject, v->subject[0] ? ": " : "", v->text,
+		 v->who[0] ? " (" : "", v->who, v->who[0] ? ")" : "");
 	kept = store_put_event(c->store, v, &v->id, &e) == 0;
 	if (!kept)
 		store_failed(c, &e);
@@ -167,8 +169,8 @@ static bool put_event(struct core *c, struct store_event *v)
 	return kept;
 }
 
-bool record_event_at(struct core *c, int64_t utc_us, enum store_severity severity, const char *kind, const char *subject,
-		     const char *who, const char *text)
+bool record_event_at(struct core *c, int64_t utc_us, enum store_severity severity, const char *kind,
+		     const char *subject, const char *who, const char *text)
 {
 	char clean_text[4 * WIRE_TEXT_LEN], clean_kind[96], clean_subject[4 * SITE_NAME_LEN];
 	struct store_event v = { .utc_us = utc_us, .utc_valid = loop_now(c->loop)->utc_valid, .severity = severity,

@@ -1,5 +1,5 @@
-/* report: what people and scripts are told, as JSON with units in the names (DESIGN §3). Texts from devices are made printable here,
- * once, for everyone who reads them. */
+/* report: what people and scripts are told, as JSON with units in the names (DESIGN §3). Texts from devices are
+ * made printable here, once, for everyone who reads them. */
 #include "core.h"
 
 #include <math.h>
@@ -85,8 +85,8 @@ static json_t *envelope(const struct core *c)
 {
 	int64_t left_ms = (c->envelope.expires_boot_us - now_us(c)) / US_PER_MS;
 
-	return json_pack("{s:o, s:o, s:I}", "target_w", json_number(c->wish.target_w), "manual_w", json_number(c->wish.manual_w),
-			 "expires_in_ms", (json_int_t)(left_ms > 0 ? left_ms : 0));
+	return json_pack("{s:o, s:o, s:I}", "target_w", json_number(c->wish.target_w), "manual_w",
+			 json_number(c->wish.manual_w), "expires_in_ms", (json_int_t)(left_ms > 0 ? left_ms : 0));
 }
 
 static json_t *device(const struct core *c, size_t i)
@@ -102,8 +102,8 @@ static json_t *device(const struct core *c, size_t i)
 			json_array_append_new(roles, json_string(site_role_name((enum site_role)r)));
 	}
 	o = json_pack("{s:s, s:s, s:s, s:o, s:s, s:o}", "name", d->name, "profile", d->profile, "address",
-		      bus_address_format(&d->address, address), "roles", roles, "state", device_states[k->heard ? w->state : 0], "why",
-		      json_text(k->heard ? w->why : ""));
+		      bus_address_format(&d->address, address), "roles", roles, "state",
+		      device_states[k->heard ? w->state : 0], "why", json_text(k->heard ? w->why : ""));
 	json_object_set_new(o, "rate_hz", json_number(w->rate_hz));
 	json_object_set_new(o, "latency_us", json_integer(w->latency_us));
 	json_object_set_new(o, "reads", json_integer((json_int_t)w->reads));
@@ -115,6 +115,11 @@ static json_t *device(const struct core *c, size_t i)
 	json_object_set_new(o, "model", json_text(w->identity.model));
 	json_object_set_new(o, "serial", json_text(w->identity.serial));
 	return o;
+}
+
+static bool has_role(const struct core *c, enum site_role role)
+{
+	return site_find_role(c->site, role) >= 0;
 }
 
 /* What the house draws: load = grid + battery + pv + genset. While the battery moves, the last readings are of different
@@ -132,13 +137,14 @@ static void add_powers(const struct core *c, json_t *o)
 {
 	int64_t at_us = 0;
 	double grid = known_value(c, SITE_GRID_METER, POINT_GRID_POWER_W, &at_us);
-	double battery = known_sum(c, SITE_BATTERY_INVERTER, POINT_BATTERY_POWER_W), pv = known_sum(c, SITE_PV_INVERTER, POINT_PV_POWER_W);
+	double battery = known_sum(c, SITE_BATTERY_INVERTER, POINT_BATTERY_POWER_W);
+	double pv = known_sum(c, SITE_PV_INVERTER, POINT_PV_POWER_W);
 	double genset = known_sum(c, SITE_GENSET, POINT_GENSET_POWER_W);
 
 	json_object_set_new(o, "load_w", json_number(load_w(c, grid, battery, pv + genset)));
 	json_object_set_new(o, "grid_w", json_number(grid));
-	json_object_set_new(o, "battery_w", site_find_role(c->site, SITE_BATTERY_INVERTER) < 0 ? json_null() : json_number(battery));
-	json_object_set_new(o, "pv_w", site_find_role(c->site, SITE_PV_INVERTER) < 0 ? json_null() : json_number(pv));
+	json_object_set_new(o, "battery_w", has_role(c, SITE_BATTERY_INVERTER) ? json_number(battery) : json_null());
+	json_object_set_new(o, "pv_w", has_role(c, SITE_PV_INVERTER) ? json_number(pv) : json_null());
 	json_object_set_new(o, "soc_percent", json_number(known_value(c, SITE_BMS, POINT_BMS_SOC_PERCENT, NULL)));
 	json_object_set_new(o, "shown_w", json_number(known_value(c, SITE_BATTERY_INVERTER, POINT_BATTERY_SETPOINT_W, NULL)));
 	json_object_set_new(o, "age_ms", at_us ? json_integer((now_us(c) - at_us) / US_PER_MS) : json_null());
@@ -172,8 +178,8 @@ json_t *report_control(struct core *c)
 	json_t *o = json_object(), *devices = json_array();
 	char protection[WIRE_PROCESSES * 160 + 200];
 
-	json_object_set_new(o, "site", json_pack("{s:s, s:s, s:o}", "id", c->site->id, "tier", site_tier_name(c->site->tier), "title",
-						 json_text(c->site->title)));
+	json_object_set_new(o, "site", json_pack("{s:s, s:s, s:o}", "id", c->site->id, "tier",
+						 site_tier_name(c->site->tier), "title", json_text(c->site->title)));
 	add_decision(c, o);
 	add_powers(c, o);
 	json_object_set_new(o, "checked", checked(c));
@@ -184,8 +190,8 @@ json_t *report_control(struct core *c)
 		json_array_append_new(devices, device(c, i));
 	json_object_set_new(o, "devices", devices);
 	json_object_set_new(o, "events", json_deep_copy(c->last_events));
-	snprintf(protection, sizeof(protection), "%s%s%s", c->staff.missing, c->staff.missing[0] && c->store_fault[0] ? "; " : "",
-		 c->store_fault);
+	snprintf(protection, sizeof(protection), "%s%s%s", c->staff.missing,
+		 c->staff.missing[0] && c->store_fault[0] ? "; " : "", c->store_fault);
 	json_object_set_new(o, "protection", json_text(protection));
 	json_object_set_new(o, "utc", json_time(loop_now(c->loop)->utc_us));
 	return o;
@@ -218,8 +224,9 @@ static json_t *store_json(struct core *c)
 			log_line(LOG_ERROR, "%s", e.text);
 		c->size_at_boot_us = now_us(c);
 	}
-	return json_pack("{s:I, s:I, s:I, s:I, s:s}", "bytes", (json_int_t)c->size.bytes, "samples", (json_int_t)c->size.samples, "means",
-			 (json_int_t)c->size.means, "events", (json_int_t)c->size.events, "fault", c->store_fault);
+	return json_pack("{s:I, s:I, s:I, s:I, s:s}", "bytes", (json_int_t)c->size.bytes, "samples",
+			 (json_int_t)c->size.samples, "means", (json_int_t)c->size.means, "events",
+			 (json_int_t)c->size.events, "fault", c->store_fault);
 }
 
 json_t *report_status(struct core *c)
@@ -235,13 +242,16 @@ json_t *report_status(struct core *c)
 
 static json_t *point(const struct core *c, const struct known_point *k, int p)
 {
-	static const char *const whys[] = { "", "not read yet, or lost", "the device marks it as not available", "outside what can be true" };
+	static const char *const whys[] = { "", "not read yet, or lost", "the device marks it as not available",
+					   "outside what can be true" };
 	const struct device_point_info *info = device_point((enum device_point)p);
 	bool good = k->sample.quality == DEVICE_GOOD;
 
-	return json_pack("{s:s, s:o, s:o, s:s, s:s, s:o, s:o}", "point", info->name, "value", good ? json_number(k->sample.value) : json_null(),
-			 "raw", good ? json_number(k->sample.raw) : json_null(), "unit", info->unit, "quality", qualities[k->sample.quality],
-			 "why", json_text(good ? "" : k->why ? k->why : whys[k->sample.quality]), "age_ms",
+	return json_pack("{s:s, s:o, s:o, s:s, s:s, s:o, s:o}", "point", info->name, "value",
+			 good ? json_number(k->sample.value) : json_null(), "raw",
+			 good ? json_number(k->sample.raw) : json_null(), "unit", info->unit, "quality",
+			 qualities[k->sample.quality], "why",
+			 json_text(good ? "" : k->why ? k->why : whys[k->sample.quality]), "age_ms",
 			 k->sample.at_boot_us ? json_integer((now_us(c) - k->sample.at_boot_us) / US_PER_MS) : json_null());
 }
 
@@ -269,10 +279,11 @@ json_t *report_scan_row(const struct scan_row *r)
 		json_array_append_new(models, json_integer(r->sunspec.models[i].id));
 	for (size_t i = 0; i < r->fault_count; i++)
 		json_array_append_new(faults, json_text(r->faults[i]));
-	o = json_pack("{s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:o}", "address", json_text(bus_address_format(&r->address, address)), "state",
-		      states[r->state], "make", json_text(r->identity.make), "model", json_text(r->identity.model), "serial",
-		      json_text(r->identity.serial), "version", json_text(r->identity.version), "profile", json_text(r->profile), "match",
-		      matches[r->match], "evidence", json_text(r->evidence));
+	o = json_pack("{s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:o}", "address",
+		      json_text(bus_address_format(&r->address, address)), "state", states[r->state], "make",
+		      json_text(r->identity.make), "model", json_text(r->identity.model), "serial",
+		      json_text(r->identity.serial), "version", json_text(r->identity.version), "profile",
+		      json_text(r->profile), "match", matches[r->match], "evidence", json_text(r->evidence));
 	if (r->sunspec.found)
 		json_object_set_new(o, "sunspec", json_pack("{s:i, s:o}", "base", r->sunspec.base, "models", models));
 	else

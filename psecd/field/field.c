@@ -1,6 +1,7 @@
-/* psecd-field: holds the devices and the fast law. A meter sample arrives, control decides, the set-point leaves in the same turn of
- * one loop; no other process and no disk is in that path. It works inside an envelope from core and goes to the safe set-point by
- * itself when that expires. After its start it opens no file (but a serial line that came back) and reaches no database. */
+/* psecd-field: holds the devices and the fast law. A meter sample arrives, control decides, the set-point leaves
+ * in the same turn of one loop; no other process and no disk is in that path. It works inside an envelope from
+ * core and goes to the safe set-point by itself when that expires. After its start it opens no file (but a serial
+ * line that came back) and reaches no database. */
 #include "field.h"
 
 #include <malloc.h>
@@ -42,8 +43,10 @@ static void device_state(void *arg, int device, enum poll_state s, const char *w
 
 	if (s == POLL_LIVE)
 		tell_event(f, SAY_INFO, "device", name, "is live");
-	else if (s == POLL_LOST)
+	else if (s == POLL_LOST && f->said_state[device] != POLL_LOST) /* each vain try is not news */
 		tell_event(f, SAY_WARNING, "device", name, "is lost: %s", why);
+	if (s == POLL_LIVE || s == POLL_LOST)
+		f->said_state[device] = s;
 	tell_device(f, device);
 	law_device_changed(f, device);
 }
@@ -84,8 +87,8 @@ static int prepare(struct field *f, struct wire_running *running, struct err *e)
 	const struct poll_hooks hooks = { .updated = device_updated, .state = device_state, .arg = f };
 	struct jail_spec jail = { .families = JAIL_INET | JAIL_UNIX };
 
-	if (loop_new(&f->loop, e) < 0 || loop_add_signal(f->loop, SIGTERM, terminate, f, e) < 0 || staff_meet_supervisor(f, e) < 0 ||
-	    load(f, e) < 0)
+	if (loop_new(&f->loop, e) < 0 || loop_add_signal(f->loop, SIGTERM, terminate, f, e) < 0 ||
+	    staff_meet_supervisor(f, e) < 0 || load(f, e) < 0)
 		return -1;
 	tell_init(f);
 	check_init(f);

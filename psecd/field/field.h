@@ -1,4 +1,5 @@
-/* field's own parts: the pairs (staff), the fast law (law), the sign check (check), what core is told (tell), scan, the way out (leave). */
+/* field's own parts: the pairs (staff), the fast law (law), the sign check (check), what core is told (tell),
+ * scan, the way out (leave). */
 #ifndef FIELD_FIELD_H
 #define FIELD_FIELD_H
 
@@ -66,6 +67,7 @@ struct field {
 	uint64_t generation;
 	int64_t began_boot_us;
 	bool started;                    /* devices are being polled */
+	enum poll_state said_state[SITE_DEVICES_MAX]; /* live or lost, as an event said it */
 	/* work */
 	struct law law;
 	struct check check;

@@ -1,4 +1,5 @@
-/* law: the fast path. What the devices showed becomes the input of control_step, what it decides becomes a write, in one turn. */
+/* law: the fast path. What the devices showed becomes the input of control_step, what it decides becomes a write,
+ * in one turn. */
 #include "field.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
-/* leave: the way out. The battery goes to the safe set-point, read back; then whoever asked is told. Bounded: a device that is lost
- * has its own watchdog. */
+/* leave: the way out. The battery goes to the safe set-point, read back; then whoever asked is told. Bounded: a
+ * device that is lost has its own watchdog. */
 #include "field.h"
 
 enum { PATIENCE_MS = 4000, RETRY_MS = 250 };
@@ -39,8 +39,8 @@ static void write_safe(void *arg)
 	law_write(f, f->site->control.safe_w, POLL_CONTROL, 0);
 }
 
-/* Nothing to take back: nothing was commanded in this life, or 0 W stands. In mode off or observe a set-point that others gave is
- * not ours to change. */
+/* Nothing to take back: nothing was commanded in this life, or 0 W stands. In mode off or observe a set-point that
+ * others gave is not ours to change. */
 static bool nothing_commanded(const struct field *f)
 {
 	bool idle = f->law.decision.state == CONTROL_IDLE || f->law.decision.state == CONTROL_REFUSED;

@@ -1,4 +1,5 @@
-/* said: the law's changes as events, each once. A clamp that flickers is not a story, so classes of clamps are told, and slowly. */
+/* said: the law's changes as events, each once. A clamp that flickers is not a story, so classes of clamps are
+ * told, and slowly. */
 #include "field.h"
 
 #include <string.h>
@@ -11,7 +12,8 @@ static enum class class_of(enum control_clamp c)
 	switch (c) {
 	case CONTROL_BY_RESERVE: case CONTROL_BY_SOC_MAX: case CONTROL_BY_SOC_MIN:
 		return CLASS_SOC;
-	case CONTROL_BY_IMPORT_LIMIT: case CONTROL_BY_EXPORT_LIMIT: case CONTROL_BY_CHARGE_LIMIT: case CONTROL_BY_DISCHARGE_LIMIT:
+	case CONTROL_BY_IMPORT_LIMIT: case CONTROL_BY_EXPORT_LIMIT:
+	case CONTROL_BY_CHARGE_LIMIT: case CONTROL_BY_DISCHARGE_LIMIT:
 		return CLASS_SITE;
 	case CONTROL_BY_CHARGE_RATING: case CONTROL_BY_DISCHARGE_RATING:
 		return CLASS_RATING;
@@ -56,7 +58,8 @@ void said_decision(struct field *f)
 	int class = (int)class_of(l->decision.clamp);
 
 	say_state(f);
-	if (l->decision.state != CONTROL_RUNNING || class == l->said_class || now_us - l->class_said_boot_us < CLASS_MS * US_PER_MS)
+	if (l->decision.state != CONTROL_RUNNING || class == l->said_class ||
+	    now_us - l->class_said_boot_us < CLASS_MS * US_PER_MS)
 		return;
 	if (l->said_class >= 0 || class != CLASS_FREE)
 		tell_event(f, SAY_INFO, "limit", "", "set-point %.0f W: %s", l->decision.setpoint_w,

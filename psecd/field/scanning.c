@@ -1,4 +1,5 @@
-/* scanning: a scan that somebody asked core for is carried out here, where the devices' side is; rows go to core as they come. */
+/* scanning: a scan that somebody asked core for is carried out here, where the devices' side is; rows go to core
+ * as they come. */
 #include "field.h"
 
 enum { STEP_MS = 250, RETRY_MS = 50 };

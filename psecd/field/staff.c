@@ -159,7 +159,8 @@ static void supervisor_speaks(void *arg, int fd, unsigned events)
 	while ((got = wire_receive(f->supervisor, &kind, &body, &len, &e)) != 0) {
 		if (got > 0 && take_from_supervisor(f, kind, body))
 			continue;
-		log_line(LOG_ERROR, "psecd is gone or odd (%s); going to the safe set-point", got > 0 ? "unexpected message" : e.text);
+		log_line(LOG_ERROR, "psecd is gone or odd (%s); going to the safe set-point",
+			 got > 0 ? "unexpected message" : e.text);
 		loop_remove(f->supervisor_source);
 		f->supervisor_source = NULL;
 		leave_begin(f, true);

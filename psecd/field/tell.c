@@ -1,5 +1,5 @@
-/* tell: what core hears. Values and counters are latest-wins, in batches a few times a second and only when something arrived;
- * events wait here, in order, when core is away. */
+/* tell: what core hears. Values and counters are latest-wins, in batches a few times a second and only when
+ * something arrived; events wait here, in order, when core is away. */
 #include "field.h"
 
 #include <stdarg.h>

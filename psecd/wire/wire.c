@@ -19,7 +19,8 @@ union body {
 	struct wire_device device; struct wire_checked checked; struct wire_event event; struct wire_scan scan;
 	struct wire_scan_end scan_end; struct wire_scan_row scan_row; struct wire_scan_step scan_step;
 	struct wire_scan_done scan_done; struct wire_stopped stopped; struct wire_why why; struct wire_peer peer;
-	struct wire_noted noted; struct wire_odd odd; struct wire_running running; struct wire_failed failed; struct wire_staff staff;
+	struct wire_noted noted; struct wire_odd odd; struct wire_running running; struct wire_failed failed;
+	struct wire_staff staff;
 };
 
 struct wire {
@@ -29,7 +30,8 @@ struct wire {
 	struct { struct header head; union body body; } in;
 };
 
-_Static_assert(offsetof(struct wire, in.body) == offsetof(struct wire, in.head) + sizeof(struct header), "no gap on the wire");
+_Static_assert(offsetof(struct wire, in.body) == offsetof(struct wire, in.head) + sizeof(struct header),
+	       "no gap on the wire");
 
 static const struct {
 	enum wire_kind kind;

@@ -1,9 +1,9 @@
-/* wire: what crosses the borders inside psecd, over SOCK_SEQPACKET: a kind, an exact length, a struct. Anything odd ends the sender.
+/* wire: what crosses the borders inside psecd, over SOCK_SEQPACKET: a kind, an exact length, a struct. Anything odd
+ * ends the sender.
  *
- * Three pairs: supervisor ⇄ core, supervisor ⇄ field, core ⇄ field. The ends of the last come as WIRE_PEER with a descriptor, anew
- * whenever one of the two was started.
- * What a message says is checked again by who receives it; wire checks kind, length and that both ends are of one build.
- * Kinds of link are reserved here so that numbers never move.
+ * Three pairs: supervisor ⇄ core, supervisor ⇄ field, core ⇄ field. The ends of the last come as WIRE_PEER with a
+ * descriptor, anew whenever one of the two was started. What a message says is judged by who receives it; wire judges
+ * kind, length, and that both ends are of one build. Kinds of link are reserved here so that numbers never move.
  */
 #ifndef PSEC_WIRE_H
 #define PSEC_WIRE_H
@@ -23,7 +23,7 @@ enum wire_kind {
 	WIRE_ENVELOPE = 10,     /* struct wire_envelope */
 	WIRE_CHECK = 11,        /* begin the sign check; no body */
 	WIRE_SCAN = 12,         /* struct wire_scan: carry out a scan */
-	WIRE_STOP = 13,         /* psecd stops; the field goes to the safe set-point and answers WIRE_STOPPED. From the supervisor; no body */
+	WIRE_STOP = 13,         /* from the supervisor: psecd stops; field becomes safe, then WIRE_STOPPED; no body */
 	WIRE_SCAN_END = 14,     /* struct wire_scan_end: nobody wants that scan any more */
 	WIRE_NOTED = 15,        /* struct wire_noted: that event is in the database */
 	/* field → core */
@@ -41,7 +41,7 @@ enum wire_kind {
 	/* supervisor ⇄ children */
 	WIRE_ALIVE = 50,        /* asked by the supervisor, answered by the child; no body */
 	WIRE_SHUTDOWN = 51,     /* supervisor → child: end now; no body */
-	WIRE_PEER = 52,         /* supervisor → child, with a descriptor: struct wire_peer, the new end towards the other child */
+	WIRE_PEER = 52,         /* supervisor → child, with a descriptor: struct wire_peer, the end to the other */
 	WIRE_ODD = 53,          /* child → supervisor: struct wire_odd, the other child broke the contract */
 	WIRE_RUNNING = 54,      /* child → supervisor: struct wire_running, jailed and serving */
 	WIRE_FAILED = 55,       /* child → supervisor: struct wire_failed, last word before it ends */
@@ -55,29 +55,36 @@ struct wire_envelope { struct control_envelope envelope; uint64_t serial; };
 struct wire_sample { int16_t device; int16_t point; uint8_t quality; int64_t at_boot_us, utc_us; double value, raw; };
 struct wire_samples { uint32_t count; struct wire_sample samples[WIRE_BATCH]; };
 struct wire_why { int16_t device; int16_t point; char why[80]; };
-struct wire_timing { uint64_t count; uint32_t p50_us, p99_us, p999_us, max_us; }; /* meter sample to set-point on the wire, since the field began */
-struct wire_decision { struct control_decision decision; uint64_t envelope_serial; int64_t at_boot_us, utc_us; int64_t sample_to_wire_us; /* of the last
-		       set-point, -1: none yet */ struct wire_timing timing; };
-struct wire_device { int16_t device; uint8_t state; uint8_t connected; /* its identity was read since the field began */ char why[WIRE_TEXT_LEN]; struct device_identity identity;
+/* Meter sample to set-point on the wire, since the field began. */
+struct wire_timing { uint64_t count; uint32_t p50_us, p99_us, p999_us, max_us; };
+struct wire_decision { struct control_decision decision; uint64_t envelope_serial; int64_t at_boot_us, utc_us;
+		       int64_t sample_to_wire_us; /* of the last set-point, -1: none yet */ struct wire_timing timing; };
+struct wire_device { int16_t device; uint8_t state; uint8_t connected; /* identity was read since the field began */
+		     char why[WIRE_TEXT_LEN]; struct device_identity identity;
 		     uint64_t reads, writes, timeouts, garbled, exceptions; double rate_hz; int64_t latency_us; };
 struct wire_checked { int32_t result; struct control_check check; };
-struct wire_event { uint64_t serial; uint8_t severity; char kind[24], subject[SITE_NAME_LEN], text[WIRE_TEXT_LEN]; int64_t utc_us; };
+struct wire_event { uint64_t serial; uint8_t severity; char kind[24], subject[SITE_NAME_LEN], text[WIRE_TEXT_LEN];
+		    int64_t utc_us; };
 struct wire_noted { uint64_t serial; };
-struct wire_scan { uint64_t id; uint32_t count; char targets[SCAN_TARGETS_MAX][BUS_ADDRESS_LEN]; struct scan_options options; };
+struct wire_scan { uint64_t id; uint32_t count; char targets[SCAN_TARGETS_MAX][BUS_ADDRESS_LEN];
+		   struct scan_options options; };
 struct wire_scan_end { uint64_t id; };
 struct wire_scan_row { uint64_t id; struct scan_row row; };
 struct wire_scan_step { uint64_t id; struct scan_progress progress; };
-struct wire_scan_done { uint64_t id; int32_t kind; /* enum err_kind; ERR_NONE: it ran to its end */ char text[480]; /* the failure, or why nothing answered */ };
+/* kind: enum err_kind, ERR_NONE when it ran to its end. text: the failure, or why nothing answered. */
+struct wire_scan_done { uint64_t id; int32_t kind; char text[480]; };
 struct wire_stopped { uint8_t shown; double setpoint_w; char why[WIRE_TEXT_LEN]; };
 struct wire_peer { uint64_t generation; };
 struct wire_odd { uint64_t generation; char why[WIRE_TEXT_LEN]; };
 struct wire_running { char missing[160]; /* protection that could not be had, or "" */ };
 struct wire_failed { int32_t kind; /* enum err_kind */ };
-struct wire_staff { uint32_t count; struct { char name[16]; int32_t pid; uint8_t runs; uint32_t restarts; } processes[WIRE_PROCESSES];
+struct wire_staff { uint32_t count;
+		    struct { char name[16]; int32_t pid; uint8_t runs; uint32_t restarts; } processes[WIRE_PROCESSES];
 		    char missing[WIRE_PROCESSES * 160]; int64_t began_boot_us; };
 
 /* Descriptors of a child, and what lies in the sealed one: the checked site, read once by the supervisor. */
-enum { WIRE_FD_SUPERVISOR = 3, WIRE_FD_START = 4, WIRE_FD_LOCK = 5, WIRE_FD_LISTEN = 6 /* core's */, WIRE_FD_STATE = 7 /* core's */ };
+enum { WIRE_FD_SUPERVISOR = 3, WIRE_FD_START = 4, WIRE_FD_LOCK = 5,
+       WIRE_FD_LISTEN = 6, WIRE_FD_STATE = 7, /* core's */ };
 struct wire_start {
 	char build[WIRE_BUILD_LEN];
 	struct site site;
@@ -85,7 +92,7 @@ struct wire_start {
 	char user[32];          /* "" or whom the child becomes */
 	uid_t owner;            /* the site's owner has every right on it */
 };
-/* Map what lies in fd, read only, until the process ends; fd is closed. ERR_BUG when it is of another build or not sealed. */
+/* Map what lies in fd, read only, until the process ends; fd is closed. ERR_BUG: of another build, or not sealed. */
 must_check int wire_start_map(int fd, const struct wire_start **out, struct err *e);
 
 struct wire; /* one end */
@@ -93,12 +100,12 @@ struct wire; /* one end */
 must_check int wire_new(int fd, struct wire **out, struct err *e);
 void wire_free(struct wire *w);
 int wire_fd(const struct wire *w);
-/* 1 sent; 0 the peer does not read (nothing was sent; latest wins: the caller keeps the newest); -1 the peer is gone. */
+/* 1 sent; 0 the peer does not read (nothing was sent, the caller keeps the newest); -1 the peer is gone. */
 must_check int wire_send(struct wire *w, enum wire_kind kind, const void *body, size_t len, struct err *e);
 /* WIRE_PEER with a descriptor, which stays the caller's. */
 must_check int wire_send_peer(struct wire *w, const struct wire_peer *peer, int fd, struct err *e);
-/* 1 with *kind and *body (valid until the next call), 0 nothing there, -1 gone (ERR_UNREACHABLE) or odd (ERR_INPUT: length, kind,
- * a descriptor where none belongs, no hello first, other build). */
+/* 1 with *kind and *body (valid until the next call), 0 nothing there, -1 gone (ERR_UNREACHABLE) or odd (ERR_INPUT:
+ * length, kind, a descriptor where none belongs, no hello first, other build). */
 must_check int wire_receive(struct wire *w, enum wire_kind *kind, const void **body, size_t *len, struct err *e);
 /* The descriptor that came with the last WIRE_PEER; the caller's from now on. -1: none. */
 int wire_take_fd(struct wire *w);

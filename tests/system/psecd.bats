@@ -195,3 +195,37 @@ sockets_in() {
 	[ "$(ask status '' protection)" = "" ]
 	[ "$(stat -c %u state/psec.db)" = "$(uids | head -1)" ]
 }
+
+@test "systemd is told when it serves and when it stops" {
+	sim_start --series none
+	/usr/bin/python3 -c '
+import socket
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.bind("notify")
+open("notify.ready", "w").close()
+while True:
+    print(s.recv(256).decode(), flush=True)' >told 3>&- &
+	listener=$!
+	wait_until 5 test -e notify.ready
+	psecd_start env NOTIFY_SOCKET="$DIR/notify" WATCHDOG_USEC=1000000
+	wait_until 5 grep -qx READY=1 told
+	wait_until 5 grep -qx WATCHDOG=1 told
+	psecd_stop
+	wait_until 5 grep -qx STOPPING=1 told
+	end "$listener"
+}
+
+@test "a grid meter on a serial line is read and controlled with, by a field in its jail" {
+	sim_start --series none --rtu
+	wait_until 5 test -e run/rs485
+	sed -i "s|profile: sunspec-meter|profile: eastron-sdm630|; s|address: tcp://127.0.0.41:.*|address: rtu://$DIR/run/rs485?baud=9600\&parity=none#1|; s|poll: 100ms|poll: 300ms|" site.yaml
+	psecd_start
+	wait_until 15 all_live
+	wait_until 10 status_near grid_w 500 60
+	ask control.set '{"power_w": 300}'
+	wait_until 15 status_near grid_w 200 60
+	if [ "$(id -u)" = 0 ]; then
+		grep -qE '^Seccomp:\s2$' "/proc/$(pid_of psecd-field)/status"
+		grep -qE '^Threads:\s2$' "/proc/$(pid_of psecd-field)/status"
+	fi
+}
