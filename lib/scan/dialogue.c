@@ -59,6 +59,8 @@ struct dialogue {
 	bool holds;
 	struct scan_row held;
 	bool anybody_asked;
+	uint8_t doubted;
+	struct device_probe doubted_answer; /* to what it answered */
 };
 
 static void on_reply(void *arg, const struct bus_request *q, const struct bus_reply *r);
@@ -268,7 +270,8 @@ static void ask_next(struct dialogue *d)
 		return;
 	case IS_ANYBODY:
 		d->unit = NOBODY;
-		ask(d, BUS_READ_HOLDING, d->held.sunspec.found ? d->held.sunspec.base : 0, 2);
+		p = d->doubted_answer;
+		ask(d, p.function, p.address, p.count);
 		return;
 	}
 }
@@ -316,11 +319,6 @@ static void conclude(struct dialogue *d)
 	d->holds = true;
 	if (d->address.has_unit) {
 		finish(d);
-	} else if (d->address.kind == BUS_TCP && !d->anybody_asked) {
-		d->anybody_asked = true;
-		d->phase = IS_ANYBODY;
-		d->heard = false;
-		ask_next(d);
 	} else {
 		next_unit(d);
 	}
@@ -376,7 +374,7 @@ static void take_answer(struct dialogue *d, const struct bus_reply *r)
 			finish(d);
 		} else {
 			d->silences = 0;
-			next_unit(d);
+			begin_unit(d, d->doubted);
 		}
 		return;
 	}
@@ -384,6 +382,23 @@ static void take_answer(struct dialogue *d, const struct bus_reply *r)
 		ask_next(d);
 	else
 		conclude(d);
+}
+
+/* A second unit answers: before it is believed, one that no site uses is asked the same. */
+static bool is_doubted(const struct dialogue *d)
+{
+	return d->address.kind == BUS_TCP && d->holds && !d->anybody_asked;
+}
+
+static void doubt(struct dialogue *d, const struct bus_request *q)
+{
+	d->anybody_asked = true;
+	d->doubted_answer = (struct device_probe){ q->function, q->address, q->count };
+	d->doubted = d->unit;
+	d->phase = IS_ANYBODY;
+	d->heard = false;
+	d->failures = 0;
+	ask_next(d);
 }
 
 static void on_exception(struct dialogue *d, const struct bus_reply *r)
@@ -432,13 +447,16 @@ static void on_reply(void *arg, const struct bus_request *q, const struct bus_re
 {
 	struct dialogue *d = arg;
 
-	(void)q;
 	if (r->received_boot_us - r->sent_boot_us > d->slowest_us && r->outcome != BUS_TIMEOUT)
 		d->slowest_us = r->received_boot_us - r->sent_boot_us;
 	switch (r->outcome) {
 	case BUS_OK:
 		d->spoke = true;
 		d->silences = 0;
+		if (is_doubted(d)) {
+			doubt(d, q);
+			return;
+		}
 		if (d->phase != IS_ANYBODY)
 			d->heard = d->gave_value = true;
 		d->same_exceptions = 0;

@@ -58,6 +58,10 @@ row() {
 	row 21 'r["address"].endswith("#126") and r["sunspec"]["base"] == 0'
 }
 
+@test "a device that answers to every unit is one device" {
+	row 23 '[x["address"].split("#")[1] for x in rows] == ["1"] and "every unit" in r["faults"][0] and r["model"] == "EasyMeter"'
+}
+
 @test "a gateway's units are separate devices" {
 	row 22 '[x["address"].split("#")[1] for x in rows] == ["1", "3"]'
 }
