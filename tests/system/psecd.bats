@@ -229,3 +229,20 @@ while True:
 		grep -qE '^Threads:\s2$' "/proc/$(pid_of psecd-field)/status"
 	fi
 }
+
+@test "the sign check of another inverter is void" {
+	sim_start --series none --calm
+	psecd_start
+	wait_until 10 all_live
+	run -0 "$PSEC" -C "$DIR" control check
+	run -0 "$PSEC" -C "$DIR" control mode self-consumption
+	wait_until 15 is state running
+	psecd_stop
+	end "$SIM_PID"
+	sim_start --series none --calm --seed 2 # other serial numbers
+	STATE=refused psecd_start
+	event "the sign check is void"
+	is checked null
+	run -77 "$PSEC" -C "$DIR" control mode self-consumption
+	[ "$(sim setpoint_w)" = 0.0 ]
+}
