@@ -129,7 +129,6 @@ void record_remember(void *core, const struct store_event *event); /* among the 
 json_t *report_control(struct core *c);
 json_t *report_status(struct core *c);
 json_t *report_points(struct core *c, int device);
-json_t *report_scan_row(const struct scan_row *row);
 json_t *report_check(const struct wire_checked *w);
 json_t *json_number(double v);          /* null for NaN and infinities */
 json_t *json_text(const char *s);       /* control characters and what is no UTF-8 are escaped */

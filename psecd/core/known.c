@@ -5,6 +5,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "scan/scan.h"
+
 enum { STATE_LIVE = 2, STATE_COUNT = 4 }; /* enum poll_state; core may not see poll */
 
 static bool device_ok(const struct core *c, int device)
@@ -107,7 +109,7 @@ static bool take_scan_row(struct core *c, const struct wire_scan_row *w)
 	}
 	if (w->id != c->scan_id || !c->scan_peer)
 		return true;
-	params = json_pack("{s:I, s:o}", "scan", (json_int_t)w->id, "row", report_scan_row(r));
+	params = json_pack("{s:I, s:o}", "scan", (json_int_t)w->id, "row", scan_row_to_json(r));
 	ctl_notify(c->ctl, "scan.row", params);
 	json_decref(params);
 	return true;

@@ -266,32 +266,6 @@ json_t *report_points(struct core *c, int i)
 	return list;
 }
 
-/* ---- scan ---- */
-
-json_t *report_scan_row(const struct scan_row *r)
-{
-	static const char *const matches[] = { "none", "proposed", "identified" };
-	static const char *const states[] = { "device", "modbus", "silent", "not-modbus" }; /* as scan_state_name says it */
-	char address[BUS_ADDRESS_LEN];
-	json_t *models = json_array(), *faults = json_array(), *o;
-
-	for (size_t i = 0; i < r->sunspec.model_count; i++)
-		json_array_append_new(models, json_integer(r->sunspec.models[i].id));
-	for (size_t i = 0; i < r->fault_count; i++)
-		json_array_append_new(faults, json_text(r->faults[i]));
-	o = json_pack("{s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:o}", "address",
-		      json_text(bus_address_format(&r->address, address)), "state", states[r->state], "make",
-		      json_text(r->identity.make), "model", json_text(r->identity.model), "serial",
-		      json_text(r->identity.serial), "version", json_text(r->identity.version), "profile",
-		      json_text(r->profile), "match", matches[r->match], "evidence", json_text(r->evidence));
-	if (r->sunspec.found)
-		json_object_set_new(o, "sunspec", json_pack("{s:i, s:o}", "base", r->sunspec.base, "models", models));
-	else
-		json_decref(models);
-	json_object_set_new(o, "faults", faults);
-	return o;
-}
-
 /* ---- live ---- */
 
 static void tell_live(void *arg)

@@ -102,6 +102,8 @@ void scanning_begin(struct field *f, const struct wire_scan *w)
 		drain_soon(f, 0);
 		return;
 	}
+	for (size_t i = 0; i < f->site->device_count; i++)
+		scan_leave_alone(s->scan, &f->site->devices[i].address, f->site->devices[i].name);
 	scan_start(s->scan);
 }
 

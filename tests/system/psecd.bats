@@ -47,6 +47,24 @@ checked() { [ "$(status checked.result)" = passed ]; }
 	checked
 }
 
+@test "psecd scans on request, leaves what it uses alone, and goes on regulating" {
+	local meter bms
+	sim_start --series none --with bms
+	psecd_start
+	wait_until 10 all_live
+	meter=$(address meter) bms=$(address bms)
+	run -0 --separate-stderr "$PSEC" -C "$DIR" scan --json "${meter%#*}" "${bms%#*}"
+	/usr/bin/python3 - "${meter%#*}" "$bms" <<-P
+	import json, sys
+	rows = {r["address"]: r for r in json.loads('''$output''')}
+	assert rows[sys.argv[1]]["faults"] == ["in use as 'meter': left alone"], rows
+	assert rows[sys.argv[2]]["state"] == "device", rows
+	P
+	event "scan of"
+	all_live
+	[ "$(status devices.0.timeouts)" = 0 ]
+}
+
 @test "a manual set-point reaches the inverter, and off takes it back" {
 	sim_start --series none
 	psecd_start
