@@ -1,7 +1,7 @@
 /* control: decides. Measured signals and an envelope in, a set-point and the reason for it out. No traffic, no clock of its own:
  * the same control_step runs in the field, in simulate and in tests.
  *
- * The law (research figures in psec-control(7)): a model of the inverter (dead time, lag, ramp) says what it delivered at the
+ * The law (research figures in psec-control(1)): a model of the inverter (dead time, lag, ramp) says what it delivered at the
  * instant of the meter's sample; load = meter + that; set-point = load - target. There is no feedback through the dead time,
  * hence no overshoot and nothing to tune. Signs: battery discharge +, grid import +.
  */
@@ -30,7 +30,7 @@ struct control_signal {
 	bool valid;               /* false: never seen, lost, absent or impossible */
 	double value;
 	int64_t at_boot_us;       /* when it arrived; control takes the meter's own delay off */
-	int64_t changed_boot_us;  /* when its device last showed anything new */
+	int64_t changed_boot_us;  /* when it last was another value */
 };
 
 struct control_input {
@@ -61,14 +61,26 @@ enum control_clamp {
 const char *control_clamp_name(enum control_clamp c);     /* "bms-charge-limit" */
 const char *control_clamp_words(enum control_clamp c);    /* "the BMS allows no more charge" */
 
-enum control_state { CONTROL_IDLE /* mode off or observe: nothing is written */, CONTROL_RUNNING, CONTROL_HOLD /* one period without a signal */,
-		     CONTROL_SAFE /* at, or on the ramp to, the safe set-point */, CONTROL_RETURNING /* three good samples, then a ramp */,
-		     CONTROL_REFUSED /* automatic mode without a sign check */ };
+enum control_state {
+	CONTROL_IDLE,      /* mode off or observe: nothing is written */
+	CONTROL_RUNNING,
+	CONTROL_HOLD,      /* a signal is missing: one period with the last set-point */
+	CONTROL_SAFE,      /* at, or on the ramp to, the safe set-point */
+	CONTROL_RETURNING, /* three good samples were there: a ramp back */
+	CONTROL_REFUSED,   /* automatic mode without a sign check */
+};
 const char *control_state_name(enum control_state s);
 
-enum { CONTROL_LOST_METER = 1, CONTROL_LOST_INVERTER = 2, CONTROL_LOST_BMS = 4, CONTROL_LOST_ENVELOPE = 8, CONTROL_FROZEN_METER = 16,
-       CONTROL_NOT_OBEYED = 32 /* the inverter does not do what it was told */ };
-/* "meter stale, bms lost"; returns to. */
+/* What is lost; bits. */
+enum {
+	CONTROL_LOST_METER = 1,
+	CONTROL_LOST_INVERTER = 2,
+	CONTROL_LOST_BMS = 4,
+	CONTROL_LOST_ENVELOPE = 8,
+	CONTROL_FROZEN_METER = 16, /* nothing new for 60 s while the command moved */
+	CONTROL_NOT_OBEYED = 32,   /* three set-points in a row were not shown when read back */
+};
+/* "meter lost, BMS lost"; returns to. */
 char *control_lost_words(unsigned lost, char to[96]);
 
 struct control_decision {
@@ -88,11 +100,11 @@ void control_free(struct control *c);
 /* One decision. Called on every meter sample, on every change of the envelope, and at wake_boot_us. */
 void control_step(struct control *c, const struct control_input *in, const struct control_envelope *env,
 		  const struct now *now, struct control_decision *out);
-/* The set-point of the last decision with write was sent at that time / was not shown when read back (why kept by the caller). */
+/* The set-point of the last decision with write was sent at that time and shown when read back; or it was not shown. */
 void control_sent(struct control *c, double setpoint_w, int64_t sent_boot_us);
 void control_not_shown(struct control *c);
 
-/* ---- the sign check: a 500 W step that the meter must see (psec-control(7)) ---- */
+/* ---- the sign check: a 500 W step that the meter must see (psec-control(1)) ---- */
 enum control_check_result { CONTROL_CHECK_RUNS, CONTROL_CHECK_PASSED, CONTROL_CHECK_WRONG_SIGN, CONTROL_CHECK_NO_EFFECT,
 			    CONTROL_CHECK_UNSTEADY /* the load moved too much: try again */, CONTROL_CHECK_LOST_SIGNAL,
 			    CONTROL_CHECK_NO_ROOM /* SoC or limits do not allow 500 W either way */ };
