@@ -50,12 +50,13 @@ struct control_envelope {
 enum control_clamp {
 	CONTROL_FREE,             /* the law's own wish */
 	CONTROL_BY_MODE,          /* off, or manual value */
+	CONTROL_BY_RAMP,          /* before the limits: no limit waits for a ramp */
 	CONTROL_BY_RESERVE, CONTROL_BY_SOC_MAX, CONTROL_BY_SOC_MIN,
 	CONTROL_BY_IMPORT_LIMIT, CONTROL_BY_EXPORT_LIMIT,
 	CONTROL_BY_CHARGE_LIMIT, CONTROL_BY_DISCHARGE_LIMIT,   /* the site's */
 	CONTROL_BY_CHARGE_RATING, CONTROL_BY_DISCHARGE_RATING, /* the inverter's */
 	CONTROL_BY_BMS_CHARGE, CONTROL_BY_BMS_DISCHARGE,       /* also: an undefined BMS limit, which means 0 */
-	CONTROL_BY_RAMP, CONTROL_BY_SAFE, CONTROL_BY_UNCHECKED,
+	CONTROL_BY_SAFE, CONTROL_BY_UNCHECKED,
 	CONTROL_CLAMP_COUNT,
 };
 const char *control_clamp_name(enum control_clamp c);     /* "bms-charge-limit" */

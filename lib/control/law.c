@@ -254,6 +254,19 @@ static void next_state(struct control *c, const struct control_envelope *env, un
 	}
 }
 
+/* Back from the safe set-point, or from where the battery was found; the way ends at the wish. */
+static double return_ramp(struct control *c, double w, const struct now *now, enum control_clamp *clamp)
+{
+	double most = biggest_rating(c) * (double)(now->boot_us - c->ramp_from_us) / RETURN_RAMP_US;
+	double ramped = toward(c->ramp_from_w, w, most);
+
+	if (ramped == w)
+		enter(c, CONTROL_RUNNING, now);
+	else
+		*clamp = CONTROL_BY_RAMP;
+	return ramped;
+}
+
 /* Off, observe and refused: what we commanded is taken back with 0 W once, then hands off. */
 static bool hands_off(const struct control *c)
 {
@@ -294,18 +307,9 @@ static double choose(struct control *c, const struct control_input *in, const st
 	default:
 		break;
 	}
-	w = limits_apply(&c->config, in, &c->blocks, load, d->wish_w, &d->clamp);
-	if (c->state == CONTROL_RETURNING) {
-		double most = biggest_rating(c) * (double)(now->boot_us - c->ramp_from_us) / RETURN_RAMP_US;
-		double ramped = toward(c->ramp_from_w, w, most);
-
-		if (ramped == w)
-			enter(c, CONTROL_RUNNING, now);
-		else
-			d->clamp = CONTROL_BY_RAMP;
-		return ramped;
-	}
-	return site_ramp(c, w, now, &d->clamp);
+	/* The ramp is a wish, the limits are not: they come after it. */
+	w = c->state == CONTROL_RETURNING ? return_ramp(c, d->wish_w, now, &d->clamp) : site_ramp(c, d->wish_w, now, &d->clamp);
+	return limits_apply(&c->config, in, &c->blocks, load, w, &d->clamp);
 }
 
 static void schedule(const struct control *c, struct control_decision *d, const struct now *now)

@@ -221,6 +221,26 @@ static void the_bms_limit_wins_and_is_named(void **state)
 	control_free(r.control);
 }
 
+static void no_limit_waits_for_a_ramp(void **state)
+{
+	struct control_config config = mid();
+	struct rig r;
+
+	(void)state;
+	config.site.ramp_w_per_s = 100;
+	rig_begin(&r, &config, 4000, SITE_MODE_SELF_CONSUMPTION);
+	rig_run(&r, 60);
+	assert_true(r.plant.told_w > 3900);
+	r.plant.discharge_w = 1000;
+	rig_run(&r, 0.6);
+	assert_float_equal(r.plant.told_w, 1000, 1e-9);
+	assert_int_equal(r.last.clamp, CONTROL_BY_BMS_DISCHARGE);
+	r.plant.discharge_w = 5000; /* and back up by the ramp */
+	rig_run(&r, 2);
+	assert_true(r.plant.told_w > 1050 && r.plant.told_w < 1400);
+	control_free(r.control);
+}
+
 static void an_undefined_limit_means_limited(void **state)
 {
 	struct control_config config = mid();
@@ -502,6 +522,7 @@ int main(void)
 		cmocka_unit_test(a_model_that_is_a_third_off_still_settles),
 		cmocka_unit_test(a_value_read_twice_is_not_a_new_sample),
 		cmocka_unit_test(the_bms_limit_wins_and_is_named),
+		cmocka_unit_test(no_limit_waits_for_a_ramp),
 		cmocka_unit_test(an_undefined_limit_means_limited),
 		cmocka_unit_test(the_reserve_is_kept),
 		cmocka_unit_test(a_lost_meter_is_held_then_left_for_the_safe_setpoint),
