@@ -113,6 +113,7 @@ balance() {
 	run -0 "$PSEC" -C "$DIR" control set -- -800
 	wait_until 15 true_that "setpoint_w == -800"
 	order "deaf 1"
+	wait_until 5 true_that "deaf == 1"
 	run -0 "$PSEC" -C "$DIR" control set 1500
 	wait_until 15 is state safe
 	[[ $(status lost_words) == *"not obeyed"* ]]

@@ -335,7 +335,8 @@ async def main():
         plant.step()
         site.show()
         truth = dict(grid_w=plant.grid, battery_w=plant.battery, load_w=plant.load, pv_w=plant.pv, setpoint_w=plant.setpoint,
-                     soc_percent=100 * plant.soc_wh / plant.capacity_wh, writes=writes, **plant.energy)
+                     soc_percent=100 * plant.soc_wh / plant.capacity_wh, writes=writes, deaf=plant.deaf,
+                     sign=plant.sign, **plant.energy)
         with open(a.status + ".part", "w") as f:
             json.dump(truth, f)
         os.replace(a.status + ".part", a.status)
