@@ -1,6 +1,5 @@
-/* The peer of `wire` and of nothing else: a controller as it is usually written, one thread around libmodbus's blocking calls. Ten
- * times a second it reads the meter, reads the inverter, writes the set-point, then reads the 14 others in turn. Devices as
- * tests/bench/wire.c plays them.
+/* The peer of `wire`: a controller as it is usually written, one thread around libmodbus's blocking calls. Ten times a second it
+ * reads the meter, reads the inverter, writes the set-point, then reads the 14 others in turn. The devices are those of wire.c.
  *
  *     loop HOST PORT SECONDS */
 #include <arpa/inet.h>
@@ -11,7 +10,8 @@
 #include <string.h>
 #include <time.h>
 
-enum { DEVICES = 16, BASE = 40070, METER_W = BASE + 18, INVERTER_W = BASE + 14, OUT_W_RTE = 40162, STOR_CTL_MOD = 40155, READ = 50 };
+enum { DEVICES = 16, READ = 50 };
+enum { BASE = 40070, METER_W = BASE + 18, INVERTER_W = BASE + 14, STOR_CTL_MOD = 40155, OUT_W_RTE = 40162 };
 
 static modbus_t *open_device(const char *first, int device, int port)
 {

@@ -1,5 +1,5 @@
-/* The peer of `lean`: 16 devices at 10 Hz with libmodbus as its calls suggest it, a thread a device. It only reads, 50 registers a
- * turn: no control, no store, no socket. Ends when stdin does.
+/* The peer of `lean`: 16 devices at 10 Hz with libmodbus as its calls suggest it, a thread a device. It only reads, 50 registers
+ * a turn: no control, no store, no socket. Ends when stdin does.
  *
  *     threads HOST PORT */
 #include <arpa/inet.h>
