@@ -85,7 +85,6 @@ void cmd_help(FILE *to, const struct cmd *c, const char *path);
 void cmd_help_all(FILE *to);
 /* cmd/dispatch.c: run one line's words; returns the exit status. */
 int cmd_dispatch(const struct cmd_env *base, int argc, char **argv);
-int cmd_exit_status(enum err_kind kind);
 /* Read the site's site.yaml; faults go to env->err. For a command that needs it only sometimes; others say CMD_SITE. */
 must_check int cmd_read_site(const struct cmd_env *env, struct site *site, struct err *e);
 /* cmd/common.c: what several commands need. */
@@ -93,7 +92,6 @@ enum out_form cmd_form(const struct cmd_env *env, bool record); /* table/record,
 must_check int cmd_print(const struct cmd_env *env, struct out *o, struct err *e);
 must_check int cmd_print_json(const struct cmd_env *env, const json_t *v, struct err *e); /* as it came from the daemon */
 void cmd_diag_to_stderr(void *arg, const struct diag *d);       /* arg: FILE * */
-const char *cmd_nearest(const char *word, const char *const *names, size_t count); /* for "did you mean", or NULL */
 /* Ask the daemon; ERR_UNREACHABLE says how to start it. For more than one question: connect, ctl_call…, ctl_client_free. */
 struct ctl_client;
 must_check int cmd_connect_daemon(const struct cmd_env *env, struct ctl_client **c, struct err *e);

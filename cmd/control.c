@@ -88,7 +88,7 @@ static int mode(const struct cmd_env *env, const void *options, int argc, char *
 	for (int i = 0; i < SITE_MODE_COUNT; i++)
 		names[i] = site_mode_name((enum site_mode)i);
 	if (!site_mode_parse(argv[0], &m)) {
-		near = cmd_nearest(argv[0], names, COUNT_OF(names));
+		near = str_nearest(argv[0], names, COUNT_OF(names));
 		str_printable(shown, sizeof shown, argv[0], strlen(argv[0]));
 		return err_set(e, ERR_USAGE, 0, "there is no mode '%s'%s%s%s; there are off, manual, self-consumption and observe",
 			       shown, near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");

@@ -4,22 +4,6 @@
 
 #include "frame.h"
 
-int cmd_exit_status(enum err_kind kind)
-{
-	switch (kind) {
-	case ERR_NONE: return 0;
-	case ERR_USAGE: return 64;
-	case ERR_INPUT: return 65;
-	case ERR_UNREACHABLE: return 69;
-	case ERR_BUG: return 70;
-	case ERR_IO: return 74;
-	case ERR_AGAIN: return 75;
-	case ERR_REFUSED: return 77;
-	case ERR_INTERRUPTED: return 130;
-	}
-	return 70;
-}
-
 /* ---- Ctrl-C ---- */
 
 static volatile sig_atomic_t interrupted; /* a handler can reach nothing else */
@@ -112,7 +96,7 @@ size_t cmd_names(const struct cmd *group, const char **names, size_t max)
 
 static int unknown(const struct cmd *group, const char *path, const char *word, struct err *e)
 {
-	const char *names[64], *near = cmd_nearest(word, names, cmd_names(group, names, COUNT_OF(names)));
+	const char *names[64], *near = str_nearest(word, names, cmd_names(group, names, COUNT_OF(names)));
 	char shown[64], hint[96] = "";
 
 	str_printable(shown, sizeof shown, word, strlen(word));
@@ -209,7 +193,7 @@ int cmd_dispatch(const struct cmd_env *base, int argc, char **argv)
 	signals_restore(&before);
 	if (rc >= 0 && flush(&env, &e))
 		rc = -1;
-	status = rc < 0 ? cmd_exit_status(e.kind) : signo ? cmd_exit_status(ERR_INTERRUPTED) : rc;
+	status = rc < 0 ? err_exit_status(e.kind) : signo ? err_exit_status(ERR_INTERRUPTED) : rc;
 	/* A pipe that its reader closed needs no word: the reader wanted no more. */
 	if (rc < 0 && !(e.kind == ERR_INTERRUPTED && !e.text[0]) && e.errnum != EPIPE)
 		fprintf(env.err, "%s: %s\n", path, e.text);

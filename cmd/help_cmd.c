@@ -16,7 +16,7 @@ static int run(const struct cmd_env *env, const void *options, int argc, char **
 	}
 	c = cmd_find(argv, argc, &used, path);
 	if (!c || used < argc) {
-		const char *names[64], *near = cmd_nearest(argv[used], names, cmd_names(c, names, COUNT_OF(names)));
+		const char *names[64], *near = str_nearest(argv[used], names, cmd_names(c, names, COUNT_OF(names)));
 		char shown[64];
 
 		str_printable(shown, sizeof shown, argv[used], strlen(argv[used]));

@@ -167,7 +167,7 @@ static int unknown_option(const struct words *w, const char *word, struct err *e
 	str_printable(shown, sizeof shown, word, len);
 	if (starts > 1)
 		return err_set(e, ERR_USAGE, 0, "option '--%s' could be several; write it out", shown);
-	near = cmd_nearest(shown, names, n);
+	near = str_nearest(shown, names, n);
 	return near ? err_set(e, ERR_USAGE, 0, "unknown option '--%s'; did you mean '--%s'?", shown, near)
 		    : err_set(e, ERR_USAGE, 0, "unknown option '--%s'", shown);
 }

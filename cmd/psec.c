@@ -47,7 +47,7 @@ static int global_options(struct cmd_env *env, int argc, char **argv, int *statu
 			else
 				fprintf(env->err, "psec: unknown option '%s'; options of a command stand after it, and before it only "
 						  "-C DIR, --help and --version\n", argv[i]);
-			*status = cmd_exit_status(ERR_USAGE);
+			*status = err_exit_status(ERR_USAGE);
 			return -1;
 		}
 	}
@@ -62,7 +62,7 @@ static int run(struct cmd_env *env, int argc, char **argv)
 		return status;
 	if (taken == argc) {
 		cmd_help_all(env->err);
-		return cmd_exit_status(ERR_USAGE);
+		return err_exit_status(ERR_USAGE);
 	}
 	return cmd_dispatch(env, argc - taken, argv + taken);
 }
@@ -78,10 +78,10 @@ int main(int argc, char **argv)
 	env.interactive = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
 	status = run(&env, argc, argv);
 	if (ferror(stdout) | (fclose(stdout) != 0)) {
-		if (errno != EPIPE && status < cmd_exit_status(ERR_USAGE))
+		if (errno != EPIPE && status < err_exit_status(ERR_USAGE))
 			fprintf(stderr, "psec: cannot write to standard output: %s\n", strerror(errno));
-		if (status < cmd_exit_status(ERR_USAGE))
-			status = cmd_exit_status(ERR_IO);
+		if (status < err_exit_status(ERR_USAGE))
+			status = err_exit_status(ERR_IO);
 	}
 	return status;
 }

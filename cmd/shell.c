@@ -12,7 +12,7 @@ enum { STATUS_END = -2 /* exit, quit */, STATUS_NONE = -1 /* nothing stood there
 static int complain(const struct cmd_env *env, const struct err *e)
 {
 	fprintf(env->err, "psec shell: %s\n", e->text);
-	return cmd_exit_status(e->kind);
+	return err_exit_status(e->kind);
 }
 
 static int run_words(const struct cmd_env *env, int count, char **words)
@@ -105,7 +105,7 @@ static int run_lines(const struct cmd_env *env, const struct options *o, struct 
 		if (status && o->stop)
 			return last;
 		/* Ctrl-C ends a person's command, but a script as a whole. */
-		if (!env->interactive && status == cmd_exit_status(ERR_INTERRUPTED))
+		if (!env->interactive && status == err_exit_status(ERR_INTERRUPTED))
 			return last;
 	}
 }

@@ -18,12 +18,10 @@ static const char *const child_users[CHILDREN] = { "psec-core", "psec-field" };
 
 static void print_diag(void *arg, const struct diag *d)
 {
-	char line[16] = "";
+	char line[DIAG_LEN];
 
 	(void)arg;
-	if (d->line > 0)
-		snprintf(line, sizeof(line), ":%d", d->line);
-	log_line(LOG_ERROR, "%s%s: %s%s%s", d->file, line, d->path, d->path[0] ? " " : "", d->text);
+	log_line(LOG_ERROR, "%s", diag_format(d, line));
 }
 
 int place_read(struct place *p, const char *dir, struct err *e)

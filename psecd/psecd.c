@@ -25,20 +25,10 @@ struct options {
 	bool check;
 };
 
-static int exit_status(enum err_kind kind)
-{
-	static const int status[] = {
-		[ERR_NONE] = 0, [ERR_USAGE] = 64, [ERR_INPUT] = 65, [ERR_UNREACHABLE] = 69, [ERR_BUG] = 70,
-		[ERR_IO] = 74, [ERR_AGAIN] = 75, [ERR_REFUSED] = 77, [ERR_INTERRUPTED] = 130,
-	};
-
-	return (size_t)kind < COUNT_OF(status) ? status[kind] : 70;
-}
-
 static int say_and_exit(const char *text)
 {
 	fputs(text, stdout);
-	return fflush(stdout) == 0 ? 0 : exit_status(ERR_IO);
+	return fflush(stdout) == 0 ? 0 : err_exit_status(ERR_IO);
 }
 
 /* -1: go on; otherwise the exit status. */
@@ -59,7 +49,7 @@ static int parse(int argc, char **argv, struct options *o)
 			o->dir = a + strlen("--directory=");
 		} else {
 			log_line(LOG_ERROR, "'%s' is not an option or lacks its value; see psecd --help", a);
-			return exit_status(ERR_USAGE);
+			return err_exit_status(ERR_USAGE);
 		}
 	}
 	return -1;
@@ -119,7 +109,7 @@ int main(int argc, char **argv)
 		result = supervise(&place, &verdict, &e);
 	place_close(&place);
 	if (result == 0)
-		return exit_status(verdict);
+		return err_exit_status(verdict);
 	log_line(LOG_ERROR, "%s", e.text);
-	return exit_status(e.kind);
+	return err_exit_status(e.kind);
 }

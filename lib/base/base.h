@@ -21,7 +21,7 @@
 
 /* ---- errors ---------------------------------------------------------------------------------------------------- */
 
-/* What a failure means to the caller; cmd/psec.c turns it into the exit status (psec(1), EXIT STATUS). */
+/* What a failure means to the caller, and the exit status of a program that ends with it (psec(1), EXIT STATUS). */
 enum err_kind {
 	ERR_NONE,
 	ERR_USAGE,       /* the call's words are wrong                          64 */
@@ -49,6 +49,8 @@ int err_ctx(struct err *e, const char *fmt, ...) printf_like(2, 3);
 const char *err_kind_name(enum err_kind kind);
 /* The kind of that name; ERR_BUG for a name that is none. */
 enum err_kind err_kind_parse(const char *name);
+/* What a program ends with: the number beside the kind. */
+int err_exit_status(enum err_kind kind);
 
 /* One fault among several found at once, in a file or in an answer (site check, profiles). Shown as one sentence,
  * "FILE:LINE: PATH TEXT": site.yaml:17: control.reserve_percent is 140, must be 0…100. */
@@ -68,6 +70,9 @@ struct diag_sink {
 
 void diag_report(struct diag_sink *sink, const char *file, int line, const char *path, const char *fmt, ...)
 	printf_like(5, 6);
+#define DIAG_LEN 900
+/* As that one sentence, safe for a terminal and a log; returns to. */
+char *diag_format(const struct diag *d, char to[DIAG_LEN]);
 
 /* ---- ownership ------------------------------------------------------------------------------------------------- */
 
@@ -120,6 +125,8 @@ bool str_starts(const char *s, const char *prefix);
 /* Replace control characters and bytes that are not UTF-8 by \xNN, for text from devices that goes into a log,
  * an error or a terminal; to has room for n bytes. */
 void str_printable(char *to, size_t n, const char *from, size_t len);
+/* The one of names that word was probably meant to be, for "did you mean"; NULL when none is near. */
+const char *str_nearest(const char *word, const char *const *names, size_t count);
 
 /* The whole text as a decimal number (integers also as 0x…), in [min, max]; false otherwise, *out untouched.
  * No blanks, no inf or nan, the C locale's point. */

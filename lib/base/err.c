@@ -60,6 +60,16 @@ const char *err_kind_name(enum err_kind kind)
 	return kind_names[kind];
 }
 
+int err_exit_status(enum err_kind kind)
+{
+	static const int status[] = {
+		[ERR_NONE] = 0, [ERR_USAGE] = 64, [ERR_INPUT] = 65, [ERR_UNREACHABLE] = 69, [ERR_BUG] = 70,
+		[ERR_IO] = 74, [ERR_AGAIN] = 75, [ERR_REFUSED] = 77, [ERR_INTERRUPTED] = 130,
+	};
+
+	return (size_t)kind < COUNT_OF(status) ? status[kind] : status[ERR_BUG];
+}
+
 enum err_kind err_kind_parse(const char *name)
 {
 	for (size_t i = 0; i < COUNT_OF(kind_names); i++)
@@ -80,4 +90,15 @@ void diag_report(struct diag_sink *sink, const char *file, int line, const char 
 	sink->count++;
 	if (sink->fn)
 		sink->fn(sink->arg, &d);
+}
+
+char *diag_format(const struct diag *d, char to[DIAG_LEN])
+{
+	char line[16] = "", text[DIAG_LEN];
+
+	if (d->line > 0)
+		snprintf(line, sizeof line, ":%d", d->line);
+	snprintf(text, sizeof text, "%s%s: %s%s%s", d->file, line, d->path, d->path[0] ? " " : "", d->text);
+	str_printable(to, DIAG_LEN, text, strlen(text));
+	return to;
 }

@@ -29,19 +29,23 @@ void conf_report(const struct conf *c, const struct conf_node *n, struct diag_si
 void conf_refuse_unknown(const struct conf *c, const struct conf_node *map, const char *const *known,
 			 struct diag_sink *sink)
 {
+	size_t count = 0;
+
 	if (map->kind != CONF_MAP) {
 		conf_report(c, map, sink, "%smust be keys with values", *map->path ? "" : "the document ");
 		return;
 	}
+	while (known[count])
+		count++;
 	for (const struct conf_node *n = map->first; n; n = n->next) {
 		bool found = false;
 		const char *near;
 
-		for (size_t i = 0; known[i] && !found; i++)
+		for (size_t i = 0; i < count && !found; i++)
 			found = str_eq(known[i], n->key);
 		if (found)
 			continue;
-		near = near_word(n->key, known);
+		near = str_nearest(n->key, known, count);
 		if (near)
 			conf_report(c, n, sink, "is not a key here; did you mean '%s'?", near);
 		else

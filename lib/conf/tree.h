@@ -18,9 +18,4 @@ struct conf {
 	size_t end;               /* where the next line of a top-level map goes: the file's end, or before its "..." */
 };
 
-/* Edit distance with neighbours swapped counted as one, for words of at most 64 bytes; more than most is most + 1. */
-size_t near_distance(const char *a, const char *b, size_t most);
-/* The entry of known (NULL-ended) nearest to word, at most 2 edits away; NULL when none is. */
-const char *near_word(const char *word, const char *const *known);
-
 #endif

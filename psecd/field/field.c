@@ -13,12 +13,10 @@
 
 static void print_diag(void *arg, const struct diag *d)
 {
-	char line[16] = "";
+	char line[DIAG_LEN];
 
 	(void)arg;
-	if (d->line > 0)
-		snprintf(line, sizeof(line), ":%d", d->line);
-	log_line(LOG_ERROR, "%s%s: %s%s%s", d->file, line, d->path, d->path[0] ? " " : "", d->text);
+	log_line(LOG_ERROR, "%s", diag_format(d, line));
 }
 
 static void terminate(void *arg, int signo)

@@ -57,6 +57,43 @@ static void every_error_kind_reads_back_from_its_name(void **state)
 	assert_string_equal(err_kind_name((enum err_kind)99), "bug");
 }
 
+static void a_kind_beyond_all_others_ends_a_program_as_our_bug(void **state)
+{
+	(void)state;
+	assert_int_equal(err_exit_status(ERR_NONE), 0);
+	assert_int_equal(err_exit_status(ERR_REFUSED), 77);
+	assert_int_equal(err_exit_status(ERR_INTERRUPTED), 130);
+	assert_int_equal(err_exit_status((enum err_kind)99), 70);
+}
+
+static void a_fault_is_one_sentence_that_no_file_name_can_break(void **state)
+{
+	const struct diag whole = { "site.yaml", 17, "control.reserve_percent", "is 140, must be 0…100" };
+	const struct diag bare = { "a\nb", 0, "", "is empty" };
+	char text[DIAG_LEN];
+
+	(void)state;
+	assert_string_equal(diag_format(&whole, text), "site.yaml:17: control.reserve_percent is 140, must be 0…100");
+	assert_string_equal(diag_format(&bare, text), "a\\x0ab: is empty");
+}
+
+static void the_nearest_word_is_the_one_that_was_meant(void **state)
+{
+	static const char *const names[] = { "scan", "status", "control", "id", "site" };
+	static const struct { const char *word, *near; } cases[] = {
+		{ "sacn", "scan" }, { "contorl", "control" }, { "sta", "status" }, { "ie", "id" }, { "sitee", "site" },
+		{ "xy", NULL }, { "", NULL }, { "zzzzzzzz", NULL },
+		{ "a-word-that-is-much-longer-than-any-key-or-command-that-psec-could-ever-have", NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		const char *near = str_nearest(cases[i].word, names, COUNT_OF(names));
+
+		assert_string_equal(near ? near : "none", cases[i].near ? cases[i].near : "none");
+	}
+}
+
 static void remember_diag(void *arg, const struct diag *d)
 {
 	snprintf(arg, 200, "%s:%d: %s %s", d->file, d->line, d->path, d->text);
@@ -487,6 +524,9 @@ int main(void)
 		cmocka_unit_test(a_long_error_is_cut_not_spilt),
 		cmocka_unit_test(an_error_may_quote_its_own_text),
 		cmocka_unit_test(every_error_kind_reads_back_from_its_name),
+		cmocka_unit_test(a_kind_beyond_all_others_ends_a_program_as_our_bug),
+		cmocka_unit_test(a_fault_is_one_sentence_that_no_file_name_can_break),
+		cmocka_unit_test(the_nearest_word_is_the_one_that_was_meant),
 		cmocka_unit_test(a_fault_reaches_the_sink_and_is_counted),
 		cmocka_unit_test(what_is_taken_is_not_freed_twice),
 		cmocka_unit_test(a_descriptor_closes_with_its_scope),
