@@ -80,8 +80,10 @@ check() { run "$DIR/tests/check" "$@" --only unit "$DIR/build"; }
 	local check=$! suite dir
 	read -r suite dir <"$DIR/ready"
 	kill -INT "$check"
-	! wait "$check"
-	! kill -0 "$suite" 2>/dev/null
+	local ended=0
+	wait "$check" || ended=$?
+	[ "$ended" != 0 ]
+	run ! kill -0 "$suite"
 	[ ! -e "$dir" ]
 }
 

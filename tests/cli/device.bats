@@ -39,12 +39,12 @@ assert p["battery-inverter.setpoint_w"]["writable"] and p["bms.soc_percent"]["un
 	chmod 644 site/profiles/*.yaml
 	"$PSEC" -C site device list >out 2>err
 	grep -q '^eastron-sdm630 .*My own' out
-	! grep -q '^broken' out
+	run ! grep -q '^broken' out
 	grep -q 'profiles/broken.yaml:7: points.grid-meter.power_w.address' err
 	chmod 666 site/profiles/sdm.yaml
 	"$PSEC" -C site device list >out 2>err
 	grep -q 'sdm.yaml: .*not writable by others' err
-	! grep -q 'My own' out
+	run ! grep -q 'My own' out
 }
 
 @test "where nobody answers is unreachable, a wrong address is bad input" {

@@ -39,7 +39,7 @@ init() { "$PSEC" -C hof init --id hof-7 --tier sim --yes "$@"; }
 	[ "$status" = 0 ]
 	cmp before hof/site.yaml.2*
 	[ "$(stat -c %a hof/site.yaml.2*)" = 600 ]
-	! grep -q '# mine' hof/site.yaml
+	run ! grep -q '# mine' hof/site.yaml
 	"$PSEC" -C hof site check
 }
 

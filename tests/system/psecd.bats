@@ -145,8 +145,8 @@ confined() {
 	grep -qE '^CapBnd:\s0+$' "/proc/$1/status"
 	grep -qE '^NoNewPrivs:\s1$' "/proc/$1/status"
 	grep -qE '^Seccomp:\s2$' "/proc/$1/status"
-	! grep -qE '^Uid:.*\b0\b' "/proc/$1/status"
-	! grep -qE '^Groups:.*\b0\b' "/proc/$1/status"
+	run ! grep -qE '^Uid:.*\b0\b' "/proc/$1/status"
+	run ! grep -qE '^Groups:.*\b0\b' "/proc/$1/status"
 }
 # inodes of its sockets that are in a table of /proc/net
 sockets_in() {
@@ -176,7 +176,7 @@ sockets_in() {
 	# nobody listens on a port
 	run cat "/proc/$field/net/tcp"
 	for i in $(ls -l "/proc/$field/fd" "/proc/$core/fd" | grep -o 'socket:\[[0-9]*\]' | tr -dc '0-9\n'); do
-		! awk -v i="$i" '$4 == "0A" && $10 == i { found = 1 } END { exit !found }' "/proc/$field/net/tcp"
+		run ! awk -v i="$i" '$4 == "0A" && $10 == i { found = 1 } END { exit !found }' "/proc/$field/net/tcp"
 	done
 }
 
