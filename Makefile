@@ -57,11 +57,11 @@ man_pages := $(patsubst man/%.scd,$(B)/man/%,$(wildcard man/*.scd))
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all bin man tests help deps deps-build deps-test demo check check-long check-unit check-cli check-system \
+.PHONY: all bin share man tests help deps deps-build deps-test demo check check-long check-unit check-cli check-system \
 	check-fault check-layers check-headers check-lean bench golden-update install uninstall clean FORCE
 
 all: bin man
-bin: $(bin)
+bin: $(bin) share
 man: $(man_pages)
 
 # ---- what a target was made with: changes only when the words do, so that a changed flag or a removed source rebuilds
@@ -92,6 +92,12 @@ $(eval $(call program,psec,$(cmd_src),$(B)/made/cmd-sources))
 $(eval $(call program,psecd,$(psecd_src) $(wire_src),$(B)/made/psecd-sources))
 $(eval $(call program,psecd-core,$(core_src) $(wire_src),$(B)/made/core-sources))
 $(eval $(call program,psecd-field,$(field_src) $(wire_src),$(B)/made/field-sources))
+
+# The build tree looks like an installed one: programs find their data in ../share/psec.
+data := lib/device/profiles lib/device/sunspec lib/sim/series
+share:
+	$(Q)mkdir -p $(B)/share/psec
+	$(Q)ln -sfnr $(data) $(B)/share/psec/
 
 # ---- manual
 $(B)/man/%: man/%.scd
@@ -158,14 +164,12 @@ deps-test:
 
 # ---- install
 install: all
-	$(INSTALL) -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(LIBEXEC) $(DESTDIR)$(SHARE)/profiles \
-		$(DESTDIR)$(SHARE)/sunspec $(DESTDIR)$(SHARE)/series $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	$(INSTALL) -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(LIBEXEC) \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions
 	$(INSTALL) $(B)/bin/psec $(DESTDIR)$(PREFIX)/bin/
 	$(INSTALL) $(B)/bin/psecd $(DESTDIR)$(PREFIX)/sbin/
 	$(INSTALL) $(B)/bin/psecd-core $(B)/bin/psecd-field $(DESTDIR)$(LIBEXEC)/
-	$(INSTALL) -m 644 lib/device/profiles/* $(DESTDIR)$(SHARE)/profiles/
-	$(INSTALL) -m 644 lib/device/sunspec/* $(DESTDIR)$(SHARE)/sunspec/
-	$(INSTALL) -m 644 lib/sim/series/* $(DESTDIR)$(SHARE)/series/
+	for d in $(data); do to=$(DESTDIR)$(SHARE)/$${d##*/}; $(INSTALL) -d $$to && $(INSTALL) -m 644 $$d/* $$to/ || exit 1; done
 	$(INSTALL) -m 644 completions/psec.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/psec
 	for m in $(man_pages); do s=$${m##*.}; $(INSTALL) -d $(DESTDIR)$(PREFIX)/share/man/man$$s; \
 		$(INSTALL) -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man$$s/; done

@@ -99,28 +99,16 @@ static int set_time(const struct options *o, const struct series *series, struct
 	return 0;
 }
 
-/* Installed in the share folder; in the source tree, where PSEC_SHARE is lib/device, beside this room. */
-static void shipped_series(char path[PATH_MAX])
-{
-	const char *share = getenv("PSEC_SHARE"), *name = "home-a-2016.csv";
-
-	if (!share || !*share)
-		share = PSEC_SHARE;
-	snprintf(path, PATH_MAX, "%s/series/%s", share, name);
-	if (access(path, R_OK) != 0)
-		snprintf(path, PATH_MAX, "%s/../sim/series/%s", share, name);
-}
-
 static int read_series(const struct cmd_env *env, const struct options *o, struct series *series, struct sim_options *so,
 		       struct err *e)
 {
 	struct diag_sink sink = { .fn = cmd_diag_to_stderr, .arg = env->err };
-	char path[PATH_MAX];
+	char shipped[SHARE_PATH_LEN];
 
 	if (o->series && str_eq(o->series, "none"))
 		return o->at ? err_set(e, ERR_USAGE, 0, "--at needs a series") : 0;
-	shipped_series(path);
-	if (series_read(o->series ? o->series : path, series, &sink, e) < 0)
+	share_path("series/home-a-2016.csv", shipped);
+	if (series_read(o->series ? o->series : shipped, series, &sink, e) < 0)
 		return o->series ? -1 : err_ctx(e, "no --series is given, and the shipped one cannot be read");
 	so->series = series;
 	return set_time(o, series, so, e);

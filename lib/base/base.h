@@ -175,6 +175,10 @@ must_check int file_read_fd(int fd, const char *name, size_t max, struct buf *b,
 must_check int file_replace(const char *path, const void *data, size_t len, unsigned mode, struct err *e);
 /* Make a folder and those above it; no fault when it is there. */
 must_check int dir_make(const char *path, unsigned mode, struct err *e);
+/* Where what came with the program lies, "profiles", "series/…": below $PSEC_SHARE, else ../share/psec of the program's
+ * folder, as in a build tree, else the installed share folder. Returns to. */
+#define SHARE_PATH_LEN 1024
+char *share_path(const char *what, char to[SHARE_PATH_LEN]);
 must_check int fd_write_all(int fd, const void *data, size_t len, struct err *e);
 
 /* ---- log (programs only: psecd/; rooms of lib return errors instead) -------------------------------------------- */

@@ -120,7 +120,7 @@ static int by_id(const void *a, const void *b)
 int device_catalogue_load(const char *site_profiles, struct device_catalogue **out, struct diag_sink *sink, struct err *e)
 {
 	struct device_catalogue *c = xcalloc(1, sizeof *c);
-	char path[512];
+	char path[SHARE_PATH_LEN];
 	int r;
 
 	if (site_profiles != NULL && access(site_profiles, F_OK) == 0 && add_folder(c, site_profiles, true, sink, e) < 0) {

@@ -1,7 +1,7 @@
 /* device: what devices are. Roles and their points, profiles (YAML data), SunSpec models (JSON data), how values lie in registers.
  *
  * No traffic here: poll reads and writes, device says what and judges what came. Profiles: psec-profile(5), the site's own
- * folder first, then $PSEC_SHARE or the installed share folder.
+ * folder first, then the share folder (share_path).
  */
 #ifndef PSEC_DEVICE_H
 #define PSEC_DEVICE_H

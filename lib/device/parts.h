@@ -119,9 +119,6 @@ void sunspec_model_release(struct sunspec_model *m);
 const struct sunspec_model *sunspec_model_kept(uint16_t id);
 const struct sunspec_point *sunspec_model_find(const struct sunspec_model *m, const char *name);
 
-/* share.c: path of a file or folder of the share folder. */
-char *share_path(const char *what, char to[512]);
-
 /* ---- raw.c: registers as numbers and back ---- */
 enum { RAW_TEXT_REGS = 16 };
 struct raw { uint64_t bits; double number; };

@@ -99,7 +99,7 @@ static int read_model(const json_t *root, const char *path, struct sunspec_model
 int sunspec_model_load(uint16_t id, struct sunspec_model *out, struct err *e)
 {
 	const struct sunspec_model *kept = sunspec_model_kept(id);
-	char name[40], path[512];
+	char name[40], path[SHARE_PATH_LEN];
 	json_error_t je;
 	json_t *root;
 	int r;

@@ -3,7 +3,7 @@ TOP=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
 B=${B:-$TOP/build}
 case $B in /*) ;; *) B=$TOP/$B ;; esac
 PSEC=$B/bin/psec
-export PSEC_SHARE=$TOP/lib/device
+unset PSEC_SHARE
 export LC_ALL=C.UTF-8 TERM=xterm
 unset NO_COLOR COLUMNS
 

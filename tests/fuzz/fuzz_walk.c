@@ -56,7 +56,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct err e;
 	int asked = 0;
 
-	setenv("PSEC_SHARE", "lib/device", 0);
 	if (c == NULL)
 		expect(device_catalogue_load(NULL, &c, &sink, &e) == 0);
 	device_walk_begin(&w);

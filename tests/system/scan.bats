@@ -12,7 +12,7 @@ setup_file() {
 		kill -0 "$(cat "$RUN/pid")" || { cat "$RUN/plant.err" >&2; return 1; }
 		read -rt 0.1 <> <(:) || true
 	done
-	PSEC_SHARE=$BATS_TEST_DIRNAME/../../lib/device "${B:-$BATS_TEST_DIRNAME/../../build}/bin/psec" scan --json "$NET.11-30:1502" >"$RUN/found.json" 2>"$RUN/found.err"
+	"${B:-$BATS_TEST_DIRNAME/../../build}/bin/psec" scan --json "$NET.11-30:1502" >"$RUN/found.json" 2>"$RUN/found.err"
 }
 
 teardown_file() {

@@ -4,8 +4,8 @@ B=${B:-$TOP/build}
 case $B in /*) ;; *) B=$TOP/$B ;; esac
 PSEC=$B/bin/psec
 PSECD=$B/bin/psecd
-export PSEC_SHARE=$TOP/lib/device LC_ALL=C.UTF-8
-unset PSEC_SITE PSEC_LIBEXEC NOTIFY_SOCKET WATCHDOG_USEC
+export LC_ALL=C.UTF-8
+unset PSEC_SITE PSEC_SHARE PSEC_LIBEXEC NOTIFY_SOCKET WATCHDOG_USEC
 
 bats_require_minimum_version 1.5.0
 

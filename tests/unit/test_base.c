@@ -94,6 +94,21 @@ static void the_nearest_word_is_the_one_that_was_meant(void **state)
 	}
 }
 
+static void data_lie_where_the_environment_says_else_beside_the_program(void **state)
+{
+	char path[SHARE_PATH_LEN];
+	auto_free char *long_name = xcalloc(1, SHARE_PATH_LEN + 1);
+
+	(void)state;
+	setenv("PSEC_SHARE", "/somewhere", 1);
+	assert_string_equal(share_path("profiles", path), "/somewhere/profiles");
+	memset(long_name, 'a', SHARE_PATH_LEN);
+	assert_string_equal(share_path(long_name, path), "");
+	unsetenv("PSEC_SHARE");
+	assert_int_equal(access(share_path("profiles/eastron-sdm630.yaml", path), R_OK), 0);
+	assert_non_null(strstr(path, "/share/psec/profiles/"));
+}
+
 static void remember_diag(void *arg, const struct diag *d)
 {
 	snprintf(arg, 200, "%s:%d: %s %s", d->file, d->line, d->path, d->text);
@@ -527,6 +542,7 @@ int main(void)
 		cmocka_unit_test(a_kind_beyond_all_others_ends_a_program_as_our_bug),
 		cmocka_unit_test(a_fault_is_one_sentence_that_no_file_name_can_break),
 		cmocka_unit_test(the_nearest_word_is_the_one_that_was_meant),
+		cmocka_unit_test(data_lie_where_the_environment_says_else_beside_the_program),
 		cmocka_unit_test(a_fault_reaches_the_sink_and_is_counted),
 		cmocka_unit_test(what_is_taken_is_not_freed_twice),
 		cmocka_unit_test(a_descriptor_closes_with_its_scope),

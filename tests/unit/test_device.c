@@ -1052,7 +1052,5 @@ int main(void)
 		cmocka_unit_test(a_site_is_told_what_its_profiles_cannot_do),
 	};
 
-	if (getenv("PSEC_SHARE") == NULL)
-		setenv("PSEC_SHARE", "lib/device", 1); /* from the source tree */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -631,7 +631,5 @@ int main(void)
 		cmocka_unit_test(what_may_not_be_written_is_refused),
 	};
 
-	if (getenv("PSEC_SHARE") == NULL)
-		setenv("PSEC_SHARE", "lib/device", 1); /* from the source tree */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
