@@ -30,7 +30,8 @@ static int lock(const char *path, struct err *e)
 			       *text ? "process " : "another process", text);
 	}
 	snprintf(text, sizeof text, "%ld\n", (long)getpid());
-	if (ftruncate(fd, 0) < 0 || pwrite(fd, text, strlen(text), 0) != (ssize_t)strlen(text))
+	/* The lock holds without the pid, and a full disk must not keep psecd from starting. */
+	if (ftruncate(fd, 0) < 0 || (pwrite(fd, text, strlen(text), 0) != (ssize_t)strlen(text) && errno != ENOSPC))
 		return err_set(e, ERR_IO, errno, "cannot write '%s'", name);
 	return take_fd(&fd);
 }
@@ -53,9 +54,11 @@ static int open_failed(struct store *s, bool *damaged, struct err *e)
 static const char careful[] =
 	"PRAGMA locking_mode=EXCLUSIVE; PRAGMA cache_size=-256; PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY;"
 	"PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;";
+/* Only before the first table is made has it an effect; later it would still write, which a full disk refuses. */
+static const char fresh[] = "PRAGMA auto_vacuum=INCREMENTAL;";
 /* Once it is known to be ours. synchronous=FULL: what was accepted is on the disk, not on its way there. */
 static const char ours[] =
-	"PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=400;"
+	"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=400;"
 	"PRAGMA journal_size_limit=4194304;";
 
 static int quick_check(struct store *s, bool *damaged, struct err *e)
@@ -102,6 +105,8 @@ static int open_once(struct store *s, bool *damaged, struct err *e)
 		*damaged = is_damage(sqlite3_errcode(s->db));
 		return -1;
 	}
+	if (version == 0 && sqlite3_exec(s->db, fresh, NULL, NULL, NULL) != SQLITE_OK)
+		return open_failed(s, damaged, e);
 	if (sqlite3_exec(s->db, ours, NULL, NULL, NULL) != SQLITE_OK)
 		return open_failed(s, damaged, e);
 	if (schema_upgrade(s->db, version, e) || points_load(s, e) || marks_load(s, e)) {

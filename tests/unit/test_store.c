@@ -617,6 +617,31 @@ static void a_full_disk_is_an_error_and_the_batch_is_not_there(void **state)
 	store_close(s);
 }
 
+static void a_full_disk_does_not_keep_a_store_from_opening(void **state)
+{
+	struct store *s = open_with(NULL, false);
+	auto_free char *mode = NULL;
+	struct rlimit old, small;
+	bool recovered;
+	int rc;
+
+	(void)state;
+	ok(store_put_setting(s, "mode", "off", &e));
+	store_close(s);
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	small = (struct rlimit){ .rlim_cur = 16, .rlim_max = old.rlim_max }; /* the pid in the lock file has room */
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	rc = store_open(path, NULL, &s, &recovered, &e);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	ok(rc);
+	assert_false(recovered);
+	ok(store_get_setting(s, "mode", &mode, &e));
+	assert_string_equal(mode, "off");
+	ok(store_put_setting(s, "mode", "manual", &e));
+	store_close(s);
+}
+
 enum { BATCH = 7 };
 
 /* Write until killed: a batch, an event and a setting, and then the event's number to the pipe. */
@@ -723,6 +748,7 @@ int main(void)
 		test(the_budget_takes_the_oldest_raw_samples_first),
 		test(a_big_file_is_counted_in_parts_while_it_changes),
 		test(a_full_disk_is_an_error_and_the_batch_is_not_there),
+		test(a_full_disk_does_not_keep_a_store_from_opening),
 		test(kill_while_writing_loses_nothing_committed),
 	};
 
