@@ -63,6 +63,7 @@ static int say_wish(const struct cmd_env *env, const json_t *wish, struct err *e
 		fprintf(env->out, "mode self-consumption, grid target %s\n", live_power(live_real(wish, "target_w"), power));
 	else
 		fprintf(env->out, "mode %s\n", mode);
+	live_warn_unkept(env, wish);
 	return 0;
 }
 

@@ -50,6 +50,8 @@ static void say(const struct cmd_env *env, const json_t *end, bool passed)
 	char words[LIVE_TEXT], step[64], before[32], after[32];
 
 	fprintf(env->out, "%s: %s\n", passed ? "passed" : "not passed", live_text(end, "result", words));
+	if (!passed && strstr(words, "a signal is missing"))
+		fprintf(env->out, "`psec status` says which and why; then check again\n");
 	if (isfinite(live_real(end, "before_w")) && isfinite(live_real(end, "after_w")))
 		fprintf(env->out, "battery: %s, meter: from %s to %s\n",
 			live_directed(live_real(end, "step_w"), "discharge", "charge", step),

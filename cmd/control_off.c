@@ -158,6 +158,7 @@ static int run(const struct cmd_env *env, const void *options, int argc, char **
 		rc = cmd_print_json(env, wish, e);
 	else
 		fprintf(env->out, "mode off\n");
+	live_warn_unkept(env, wish);
 	json_decref(wish);
 	return rc;
 }

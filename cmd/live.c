@@ -168,8 +168,17 @@ void live_summary(struct buf *b, const json_t *o, bool why)
 	line(b, "Sign check", "%s", live_check_words(o, clamp));
 	if (why)
 		reasons(b, o);
+	if (live_text(o, "store_fault", lost)[0])
+		line(b, "Recording", "nothing is recorded: %s", lost);
 	if (live_text(o, "protection", lost)[0])
 		line(b, "Protection", "missing: %s", lost);
+}
+
+void live_warn_unkept(const struct cmd_env *env, const json_t *wish)
+{
+	if (json_is_false(json_object_get(wish, "kept")))
+		fprintf(env->err, "it holds, but could not be stored, so a restart of psecd brings back the mode before: make room on "
+			"the disk\n");
 }
 
 void live_events(struct buf *b, const json_t *o, int indent)

@@ -5,6 +5,7 @@
 #include <jansson.h>
 
 #include "base/base.h"
+#include "cmd.h"
 
 enum { LIVE_TEXT = 160 };
 
@@ -27,6 +28,8 @@ char *live_reaction(const json_t *o, char to[LIVE_TEXT]);
 
 /* Lines for people: the decision in short, and (why) what led to it. */
 void live_summary(struct buf *b, const json_t *o, bool why);
+/* On stderr, where psecd took the wish and its full disk did not. */
+void live_warn_unkept(const struct cmd_env *env, const json_t *wish);
 /* The last events, a line each, with indent blanks before it. */
 void live_events(struct buf *b, const json_t *o, int indent);
 

@@ -237,6 +237,8 @@ void screen_draw(struct buf *b, const struct screen *s, const json_t *o)
 		putf(&d, RED, " no news for %lld s", (long long)(s->silent_ms / 1000));
 	else if (s->notice)
 		put(&d, RED, s->notice);
+	else if (live_text(o, "store_fault", missing)[0])
+		putf(&d, YELLOW, " nothing is recorded: %s", missing);
 	else if (live_text(o, "protection", missing)[0])
 		putf(&d, YELLOW, " missing protection: %s", missing);
 	buf_adds(b, "\033[J");

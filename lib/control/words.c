@@ -33,7 +33,7 @@ static const char *const checks[] = {
 		"the meter moved the wrong way: a meter, a CT or the inverter has the other sign (see 'reversed' in psec-site(5))",
 	[CONTROL_CHECK_NO_EFFECT] = "the meter did not move: it does not see this battery, or the inverter does not obey",
 	[CONTROL_CHECK_UNSTEADY] = "the load moved too much to tell: try again when it is steady",
-	[CONTROL_CHECK_LOST_SIGNAL] = "a signal was lost during the check",
+	[CONTROL_CHECK_LOST_SIGNAL] = "a signal is missing or was lost during the check",
 	[CONTROL_CHECK_NO_ROOM] = "neither 500 W of charge nor of discharge is allowed now",
 };
 

@@ -9,8 +9,8 @@ static int wish(const struct call *k, const struct wish *w, json_t **result, str
 {
 	if (keep_wish(k->core, w, k->caller->name, e) < 0)
 		return -1;
-	*result = json_pack("{s:s, s:o, s:o}", "mode", site_mode_name(w->mode), "manual_w", json_number(w->manual_w),
-			    "target_w", json_number(w->target_w));
+	*result = json_pack("{s:s, s:o, s:o, s:b}", "mode", site_mode_name(w->mode), "manual_w",
+			    json_number(w->manual_w), "target_w", json_number(w->target_w), "kept", !k->core->wish_unkept);
 	return 0;
 }
 

@@ -63,6 +63,7 @@ struct core {
 
 	/* kept */
 	struct wish wish;
+	bool wish_unkept;        /* mode off holds, but the store did not take it */
 	struct proof proof;
 	bool check_runs;
 	char check_who[64];
@@ -102,8 +103,10 @@ double known_sum(const struct core *c, enum site_role role, enum device_point p)
 
 /* ---- keep.c: mode, target and the sign check's proof, over restarts; the envelope made of them ---- */
 must_check int keep_load(struct core *c, struct err *e);
-/* Change the wish: stored first, then the field is told, then it is an event. */
+/* Change the wish: stored first, then the field is told, then it is an event. Off holds also when the store fails. */
 must_check int keep_wish(struct core *c, const struct wish *w, const char *who, struct err *e);
+/* The store takes again: what it could not keep. */
+void keep_again(struct core *c);
 void keep_send_envelope(struct core *c);
 /* The devices may have become others: does the proof still stand? */
 void keep_judge_proof(struct core *c);

@@ -43,19 +43,43 @@ static int load_wish(struct core *c, struct err *e)
 									   : load_real(c, "control.target_w", &c->wish.target_w, e);
 }
 
-int keep_wish(struct core *c, const struct wish *w, const char *who, struct err *e)
+static int store_wish(struct core *c, const struct wish *w, struct err *e)
 {
-	const struct wish old = c->wish;
-
-	if (w->mode == SITE_MODE_SELF_CONSUMPTION && !keep_proof_stands(c))
-		return err_set(e, ERR_REFUSED, 0, "mode self-consumption needs the sign check first: run 'psec control check'");
 	if (put_real(c, "control.manual_w", w->manual_w, e) < 0 || put_real(c, "control.target_w", w->target_w, e) < 0 ||
 	    store_put_setting(c->store, "control.mode", site_mode_name(w->mode), e) < 0)
 		return err_ctx(e, "keep the mode");
+	return 0;
+}
+
+void keep_again(struct core *c)
+{
+	struct err e;
+
+	if (!c->wish_unkept || store_wish(c, &c->wish, &e) < 0)
+		return;
+	c->wish_unkept = false;
+	record_event(c, STORE_INFO, "mode", "", "", "mode %s is stored now", site_mode_name(c->wish.mode));
+}
+
+int keep_wish(struct core *c, const struct wish *w, const char *who, struct err *e)
+{
+	const struct wish old = c->wish;
+	const bool old_unkept = c->wish_unkept;
+
+	if (w->mode == SITE_MODE_SELF_CONSUMPTION && !keep_proof_stands(c))
+		return err_set(e, ERR_REFUSED, 0, "mode self-consumption needs the sign check first: run 'psec control check'");
+	c->wish_unkept = store_wish(c, w, e) < 0;
+	/* Who wants the battery at rest must get it from a full disk, too. Every other wish would be lost by a restart. */
+	if (c->wish_unkept && w->mode != SITE_MODE_OFF) {
+		c->wish_unkept = old_unkept;
+		return -1;
+	}
 	c->wish = *w;
 	keep_send_envelope(c);
 	if (w->mode != old.mode)
 		record_event(c, STORE_INFO, "mode", "", who, "mode is %s, was %s", site_mode_name(w->mode), site_mode_name(old.mode));
+	if (c->wish_unkept)
+		record_event(c, STORE_ALARM, "mode", "", who, "mode off holds, but not over a restart: %s", e->text);
 	if (w->manual_w != old.manual_w && w->mode == SITE_MODE_MANUAL)
 		record_event(c, STORE_INFO, "set", "", who, "manual set-point is %.0f W, was %.0f W", w->manual_w, old.manual_w);
 	if (w->target_w != old.target_w)
@@ -186,6 +210,7 @@ void keep_check_result(struct core *c, const struct wire_checked *w)
 {
 	const struct now *now = loop_now(c->loop);
 	bool passed = w->result == CONTROL_CHECK_PASSED;
+	char numbers[96] = "";
 	json_t *params;
 	struct err e;
 
@@ -202,10 +227,11 @@ void keep_check_result(struct core *c, const struct wire_checked *w)
 			c->proof.there = false;
 		}
 	}
-	record_event(c, passed ? STORE_INFO : STORE_ALARM, "check", "", c->check_who,
-		     "sign check: %s (grid %.0f W before, %.0f W after %+.0f W)",
-		     control_check_words((enum control_check_result)w->result), w->check.before_w, w->check.after_w,
-		     w->check.step_w);
+	if (isfinite(w->check.before_w) && isfinite(w->check.after_w))
+		snprintf(numbers, sizeof(numbers), " (grid %.0f W before, %.0f W after %+.0f W)", w->check.before_w, w->check.after_w,
+			 w->check.step_w);
+	record_event(c, passed ? STORE_INFO : STORE_ALARM, "check", "", c->check_who, "sign check: %s%s",
+		     control_check_words((enum control_check_result)w->result), numbers);
 	keep_send_envelope(c);
 	params = report_check(w);
 	ctl_notify(c->ctl, "check", params);

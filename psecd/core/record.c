@@ -50,7 +50,10 @@ void record_release(struct core *c)
 
 static void store_failed(struct core *c, const struct err *e)
 {
-	if (!str_eq(c->store_fault, e->text))
+	const char *was = strrchr(c->store_fault, ':'), *is = strrchr(e->text, ':');
+
+	/* A full disk refuses samples, events and means in turn: that is one piece of news. */
+	if (!was || !is || !str_eq(was, is))
 		log_line(LOG_ERROR, "%s; control goes on", e->text);
 	str_copy(c->store_fault, sizeof(c->store_fault), e->text);
 }
@@ -86,6 +89,8 @@ void record_flush(struct core *c)
 		c->store_fault[0] = '\0';
 	r->count = 0;
 	tidy(c);
+	if (!c->store_fault[0])
+		keep_again(c);
 }
 
 static void queue(struct core *c, const char *point, int64_t utc_us, double value)

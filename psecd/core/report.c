@@ -176,7 +176,6 @@ static void add_decision(const struct core *c, json_t *o)
 json_t *report_control(struct core *c)
 {
 	json_t *o = json_object(), *devices = json_array();
-	char protection[WIRE_PROCESSES * 160 + 200];
 
 	json_object_set_new(o, "site", json_pack("{s:s, s:s, s:o}", "id", c->site->id, "tier",
 						 site_tier_name(c->site->tier), "title", json_text(c->site->title)));
@@ -190,9 +189,8 @@ json_t *report_control(struct core *c)
 		json_array_append_new(devices, device(c, i));
 	json_object_set_new(o, "devices", devices);
 	json_object_set_new(o, "events", json_deep_copy(c->last_events));
-	snprintf(protection, sizeof(protection), "%s%s%s", c->staff.missing,
-		 c->staff.missing[0] && c->store_fault[0] ? "; " : "", c->store_fault);
-	json_object_set_new(o, "protection", json_text(protection));
+	json_object_set_new(o, "protection", json_text(c->staff.missing));
+	json_object_set_new(o, "store_fault", json_text(c->store_fault));
 	json_object_set_new(o, "utc", json_time(loop_now(c->loop)->utc_us));
 	return o;
 }

@@ -2,6 +2,7 @@
  * told, and slowly. */
 #include "field.h"
 
+#include <math.h>
 #include <string.h>
 
 enum { CLASS_MS = 10000, START_MS = 5000 };
@@ -46,7 +47,8 @@ static void say_state(struct field *f)
 			   d->lost ? control_lost_words(d->lost, words) : "");
 	if (d->state != l->said_state)
 		tell_event(f, worse ? SAY_WARNING : SAY_INFO, "state", "", "control is %s, was %s; set-point %.0f W (%s)",
-			   control_state_name(d->state), control_state_name(l->said_state), d->setpoint_w, control_clamp_words(d->clamp));
+			   control_state_name(d->state), control_state_name(l->said_state), round(d->setpoint_w) + 0.0,
+			   control_clamp_words(d->clamp));
 	l->said_lost = d->lost;
 	l->said_state = d->state;
 }
@@ -62,7 +64,7 @@ void said_decision(struct field *f)
 	    now_us - l->class_said_boot_us < CLASS_MS * US_PER_MS)
 		return;
 	if (l->said_class >= 0 || class != CLASS_FREE)
-		tell_event(f, SAY_INFO, "limit", "", "set-point %.0f W: %s", l->decision.setpoint_w,
+		tell_event(f, SAY_INFO, "limit", "", "set-point %.0f W: %s", round(l->decision.setpoint_w) + 0.0,
 			   class == CLASS_FREE ? "no limit decides any more" : control_clamp_words(l->decision.clamp));
 	l->said_class = class;
 	l->class_said_boot_us = now_us;
