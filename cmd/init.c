@@ -224,12 +224,15 @@ static int write_site(const struct cmd_env *env, const struct options *o, const 
 static void say_next(const struct cmd_env *env, const struct options *o)
 {
 	const char *flag = env->dir ? " -C " : "", *dir = env->dir ? env->dir : "";
+	/* a scan without a range needs ports.ot; what is said here must do when it is typed as it stands */
+	const char *range = o->tier == SITE_SIM ? " 127.0.0.11-13:1502" : o->ot_port && *o->ot_port ? "" : " RANGE";
 
 	fprintf(env->out, "wrote %s: site %s, tier %s\n\nnext:\n", env->paths.file, o->id, tiers[o->tier]);
 	if (o->tier == SITE_SIM)
-		fprintf(env->out, "  psec%s%s sim run          starts simulated devices\n", flag, dir);
-	fprintf(env->out, "  psec%s%s scan --write     finds the devices and adds them to site.yaml\n", flag, dir);
-	fprintf(env->out, "  psec%s%s site check       finds what is missing or wrong\n", flag, dir);
+		fprintf(env->out, "  psec%s%s sim run\n      starts simulated devices and prints where they are\n", flag, dir);
+	fprintf(env->out, "  psec%s%s scan --write%s\n      finds the devices and adds them to site.yaml%s\n", flag, dir, range,
+		str_eq(range, " RANGE") ? "; RANGE as 192.168.1.0/24 or rtu:/dev/ttyS1" : "");
+	fprintf(env->out, "  psec%s%s site check\n      finds what is missing or wrong\n", flag, dir);
 }
 
 static int run(const struct cmd_env *env, const void *options, int argc, char **argv, struct err *e)

@@ -31,7 +31,7 @@ static int global_options(struct cmd_env *env, int argc, char **argv, int *statu
 	int i = 1;
 
 	for (; i < argc && argv[i][0] == '-'; i++) {
-		if (str_eq(argv[i], "-C") && i + 1 < argc) {
+		if (str_eq(argv[i], "-C") && i + 1 < argc && argv[i + 1][0]) { /* an empty $DIR does not mean /etc/psec */
 			env->dir = argv[++i];
 		} else if (str_starts(argv[i], "-C") && argv[i][2]) {
 			env->dir = argv[i] + 2;

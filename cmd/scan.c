@@ -1,5 +1,7 @@
 /* psec scan: find and identify what speaks Modbus, and propose it for site.yaml. */
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "scan.h"
 
@@ -107,6 +109,17 @@ static int default_target(const struct cmd_env *env, char to[32], struct err *e)
 	return scan_target_of_port(site->ot_port, to, e);
 }
 
+/* What --write will change must be there and trusted before the devices are asked; its faults may be mended by what is found. */
+static int can_write(const struct cmd_env *env, struct err *e)
+{
+	struct diag_sink silent = { 0 };
+	auto_free struct site *site = xcalloc(1, sizeof *site);
+
+	if (access(env->paths.file, F_OK) < 0 && errno == ENOENT)
+		return err_set(e, ERR_INPUT, 0, "there is no '%s' to write into; `psec init` writes one", env->paths.file);
+	return site_read(env->paths.file, site, &silent, e) < 0 && e->kind == ERR_REFUSED ? -1 : 0;
+}
+
 static int run(const struct cmd_env *env, const void *options, int argc, char **argv, struct err *e)
 {
 	const struct options *o = options;
@@ -118,6 +131,8 @@ static int run(const struct cmd_env *env, const void *options, int argc, char **
 	const char *own_target[] = { own };
 	int rc;
 
+	if (o->write && can_write(env, e) < 0)
+		return -1;
 	if (!argc && default_target(env, own, e) < 0)
 		return -1;
 	if (device_catalogue_load(env->paths.profiles, &c, &sink, e) < 0)

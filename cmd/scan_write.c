@@ -92,6 +92,7 @@ int scan_write_site(const struct cmd_env *env, const struct device_catalogue *c,
 	}
 	if (file_replace(env->paths.file, text, strlen(text), 0640, e) < 0)
 		return -1;
-	fprintf(env->err, "%d device%s put into %s; read it, then 'psec site check'\n", added, added == 1 ? "" : "s", env->paths.file);
+	fprintf(env->err, "%d device%s put into %s; read it, then `psec%s%s site check`\n", added, added == 1 ? "" : "s", env->paths.file,
+		env->dir ? " -C " : "", env->dir ? env->dir : "");
 	return 0;
 }

@@ -43,9 +43,9 @@ static int parse(int argc, char **argv, struct options *o)
 			return say_and_exit("psecd " PSEC_VERSION "\n");
 		if (str_eq(a, "-n") || str_eq(a, "--check")) {
 			o->check = true;
-		} else if ((str_eq(a, "-C") || str_eq(a, "--directory")) && i + 1 < argc) {
+		} else if ((str_eq(a, "-C") || str_eq(a, "--directory")) && i + 1 < argc && argv[i + 1][0]) {
 			o->dir = argv[++i];
-		} else if (str_starts(a, "--directory=")) {
+		} else if (str_starts(a, "--directory=") && a[strlen("--directory=")]) {
 			o->dir = a + strlen("--directory=");
 		} else {
 			log_line(LOG_ERROR, "'%s' is not an option or lacks its value; see psecd --help", a);
