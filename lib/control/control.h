@@ -101,9 +101,10 @@ void control_free(struct control *c);
 /* One decision. Called on every meter sample, on every change of the envelope, and at wake_boot_us. */
 void control_step(struct control *c, const struct control_input *in, const struct control_envelope *env,
 		  const struct now *now, struct control_decision *out);
-/* The set-point of the last decision with write was sent at that time and shown when read back; or it was not shown. */
+/* The set-point of the last decision with write was sent at that time and shown when read back; or it was not shown.
+ * may_stand: it left, so that the inverter may hold it (or some of it) all the same. */
 void control_sent(struct control *c, double setpoint_w, int64_t sent_boot_us);
-void control_not_shown(struct control *c);
+void control_not_shown(struct control *c, bool may_stand);
 
 /* ---- the sign check: a 500 W step that the meter must see (psec-control(1)) ---- */
 enum control_check_result { CONTROL_CHECK_RUNS, CONTROL_CHECK_PASSED, CONTROL_CHECK_WRONG_SIGN, CONTROL_CHECK_NO_EFFECT,

@@ -35,6 +35,7 @@ struct control {
 	bool sent;
 	double sent_w;
 	int64_t sent_us;
+	bool unsure;                     /* one that left later was not shown: what the inverter holds is not known */
 	double moved_low_w, moved_high_w; /* range of the commands since the meter last showed anything new */
 	int mismatches;
 };
@@ -72,6 +73,7 @@ void control_sent(struct control *c, double setpoint_w, int64_t sent_boot_us)
 {
 	model_command(&c->model, sent_boot_us, setpoint_w);
 	c->sent = true;
+	c->unsure = false;
 	c->sent_w = setpoint_w;
 	c->sent_us = sent_boot_us;
 	c->moved_low_w = fmin(c->moved_low_w, setpoint_w);
@@ -79,9 +81,10 @@ void control_sent(struct control *c, double setpoint_w, int64_t sent_boot_us)
 	c->mismatches = 0;
 }
 
-void control_not_shown(struct control *c)
+void control_not_shown(struct control *c, bool may_stand)
 {
 	c->mismatches++;
+	c->unsure |= may_stand;
 }
 
 /* ---- what is lost ---- */
@@ -275,7 +278,7 @@ static bool hands_off(const struct control *c)
 
 static bool takes_back(const struct control *c)
 {
-	return hands_off(c) && c->sent && c->sent_w != 0;
+	return hands_off(c) && (c->unsure || (c->sent && c->sent_w != 0));
 }
 
 /* The set-point of this state, clamped; names the rule. */
@@ -316,7 +319,7 @@ static void schedule(const struct control *c, struct control_decision *d, const 
 {
 	int64_t refresh_us = c->config.watchdog_us ? c->config.watchdog_us / 3 : INT64_MAX / 2;
 	int64_t since_us = c->sent ? now->boot_us - c->sent_us : INT64_MAX / 2;
-	double change = c->sent ? fabs(d->setpoint_w - c->sent_w) : INFINITY;
+	double change = c->sent && !c->unsure ? fabs(d->setpoint_w - c->sent_w) : INFINITY;
 	bool moving = c->state == CONTROL_HOLD || c->state == CONTROL_RETURNING ||
 		      (c->state == CONTROL_SAFE && now->boot_us - c->ramp_from_us < SAFE_RAMP_US) || d->clamp == CONTROL_BY_RAMP;
 	/* The dead band spares the inverter small moves, but not the end of a move to a bound. */

@@ -39,6 +39,7 @@ const struct device_map *poll_device_map(const struct poll *p, int device); /* N
 enum poll_purpose { POLL_CONTROL, POLL_TEST, POLL_RELAY };
 enum poll_written { POLL_SHOWN /* read back and equal */, POLL_NOT_SHOWN /* accepted, but reads differently */, POLL_FAILED,
 		    POLL_EXPIRED /* not sent by its deadline */, POLL_REPLACED /* by a newer value of the same point */ };
+/* sent_boot_us: when the value left, or 0 when it did not or was refused. POLL_FAILED with a time: it may stand all the same. */
 typedef void poll_written_fn(void *arg, int device, enum device_point point, double value, enum poll_written how,
 			     const char *why, int64_t sent_boot_us);
 /* Write value to point before expires_boot_us, then read it back. Goes before every read; a value that waits is replaced by a

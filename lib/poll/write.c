@@ -206,6 +206,8 @@ void write_answer(struct dev *d, const struct bus_reply *r)
 		return;
 	}
 	reply_words(r, words, sizeof words);
+	if (op.kind == OP_WRITE && r->outcome != BUS_EXCEPTION && !d->job.plan[op.step].only_when_changed && d->job.sent_us == 0)
+		d->job.sent_us = r->sent_boot_us; /* 0: no connection, it never left */
 	d->failures = r->outcome == BUS_EXCEPTION ? 0 : d->failures + 1;
 	if (d->failures >= 2) {
 		dev_lose(d, words); /* tells who waits for the write, too */

@@ -34,6 +34,7 @@ struct law {
 	struct timing timing;
 	bool wrote;                      /* a set-point was sent in this life */
 	double last_w;                   /* the last one that was sent */
+	bool last_shown;                 /* and read back */
 	/* what was last said about it */
 	enum control_state said_state;
 	unsigned said_lost;

@@ -73,7 +73,8 @@ static void written(void *arg, int device, enum device_point p, double value, en
 	if (sent_boot_us > 0) {
 		l->wrote = true;
 		l->last_w = value;
-		if (asked->sample_boot_us > 0) {
+		l->last_shown = how == POLL_SHOWN;
+		if (asked->sample_boot_us > 0 && how != POLL_FAILED) {
 			l->sample_to_wire_us = sent_boot_us - asked->sample_boot_us;
 			timing_add(&l->timing, l->sample_to_wire_us);
 			asked->sample_boot_us = 0;
@@ -82,7 +83,7 @@ static void written(void *arg, int device, enum device_point p, double value, en
 	if (how == POLL_SHOWN) {
 		control_sent(l->control, value, sent_boot_us);
 	} else if (how == POLL_NOT_SHOWN || how == POLL_FAILED) {
-		control_not_shown(l->control);
+		control_not_shown(l->control, sent_boot_us > 0);
 		tell_event(f, SAY_WARNING, "set-point", f->site->devices[device].name, "%.0f W is not shown: %s", value, why);
 	}
 	if (f->leaving)
@@ -185,6 +186,8 @@ static void learn_ratings(struct field *f)
 	l->config = config;
 	if (l->wrote)
 		control_sent(l->control, l->last_w, loop_now(f->loop)->boot_us);
+	if (l->wrote && !l->last_shown)
+		control_not_shown(l->control, true);
 }
 
 void law_updated(struct field *f, int device)

@@ -45,7 +45,7 @@ static bool nothing_commanded(const struct field *f)
 {
 	bool idle = f->law.decision.state == CONTROL_IDLE || f->law.decision.state == CONTROL_REFUSED;
 
-	return !f->law.control || !f->law.wrote || (idle && f->law.last_w == 0);
+	return !f->law.control || !f->law.wrote || (idle && f->law.last_w == 0 && f->law.last_shown);
 }
 
 void leave_begin(struct field *f, bool then_end)

@@ -366,9 +366,47 @@ static void an_inverter_that_never_shows_its_setpoint_is_a_fault(void **state)
 	rig_begin(&r, &config, 3000, SITE_MODE_SELF_CONSUMPTION);
 	rig_run(&r, 30);
 	for (int i = 0; i < 3; i++)
-		control_not_shown(r.control);
+		control_not_shown(r.control, false);
 	rig_decide(&r);
 	assert_true(r.last.lost & CONTROL_NOT_OBEYED);
+	control_free(r.control);
+}
+
+static void a_setpoint_that_may_stand_is_taken_back_although_it_was_never_shown(void **state)
+{
+	struct control_config config = mid();
+	struct rig r;
+
+	(void)state;
+	rig_begin(&r, &config, 3000, SITE_MODE_OFF);
+	rig_run(&r, 5);
+	control_not_shown(r.control, false);
+	rig_run(&r, 5);
+	assert_int_equal(r.writes, 0); /* it never left: others' set-points are not ours to change */
+	control_not_shown(r.control, true);
+	rig_run(&r, 5);
+	assert_int_equal(r.writes, 1);
+	assert_true(r.last.setpoint_w == 0);
+	control_free(r.control);
+}
+
+static void a_setpoint_like_the_last_one_is_sent_again_when_another_may_stand(void **state)
+{
+	struct control_config config = mid();
+	struct rig r;
+	int writes;
+
+	(void)state;
+	config.watchdog_us = 0; /* no refresh between */
+	rig_begin(&r, &config, 3000, SITE_MODE_MANUAL);
+	r.envelope.manual_w = 1000;
+	rig_run(&r, 20);
+	writes = r.writes;
+	rig_run(&r, 5);
+	assert_int_equal(r.writes, writes);
+	control_not_shown(r.control, true); /* 2000 W, say, and then 1000 W again */
+	rig_run(&r, 5);
+	assert_int_equal(r.writes, writes + 1);
 	control_free(r.control);
 }
 
@@ -530,6 +568,8 @@ int main(void)
 		cmocka_unit_test(a_lost_bms_stops_the_battery),
 		cmocka_unit_test(core_gone_means_safe),
 		cmocka_unit_test(an_inverter_that_never_shows_its_setpoint_is_a_fault),
+		cmocka_unit_test(a_setpoint_that_may_stand_is_taken_back_although_it_was_never_shown),
+		cmocka_unit_test(a_setpoint_like_the_last_one_is_sent_again_when_another_may_stand),
 		cmocka_unit_test(automatic_without_a_sign_check_is_refused),
 		cmocka_unit_test(observe_decides_and_writes_nothing),
 		cmocka_unit_test(off_takes_the_setpoint_back_once),

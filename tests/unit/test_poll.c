@@ -35,6 +35,7 @@ struct server {
 	uint16_t port, regs[1024];
 	uint8_t silent_unit;
 	uint16_t refused;        /* address that gets exception 2 */
+	uint16_t lose_write;     /* address whose writes are carried out and not answered */
 	bool deaf, hold;
 	uint8_t held[BUS_ADU_MAX];
 	size_t held_len;
@@ -62,6 +63,8 @@ static void answer(struct server *s, const uint8_t *adu, size_t len)
 		s->writes[q.address]++;
 		for (uint16_t i = 0; i < q.count && !s->deaf; i++)
 			s->regs[q.address + i] = q.values[i];
+		if (q.address == s->lose_write && s->lose_write)
+			return;
 		n = bus_pdu_encode_reply(&q, q.values, pdu);
 	} else {
 		s->reads[q.address]++;
@@ -592,6 +595,32 @@ static void what_waits_when_the_device_goes_has_failed(void **state)
 	bench_free(b);
 }
 
+static void a_write_whose_answer_is_lost_says_that_it_left(void **state)
+{
+	struct bench *b = bench_new();
+	struct err e;
+
+	(void)state;
+	bench_start(b);
+	WAIT(b, is_live(b, 0));
+	assert_int_equal(write_watts(b, 100, 1000, &e), 0);
+	WAIT(b, b->written_count == 1);
+	b->server.lose_write = SETPOINT;
+	assert_int_equal(write_watts(b, 200, 1000, &e), 0);
+	WAIT(b, b->written_count == 2);
+	assert_int_equal(b->written[1].how, POLL_FAILED);
+	assert_int_equal(b->server.regs[SETPOINT], 200);
+	assert_true(b->written[1].sent_us > 0);
+	b->server.lose_write = 0;
+	b->server.refused = SETPOINT;
+	WAIT(b, is_live(b, 0));
+	assert_int_equal(write_watts(b, 300, 1000, &e), 0);
+	WAIT(b, b->written_count == 3);
+	assert_int_equal(b->written[2].how, POLL_FAILED);
+	assert_int_equal(b->written[2].sent_us, 0); /* the device said no: it does not stand */
+	bench_free(b);
+}
+
 static void what_may_not_be_written_is_refused(void **state)
 {
 	struct bench *b = bench_new();
@@ -628,6 +657,7 @@ int main(void)
 		cmocka_unit_test(a_deaf_device_is_found_out),
 		cmocka_unit_test(a_refused_write_has_failed_and_says_why),
 		cmocka_unit_test(what_waits_when_the_device_goes_has_failed),
+		cmocka_unit_test(a_write_whose_answer_is_lost_says_that_it_left),
 		cmocka_unit_test(what_may_not_be_written_is_refused),
 	};
 
