@@ -79,8 +79,10 @@ static bool ask(struct line *k, const struct turn *t)
 
 	if (!open_link(k, t->dev))
 		return false;
-	if (t->job == JOB_WALK && t->dev->phase == PHASE_DOWN)
+	if (t->job == JOB_WALK && t->dev->phase == PHASE_DOWN) {
 		dev_begin(t->dev); /* goes to the walk, or straight to identity and blocks */
+		return false;      /* who heard of it may have asked something on this line meanwhile */
+	}
 	if (t->dev->phase == PHASE_WALK && t->job == JOB_WALK) {
 		if (!device_walk_next(&t->dev->walk, &probe))
 			return false;

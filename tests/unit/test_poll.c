@@ -26,6 +26,16 @@ static const char profile_text[] =
 	"    - {function: 6, address: 500, constant: 2, when: changed}\n"
 	"    - {function: 16, address: 501, type: int16}\n";
 
+static const char plain_text[] = /* says nothing about itself: live with its first value */
+	"psec-profile: 1\nid: plain\nmake: M\nmodel: P\nsource: typed for this test\n"
+	"timing: {poll: 20ms, answer: 150ms}\n"
+	"points:\n"
+	"  battery-inverter.power_w: {function: 3, address: 10, type: int16}\n"
+	"  battery-inverter.setpoint_w: {function: 3, address: 501, type: int16}\n"
+	"writes:\n"
+	"  battery-inverter.setpoint_w:\n"
+	"    - {function: 16, address: 501, type: int16}\n";
+
 /* ---- the server ----------------------------------------------------------------------------------------------------- */
 
 struct server {
@@ -165,14 +175,20 @@ struct bench {
 	struct { enum poll_written how; double value; char why[200]; int64_t sent_us; } written[8];
 	size_t written_count;
 	uint64_t updates;
+	bool write_when_starting; /* as the law does, whom any device's change makes decide */
 };
+
+static int write_watts(struct bench *b, double watts, int64_t in_ms, struct err *e);
 
 static void on_state(void *arg, int device, enum poll_state s, const char *why)
 {
 	struct bench *b = arg;
+	struct err e;
 
 	if (b->said_count < COUNT_OF(b->said))
 		snprintf(b->said[b->said_count++], sizeof b->said[0], "%d %s: %s", device, poll_state_name(s), why);
+	if (b->write_when_starting && s == POLL_STARTING && device == 1)
+		assert_int_equal(write_watts(b, 700, 1000, &e), 0);
 }
 
 static void on_update(void *arg, int device)
@@ -197,24 +213,32 @@ static void on_written(void *arg, int device, enum device_point point, double va
 	str_copy(b->written[b->written_count++].why, sizeof b->written[0].why, why);
 }
 
+static void put_profile(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+	chmod(path, 0600);
+}
+
 static void load_catalogue(struct bench *b)
 {
-	char folder[] = "/tmp/psec-poll-XXXXXX", path[64];
+	char folder[] = "/tmp/psec-poll-XXXXXX", path[64], plain[64];
 	struct diag_sink sink = { 0 };
 	struct err e;
-	FILE *f;
 
 	assert_non_null(mkdtemp(folder));
 	snprintf(path, sizeof path, "%s/own.yaml", folder);
-	f = fopen(path, "w");
-	assert_non_null(f);
-	fputs(profile_text, f);
-	fclose(f);
-	chmod(path, 0600);
+	snprintf(plain, sizeof plain, "%s/plain.yaml", folder);
+	put_profile(path, profile_text);
+	put_profile(plain, plain_text);
 	if (device_catalogue_load(folder, &b->catalogue, &sink, &e) < 0)
 		fail_msg("%s", e.text);
 	assert_int_equal(sink.count, 0);
 	unlink(path);
+	unlink(plain);
 	rmdir(folder);
 }
 
@@ -621,6 +645,26 @@ static void a_write_whose_answer_is_lost_says_that_it_left(void **state)
 	bench_free(b);
 }
 
+static void a_write_that_is_asked_for_while_a_neighbour_starts_does_not_cost_the_neighbour(void **state)
+{
+	struct bench *b = bench_new();
+
+	(void)state;
+	add_device(b, 2);
+	str_copy(b->site.devices[0].profile, sizeof b->site.devices[0].profile, "plain");
+	b->site.devices[0].roles = 1u << SITE_BATTERY_INVERTER;
+	str_copy(b->site.devices[1].profile, sizeof b->site.devices[1].profile, "sunspec-bms");
+	b->site.devices[1].roles = 1u << SITE_BMS;
+	b->server.silent_unit = 2;
+	b->write_when_starting = true;
+	bench_start(b);
+	WAIT(b, b->written_count == 1);
+	assert_int_equal(b->written[0].how, POLL_SHOWN);
+	WAIT(b, poll_device_state(b->poll, 1) == POLL_LOST);
+	assert_true(str_starts(poll_device_why(b->poll, 1), "timeout")); /* it was asked, not refused the line */
+	bench_free(b);
+}
+
 static void what_may_not_be_written_is_refused(void **state)
 {
 	struct bench *b = bench_new();
@@ -658,6 +702,7 @@ int main(void)
 		cmocka_unit_test(a_refused_write_has_failed_and_says_why),
 		cmocka_unit_test(what_waits_when_the_device_goes_has_failed),
 		cmocka_unit_test(a_write_whose_answer_is_lost_says_that_it_left),
+		cmocka_unit_test(a_write_that_is_asked_for_while_a_neighbour_starts_does_not_cost_the_neighbour),
 		cmocka_unit_test(what_may_not_be_written_is_refused),
 	};
 
