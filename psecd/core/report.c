@@ -222,9 +222,9 @@ static json_t *store_json(struct core *c)
 			log_line(LOG_ERROR, "%s", e.text);
 		c->size_at_boot_us = now_us(c);
 	}
-	return json_pack("{s:I, s:I, s:I, s:I, s:s}", "bytes", (json_int_t)c->size.bytes, "samples",
+	return json_pack("{s:I, s:I, s:I, s:I, s:o}", "bytes", (json_int_t)c->size.bytes, "samples",
 			 (json_int_t)c->size.samples, "means", (json_int_t)c->size.means, "events",
-			 (json_int_t)c->size.events, "fault", c->store_fault);
+			 (json_int_t)c->size.events, "fault", json_text(c->store_fault));
 }
 
 json_t *report_status(struct core *c)
