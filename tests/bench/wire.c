@@ -1,5 +1,5 @@
-/* Sixteen Modbus TCP devices on loopback, and a clock at their side of the wire: how long after the meter's answer left does
- * the set-point that this answer asks for arrive? Nothing here trusts what a controller says of itself.
+/* Sixteen Modbus TCP devices on loopback, and a clock at their side of the wire: how long after the meter's answer leaves
+ * does the set-point that it asks for arrive? Nothing here trusts what a controller says of itself.
  *
  *     wire HOST PORT      HOST is 127.A.B.C: the meter; the battery inverter is one further, 14 PV inverters follow
  *
@@ -60,7 +60,7 @@ static void next_load(void)
 	load_w = w;
 }
 
-static void sample_left(int64_t left_us)
+static void sample_leaves(int64_t left_us)
 {
 	recent[samples++ % RECENT] = (struct sample){ load_w, left_us, false };
 }
@@ -184,11 +184,10 @@ static bool answer(const struct peer *p, const uint8_t *in, size_t len, int64_t 
 	n = no ? bus_pdu_encode_exception(q.function, no, pdu)
 	       : bus_pdu_encode_reply(&q, read ? image_at(i, q.function, q.address, q.count) : q.values, pdu);
 	n = bus_mbap_frame((uint16_t)(in[0] << 8 | in[1]), in[6], pdu, n, adu);
-	if (send(p->fd, adu, n, MSG_NOSIGNAL) != (ssize_t)n)
-		return false;
+	/* Before, not after: send wakes the client, which may have this processor until its set-point is out. */
 	if (sample)
-		sample_left(clock_us());
-	return true;
+		sample_leaves(clock_us());
+	return send(p->fd, adu, n, MSG_NOSIGNAL) == (ssize_t)n;
 }
 
 static void drop(struct peer *p)
