@@ -6,6 +6,7 @@
 
 #include "base/base.h"
 #include "loop/loop.h"
+#include "site/site.h"
 #include "wire/wire.h"
 
 enum { CORE, FIELD, CHILDREN };

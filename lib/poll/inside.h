@@ -2,6 +2,7 @@
 #ifndef PSEC_POLL_INSIDE_H
 #define PSEC_POLL_INSIDE_H
 
+#include "bus/bus.h"
 #include "poll/poll.h"
 
 enum { OPS_MAX = 4 * DEVICE_WRITES_MAX, BACKOFF_FIRST_MS = 1000, BACKOFF_MOST_MS = 30000, MODE_FRESH_MS = 10000,

@@ -6,6 +6,7 @@
 
 #include "dialogue.h"
 #include "host/host.h"
+#include "site/site.h"
 #include "target.h"
 
 enum { PACE_TICK_US = 10000, SPARE_DESCRIPTORS = 64, FLIGHT_MAX = 2048 };

@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "base/base.h"
+#include "bus/bus.h"
 #include "device/device.h"
 #include "loop/loop.h"
 

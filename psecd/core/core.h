@@ -6,10 +6,13 @@
 #include <jansson.h>
 
 #include "base/base.h"
+#include "bus/bus.h"
+#include "control/control.h"
 #include "ctl/ctl.h"
 #include "device/device.h"
 #include "loop/loop.h"
 #include "right/right.h"
+#include "site/site.h"
 #include "store/store.h"
 #include "wire/wire.h"
 

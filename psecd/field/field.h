@@ -4,11 +4,13 @@
 #define FIELD_FIELD_H
 
 #include "base/base.h"
+#include "bus/bus.h"
 #include "control/control.h"
 #include "device/device.h"
 #include "loop/loop.h"
 #include "poll/poll.h"
 #include "scan/scan.h"
+#include "site/site.h"
 #include "wire/wire.h"
 
 enum severity { SAY_INFO, SAY_WARNING, SAY_ALARM }; /* as store says it; field may not see the store */
