@@ -49,7 +49,7 @@ static const struct cmd control_status = {
 
 /* ---- mode ---- */
 
-static int say_wish(const struct cmd_env *env, const json_t *wish, struct err *e)
+static int say_wish(const struct cmd_env *env, const json_t *wish, bool targeted, struct err *e)
 {
 	char mode[LIVE_TEXT], power[64];
 
@@ -63,18 +63,20 @@ static int say_wish(const struct cmd_env *env, const json_t *wish, struct err *e
 		fprintf(env->out, "mode self-consumption, grid target %s\n", live_power(live_real(wish, "target_w"), power));
 	else
 		fprintf(env->out, "mode %s\n", mode);
+	if (targeted && !str_eq(mode, "self-consumption"))
+		fprintf(env->out, "grid target %s is kept for mode self-consumption\n", live_power(live_real(wish, "target_w"), power));
 	live_warn_unkept(env, wish);
 	return 0;
 }
 
-static int ask_wish(const struct cmd_env *env, const char *method, json_t *params, struct err *e)
+static int ask_wish(const struct cmd_env *env, const char *method, json_t *params, bool targeted, struct err *e)
 {
 	json_t *wish = NULL;
 	int rc;
 
 	if (cmd_ask_daemon(env, method, params, &wish, e))
 		return -1;
-	rc = say_wish(env, wish, e);
+	rc = say_wish(env, wish, targeted, e);
 	json_decref(wish);
 	return rc;
 }
@@ -94,7 +96,7 @@ static int mode(const struct cmd_env *env, const void *options, int argc, char *
 		return err_set(e, ERR_USAGE, 0, "there is no mode '%s'%s%s%s; there are off, manual, self-consumption and observe",
 			       shown, near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
 	}
-	return ask_wish(env, "control.mode", json_pack("{s:s}", "mode", site_mode_name(m)), e);
+	return ask_wish(env, "control.mode", json_pack("{s:s}", "mode", site_mode_name(m)), false, e);
 }
 
 static const struct cmd_arg mode_args[] = { { "MODE", true, false, "mode" } };
@@ -136,12 +138,14 @@ static int set(const struct cmd_env *env, const void *options, int argc, char **
 	}
 	if (!argc && isnan(o->target_w))
 		return err_set(e, ERR_USAGE, 0, "WATTS is missing: the battery's power, discharge positive; see `psec control set --help`");
+	if (argc && !isnan(o->target_w))
+		return err_set(e, ERR_USAGE, 0, "either WATTS, the battery's power, or --target, the grid's; not both at once");
 	params = json_object();
 	if (argc)
 		json_object_set_new(params, "power_w", json_real(power_w));
 	if (!isnan(o->target_w))
 		json_object_set_new(params, "target_w", json_real(o->target_w));
-	return ask_wish(env, "control.set", params, e);
+	return ask_wish(env, "control.set", params, !argc, e);
 }
 
 static const struct cmd_arg set_args[] = { { "WATTS", false, false, NULL } };

@@ -175,6 +175,15 @@ static int flush(const struct cmd_env *env, struct err *e)
 	return err_set(e, ERR_IO, errno, "cannot write to standard output");
 }
 
+/* A text may quote a name, a file or an answer that holds what a terminal obeys. */
+static void say_why(const struct cmd_env *env, const char *path, const struct err *e)
+{
+	char shown[2 * sizeof e->text];
+
+	str_printable(shown, sizeof shown, e->text, strlen(e->text));
+	fprintf(env->err, "%s: %s\n", path, shown);
+}
+
 int cmd_dispatch(const struct cmd_env *base, int argc, char **argv)
 {
 	struct cmd_env env = *base;
@@ -196,6 +205,6 @@ int cmd_dispatch(const struct cmd_env *base, int argc, char **argv)
 	status = rc < 0 ? err_exit_status(e.kind) : signo ? err_exit_status(ERR_INTERRUPTED) : rc;
 	/* A pipe that its reader closed needs no word: the reader wanted no more. */
 	if (rc < 0 && !(e.kind == ERR_INTERRUPTED && !e.text[0]) && e.errnum != EPIPE)
-		fprintf(env.err, "%s: %s\n", path, e.text);
+		say_why(&env, path, &e);
 	return status;
 }

@@ -202,9 +202,12 @@ static int make_folders(const struct cmd_env *env, struct err *e)
 
 static int write_site(const struct cmd_env *env, const struct options *o, const char *text, struct err *e)
 {
-	bool there = access(env->paths.file, F_OK) == 0 || errno != ENOENT;
+	struct stat st;
+	bool there = lstat(env->paths.file, &st) == 0; /* not access(2): a link to nothing is there, too */
 	char copy[400] = "";
 
+	if (!there && errno != ENOENT)
+		return err_set(e, ERR_IO, errno, "cannot write '%s'", env->paths.file);
 	if (there && !o->force)
 		return err_set(e, ERR_REFUSED, 0, "'%s' is there already; --force replaces it and keeps a copy", env->paths.file);
 	if (make_folders(env, e) < 0)

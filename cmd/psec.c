@@ -28,6 +28,7 @@ const struct cmd_entry cmd_table[] = {
 static int global_options(struct cmd_env *env, int argc, char **argv, int *status)
 {
 	static char version[] = "version", help[] = "help";
+	char shown[64];
 	int i = 1;
 
 	for (; i < argc && argv[i][0] == '-'; i++) {
@@ -42,11 +43,12 @@ static int global_options(struct cmd_env *env, int argc, char **argv, int *statu
 			*status = cmd_dispatch(env, 1, (char *[]){ help, NULL });
 			return -1;
 		} else {
+			str_printable(shown, sizeof shown, argv[i], strlen(argv[i]));
 			if (str_eq(argv[i], "-C"))
 				fprintf(env->err, "psec: option '-C' needs a value: the folder of a site, as in `psec -C DIR status`\n");
 			else
 				fprintf(env->err, "psec: unknown option '%s'; options of a command stand after it, and before it only "
-						  "-C DIR, --help and --version\n", argv[i]);
+						  "-C DIR, --help and --version\n", shown);
 			*status = err_exit_status(ERR_USAGE);
 			return -1;
 		}
