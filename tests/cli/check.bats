@@ -1,6 +1,8 @@
 #!/usr/bin/env bats
 # The runner itself, on a small tree of its own: what fails must never be counted as passed, or not at all.
 
+bats_require_minimum_version 1.5.0
+
 setup() {
 	DIR=$(mktemp -d "${BATS_TEST_TMPDIR:-/tmp}/psec.XXXXXX")
 	mkdir -p "$DIR"/tests/{unit,cli,system,fault,fuzz} "$DIR"/build/unit "$DIR"/lib/device
