@@ -159,7 +159,9 @@ void live_summary(struct buf *b, const json_t *o, bool why)
 	else
 		line(b, "Battery", "%s", power);
 	live_directed(live_real(o, "setpoint_w"), "discharge", "charge", power);
-	if (live_text(o, "clamp_words", clamp)[0])
+	if (json_is_true(json_object_get(o, "check_runs")))
+		line(b, "Set-point", "the sign check has it for some seconds");
+	else if (live_text(o, "clamp_words", clamp)[0])
 		line(b, "Set-point", "%s: %s", power, clamp);
 	else
 		line(b, "Set-point", "%s", power);

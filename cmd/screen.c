@@ -159,7 +159,8 @@ static void decision(struct drawing *d, const json_t *o)
 
 	putf(d, BOLD, "   Set-point   %-22s wanted %s, shown %s", live_directed(live_real(o, "setpoint_w"), "discharge", "charge", setpoint),
 	     live_power(live_real(o, "wish_w"), wish), live_power(live_real(o, "shown_w"), shown));
-	putf(d, PLAIN, "   Why         %s", live_text(o, "clamp_words", words));
+	putf(d, PLAIN, "   Why         %s", json_is_true(json_object_get(o, "check_runs")) ? "the sign check has the battery for some seconds"
+											    : live_text(o, "clamp_words", words));
 	live_text(o, "lost_words", words);
 	putf(d, words[0] ? RED : PLAIN, "   Missing     %s", words[0] ? words : "nothing");
 	putf(d, json_is_object(json_object_get(o, "checked")) ? PLAIN : YELLOW, "   Sign check  %s", live_check_words(o, words));
@@ -195,13 +196,20 @@ static void devices(struct drawing *d, const json_t *o, int most)
 		putf(d, DIM, "   … %d more, %d of %zu live", (int)count - shown, live, count);
 }
 
-static void events(struct drawing *d, const json_t *o)
+static void events(struct drawing *d, const json_t *o, int rows)
 {
 	auto_buf struct buf b = BUF_INIT;
-	const char *line;
+	const char *line, *skip = NULL;
+	int over = 0;
 
 	live_events(&b, o, 3);
-	for (line = b.data; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
+	/* The newest are wanted, and the last row may be taken. */
+	for (line = b.data; line && (line = strchr(line, '\n')); line++)
+		over++;
+	over -= d->row < rows ? rows - d->row : 0;
+	for (; over > 0; over--)
+		skip = strchr(skip ? skip : b.data, '\n') + 1;
+	for (line = skip ? skip : b.data; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
 		put(d, strstr(line, "alarm") && strcspn(line, "\n") > (size_t)(strstr(line, "alarm") - line) ? RED : PLAIN, line);
 }
 
@@ -218,10 +226,29 @@ static void head(struct drawing *d, const json_t *o)
 	putf(d, colour_of_state(state), " %s", live_state_words(state));
 }
 
+/* What must not be missed, or "": the picture is old, or something is wrong with psecd. */
+static const char *warning(const struct screen *s, const json_t *o, char to[TEXT_MAX])
+{
+	char text[LIVE_TEXT];
+
+	to[0] = '\0';
+	if (s->silent_ms >= 2000)
+		snprintf(to, TEXT_MAX, " no news for %lld s%s%s", (long long)(s->silent_ms / 1000), s->notice ? ":" : "",
+			 s->notice ? s->notice : "");
+	else if (s->notice)
+		str_copy(to, TEXT_MAX, s->notice);
+	else if (live_text(o, "store_fault", text)[0])
+		snprintf(to, TEXT_MAX, " nothing is recorded: %s", text);
+	else if (live_text(o, "protection", text)[0])
+		snprintf(to, TEXT_MAX, " missing protection: %s", text);
+	return to;
+}
+
 void screen_draw(struct buf *b, const struct screen *s, const json_t *o)
 {
 	struct drawing d = { .s = s, .g = s->utf8 ? &unicode : &ascii, .b = b };
-	char missing[LIVE_TEXT];
+	char text[TEXT_MAX];
+	bool warns = warning(s, o, text)[0];
 
 	buf_adds(b, "\033[H");
 	head(&d, o);
@@ -232,14 +259,14 @@ void screen_draw(struct buf *b, const struct screen *s, const json_t *o)
 	put(&d, PLAIN, "");
 	devices(&d, o, s->rows > LOOK_ROWS ? 3 + s->rows - LOOK_ROWS : 3);
 	put(&d, PLAIN, "");
-	events(&d, o);
-	if (s->silent_ms >= 2000)
-		putf(&d, RED, " no news for %lld s", (long long)(s->silent_ms / 1000));
-	else if (s->notice)
-		put(&d, RED, s->notice);
-	else if (live_text(o, "store_fault", missing)[0])
-		putf(&d, YELLOW, " nothing is recorded: %s", missing);
-	else if (live_text(o, "protection", missing)[0])
-		putf(&d, YELLOW, " missing protection: %s", missing);
+	events(&d, o, s->rows - warns);
+	if (warns) {
+		/* On a terminal of few rows it takes the place of the last one. */
+		if (d.row >= s->rows) {
+			d.row = s->rows - 1;
+			buf_addf(b, "\033[%d;1H", d.row);
+		}
+		put(&d, s->silent_ms >= 2000 || s->notice ? RED : YELLOW, text);
+	}
 	buf_adds(b, "\033[J");
 }
