@@ -49,7 +49,7 @@ static char **complete(const char *text, int start, int end)
 	auto_free char **words = NULL, **all = NULL;
 	char **matches = NULL, *last = (char *)(uintptr_t)text;
 	struct err e = { 0 };
-	int count = 0;
+	int count = 0, skip;
 	bool files;
 
 	(void)end;
@@ -59,7 +59,8 @@ static char **complete(const char *text, int start, int end)
 	all = xcalloc((size_t)count + 2, sizeof *all);
 	memcpy(all, words, (size_t)count * sizeof *all);
 	all[count] = last;
-	files = cmd_complete(editor.env, all, count + 1, candidate, NULL);
+	skip = count && str_eq(words[0], "psec"); /* the shell takes it away, too */
+	files = cmd_complete(editor.env, all + skip, count + 1 - skip, candidate, NULL);
 	if (editor.found_count)
 		matches = rl_completion_matches(text, next_candidate);
 	else if (files)
