@@ -14,6 +14,13 @@ static bool device_ok(const struct core *c, int device)
 	return device >= 0 && (size_t)device < c->site->device_count;
 }
 
+/* Both ends read the same clock; what is later than ours by more than a slow turn was never measured, and would pass
+ * for fresh for ever. */
+static bool time_ok(const struct core *c, int64_t at_boot_us)
+{
+	return at_boot_us >= 0 && at_boot_us <= loop_now(c->loop)->boot_us + 60 * US_PER_S;
+}
+
 static struct known_point *point_of(struct core *c, int device, int point)
 {
 	return device_ok(c, device) && point >= 0 && point < POINT_COUNT ? &c->devices[device].points[point] : NULL;
@@ -33,7 +40,8 @@ static bool take_samples(struct core *c, const struct wire_samples *w)
 		const struct wire_sample *s = &w->samples[i];
 		struct known_point *p = point_of(c, s->device, s->point);
 
-		if (!p || s->quality > DEVICE_IMPOSSIBLE || (s->quality == DEVICE_GOOD && !isfinite(s->value)))
+		if (!p || !time_ok(c, s->at_boot_us) || s->quality > DEVICE_IMPOSSIBLE ||
+		    (s->quality == DEVICE_GOOD && !isfinite(s->value)))
 			return false;
 		p->heard = true;
 		p->sample = *s;
@@ -58,7 +66,8 @@ static bool take_why(struct core *c, const struct wire_why *w)
 static bool take_decision(struct core *c, const struct wire_decision *w)
 {
 	if ((unsigned)w->decision.state > CONTROL_REFUSED || (unsigned)w->decision.clamp >= CONTROL_CLAMP_COUNT ||
-	    w->decision.lost >= CONTROL_NOT_OBEYED * 2 || isinf(w->decision.setpoint_w) || isinf(w->decision.wish_w))
+	    w->decision.lost >= CONTROL_NOT_OBEYED * 2 || !time_ok(c, w->at_boot_us) ||
+	    isinf(w->decision.setpoint_w) || isinf(w->decision.wish_w))
 		return false;
 	c->decision = *w;
 	c->decided = true;

@@ -25,6 +25,7 @@ ends_the_sender() {
 }
 
 @test "a device that the site does not have" { ends_the_sender bad-device; }
+@test "a value that is not measured yet" { ends_the_sender from-the-future; }
 @test "more samples than a message holds" { ends_the_sender too-many; }
 @test "a message that is too short" { ends_the_sender short; }
 @test "a message that does not exist" { ends_the_sender unknown-kind; }

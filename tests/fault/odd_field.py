@@ -49,6 +49,9 @@ while True:
     sample = struct.pack("<hhBxxxqqdd", 99, 0, 0, 1, 1, 1.0, 1.0)
     if what == "bad-device":
         say(core, SAMPLES, struct.pack("<Ixxxx", 1) + sample + bytes(63 * len(sample)))
+    elif what == "from-the-future":
+        sample = struct.pack("<hhBxxxqqdd", 0, 0, 0, 1 << 62, 1, 1.0, 1.0)
+        say(core, SAMPLES, struct.pack("<Ixxxx", 1) + sample + bytes(63 * len(sample)))
     elif what == "too-many":
         say(core, SAMPLES, struct.pack("<Ixxxx", 4000000000) + bytes(64 * len(sample)))
     elif what == "short":
