@@ -57,11 +57,6 @@ void ctl_client_free(struct ctl_client *c)
 	free(c);
 }
 
-int ctl_client_fd(const struct ctl_client *c)
-{
-	return c->fd;
-}
-
 /* Wait for the descriptor: 1 ready, 0 time over, -1 with errno (EINTR included). */
 static int await(int fd, short events, int64_t deadline_us)
 {

@@ -51,6 +51,5 @@ must_check int ctl_call(struct ctl_client *c, const char *method, json_t *params
 /* The next notification: 1 with *topic (until the next call) and *params (caller's reference, may be NULL); 0 at the time-out or
  * when a signal came; -1. */
 must_check int ctl_next(struct ctl_client *c, int timeout_ms, const char **topic, json_t **params, struct err *e);
-int ctl_client_fd(const struct ctl_client *c);
 
 #endif

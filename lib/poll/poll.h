@@ -24,7 +24,7 @@ struct poll_hooks {
 	void *arg;
 };
 
-/* devices: indexes of s to poll (NULL: all). Nothing is sent before poll_start. Everything given is borrowed until poll_free. */
+/* Nothing is sent before poll_start. Everything given is borrowed until poll_free. */
 must_check int poll_new(struct loop *l, const struct site *s, const struct device_catalogue *c, const struct poll_hooks *hooks,
 			struct poll **out, struct err *e);
 void poll_free(struct poll *p);
