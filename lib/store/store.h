@@ -63,6 +63,9 @@ must_check int store_last_events(struct store *s, size_t max, store_event_fn *fn
 
 /* ---- settings: small named texts that survive a restart (mode, target, the sign check's proof as JSON) ---- */
 must_check int store_put_setting(struct store *s, const char *key, const char *value, struct err *e);
+struct store_setting { const char *key, *value; };
+/* Those that belong together: all or none, one transaction. */
+must_check int store_put_settings(struct store *s, const struct store_setting *settings, size_t count, struct err *e);
 /* *value is NULL when there is none; caller frees. */
 must_check int store_get_setting(struct store *s, const char *key, char **value, struct err *e);
 

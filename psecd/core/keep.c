@@ -20,12 +20,17 @@ static int load_real(struct core *c, const char *key, double *out, struct err *e
 	return 0;
 }
 
-static int put_real(struct core *c, const char *key, double value, struct err *e)
+/* All of it or nothing: a change that was refused must not come true at the next start. */
+static int put_wish(struct core *c, const struct wish *w, struct err *e)
 {
-	char text[32];
+	char manual[32], target[32];
+	const struct store_setting settings[] = {
+		{ "control.manual_w", manual }, { "control.target_w", target }, { "control.mode", site_mode_name(w->mode) },
+	};
 
-	snprintf(text, sizeof(text), "%.3f", value);
-	return store_put_setting(c->store, key, text, e);
+	snprintf(manual, sizeof(manual), "%.3f", w->manual_w);
+	snprintf(target, sizeof(target), "%.3f", w->target_w);
+	return store_put_settings(c->store, settings, COUNT_OF(settings), e);
 }
 
 static int load_wish(struct core *c, struct err *e)
@@ -45,8 +50,7 @@ static int load_wish(struct core *c, struct err *e)
 
 static int store_wish(struct core *c, const struct wish *w, struct err *e)
 {
-	if (put_real(c, "control.manual_w", w->manual_w, e) < 0 || put_real(c, "control.target_w", w->target_w, e) < 0 ||
-	    store_put_setting(c->store, "control.mode", site_mode_name(w->mode), e) < 0)
+	if (put_wish(c, w, e) < 0)
 		return err_ctx(e, "keep the mode");
 	return 0;
 }

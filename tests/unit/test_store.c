@@ -234,6 +234,23 @@ static void settings_survive_and_change(void **state)
 	store_close(s);
 }
 
+static void settings_that_belong_together_are_kept_together_or_not_at_all(void **state)
+{
+	const struct store_setting good[] = { { "manual_w", "0" }, { "mode", "manual" } };
+	const struct store_setting bad[] = { { "manual_w", "3000" }, { "mode", NULL } };
+	struct store *s = open_with(NULL, false);
+	char *value;
+
+	(void)state;
+	ok(store_put_settings(s, good, COUNT_OF(good), &e));
+	assert_int_equal(store_put_settings(s, bad, COUNT_OF(bad), &e), -1);
+	ok(store_get_setting(s, "manual_w", &value, &e));
+	assert_string_equal(value, "0");
+	free(value);
+	ok(store_put_settings(s, good, COUNT_OF(good), &e)); /* no transaction was left open */
+	store_close(s);
+}
+
 /* ---- the file ------------------------------------------------------------------------------------------------------- */
 
 static void a_second_holder_is_told_who_has_it(void **state)
@@ -732,6 +749,7 @@ int main(void)
 		test(the_number_of_points_has_a_bound),
 		test(events_have_rising_numbers_and_pages),
 		test(settings_survive_and_change),
+		test(settings_that_belong_together_are_kept_together_or_not_at_all),
 		test(a_second_holder_is_told_who_has_it),
 		test(others_may_not_read_or_write_it),
 		test(a_file_that_is_no_database_is_set_aside),
