@@ -154,7 +154,6 @@ struct device_map;
 must_check int device_map_new(const struct device_profile *p, unsigned roles, bool reversed,
 			      const struct device_sunspec *sunspec, struct device_map **out, struct err *e);
 void device_map_free(struct device_map *m);
-const struct device_profile_info *device_map_profile(const struct device_map *m);
 size_t device_map_values(const struct device_map *m, const struct device_value **out);
 
 /* Blocks: reads that cover values of one rate, merged as far as the device allows. */

@@ -38,11 +38,6 @@ void device_map_free(struct device_map *m)
 	free(m);
 }
 
-const struct device_profile_info *device_map_profile(const struct device_map *m)
-{
-	return &m->profile->info;
-}
-
 size_t device_map_values(const struct device_map *m, const struct device_value **out)
 {
 	*out = m->values;

@@ -687,7 +687,7 @@ static void reads_are_merged_within_what_the_device_allows(void **state)
 {
 	struct device_catalogue *c = catalogue();
 	struct device_map *map = map_of(c, "eastron-sdm630", 1u << SITE_GRID_METER, false, NULL);
-	const struct device_profile_info *info = device_map_profile(map);
+	const struct device_profile_info *info = device_profile_info(device_profile_find(c, "eastron-sdm630"));
 	const struct device_block *b;
 	size_t n = device_map_blocks(map, &b);
 
