@@ -16,14 +16,15 @@ static int load(const struct cmd_env *env, struct device_catalogue **c, struct e
 
 /* ---- list ---- */
 
-static void roles_text(unsigned roles, struct buf *text, json_t *list)
+static void put_roles(struct out *o, size_t column, unsigned roles)
 {
-	for (int r = 0; r < SITE_ROLE_COUNT; r++) {
-		if (!(roles & 1u << r))
-			continue;
-		buf_addf(text, "%s%s", text->len > 0 ? ", " : "", site_role_name((enum site_role)r));
-		json_array_append_new(list, json_string(site_role_name((enum site_role)r)));
-	}
+	auto_buf struct buf text = BUF_INIT;
+	json_t *list = site_roles_to_json(roles), *role;
+	size_t i;
+
+	json_array_foreach(list, i, role)
+		buf_addf(&text, "%s%s", i > 0 ? ", " : "", json_string_value(role));
+	out_json(o, column, list, text.data != NULL ? text.data : "");
 }
 
 enum { LIST_ID, LIST_MAKE, LIST_MODEL, LIST_KIND, LIST_ROLES, LIST_SETS, LIST_FILE };
@@ -60,16 +61,13 @@ static int run_list(const struct cmd_env *env, const void *options, int argc, ch
 		return -1;
 	for (size_t i = 0; device_profile_at(c, i) != NULL; i++) {
 		const struct device_profile_info *p = device_profile_info(device_profile_at(c, i));
-		auto_buf struct buf roles = BUF_INIT;
-		json_t *list = json_array();
 
-		roles_text(p->roles, &roles, list);
 		out_row(o);
 		out_text(o, LIST_ID, p->id);
 		out_text(o, LIST_MAKE, p->make);
 		out_text(o, LIST_MODEL, p->model);
 		out_text(o, LIST_KIND, p->sunspec ? "sunspec" : "registers");
-		out_json(o, LIST_ROLES, list, roles.data != NULL ? roles.data : "");
+		put_roles(o, LIST_ROLES, p->roles);
 		out_bool(o, LIST_SETS, can_set(device_profile_at(c, i)));
 		out_text(o, LIST_FILE, p->file);
 	}
@@ -140,15 +138,12 @@ static int print_profile(const struct cmd_env *env, const struct device_profile 
 {
 	auto_out struct out *o = out_new(show_columns, COUNT_OF(show_columns), cmd_form(env, true));
 	const struct device_profile_info *p = device_profile_info(profile);
-	auto_buf struct buf roles = BUF_INIT;
-	json_t *list = json_array();
 
-	roles_text(p->roles, &roles, list);
 	out_row(o);
 	out_text(o, SHOW_ID, p->id);
 	out_text(o, SHOW_MAKE, p->make);
 	out_text(o, SHOW_MODEL, p->model);
-	out_json(o, SHOW_ROLES, list, roles.data != NULL ? roles.data : "");
+	put_roles(o, SHOW_ROLES, p->roles);
 	out_int(o, SHOW_POLL, p->timing.poll_ms);
 	if (p->timing.watchdog_ms > 0)
 		out_int(o, SHOW_WATCHDOG, p->timing.watchdog_ms);
@@ -194,13 +189,6 @@ static const struct out_column read_columns[] = {
 	[READ_FROM] = { "from", "FROM", NULL, OUT_TEXT, 0, OUT_WIDE },
 };
 
-static const char *quality_name(enum device_quality q)
-{
-	static const char *const names[] = { "good", "unknown", "absent", "impossible" };
-
-	return names[q];
-}
-
 static const char *from_of(const struct device_profile *p, int point, struct device_profile_point *d)
 {
 	for (size_t i = 0; p != NULL && device_profile_point(p, i, d); i++)
@@ -241,7 +229,7 @@ static void put_row(struct out *o, int point, const struct device_reading *r, in
 	if (r->quality == DEVICE_GOOD)
 		put_number(o, READ_VALUE, r->value, info->unit);
 	put_number(o, READ_RAW, r->raw, NULL);
-	out_text(o, READ_QUALITY, quality_name(r->quality));
+	out_text(o, READ_QUALITY, device_quality_name(r->quality));
 	out_text(o, READ_WHY, r->quality != DEVICE_GOOD ? r->why : NULL);
 	if (age_ms >= 0)
 		out_int(o, READ_AGE, age_ms);
@@ -287,9 +275,8 @@ static int put_answer(struct out *o, const struct device_profile *profile, const
 
 		if (point < 0 || !is_asked(asked, name))
 			continue;
-		for (int q = 0; quality != NULL && q <= DEVICE_IMPOSSIBLE; q++)
-			if (str_eq(quality, quality_name((enum device_quality)q)))
-				r.quality = (enum device_quality)q;
+		if (quality == NULL || !device_quality_parse(quality, &r.quality))
+			r.quality = DEVICE_UNKNOWN;
 		if (r.quality == DEVICE_GOOD)
 			r.value = json_number_value(json_object_get(j, "value"));
 		if (json_is_number(raw))

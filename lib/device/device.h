@@ -175,6 +175,8 @@ void device_map_refuse(struct device_map *m, size_t block, const char *why);
 
 enum device_quality { DEVICE_GOOD, DEVICE_UNKNOWN /* not read yet, or lost */, DEVICE_ABSENT /* the device marks it not available */,
 		      DEVICE_IMPOSSIBLE /* outside what can be true */ };
+const char *device_quality_name(enum device_quality q);     /* "good", "unknown", "absent", "impossible" */
+must_check bool device_quality_parse(const char *name, enum device_quality *out);
 struct device_reading {
 	enum device_quality quality;
 	double value;             /* only with DEVICE_GOOD */

@@ -97,3 +97,21 @@ bool point_is_control(enum device_point p)
 {
 	return points[p].control;
 }
+
+static const char *const qualities[] = { "good", "unknown", "absent", "impossible" };
+
+const char *device_quality_name(enum device_quality q)
+{
+	return (unsigned)q < COUNT_OF(qualities) ? qualities[q] : "?";
+}
+
+bool device_quality_parse(const char *name, enum device_quality *out)
+{
+	for (size_t q = 0; q < COUNT_OF(qualities); q++) {
+		if (str_eq(name, qualities[q])) {
+			*out = (enum device_quality)q;
+			return true;
+		}
+	}
+	return false;
+}

@@ -18,7 +18,7 @@ static json_t *show_list(const struct site *s, const struct key *k, const char *
 	return list;
 }
 
-static json_t *show_roles(unsigned roles)
+json_t *site_roles_to_json(unsigned roles)
 {
 	json_t *list = json_array();
 
@@ -77,7 +77,7 @@ static json_t *show_key(const struct site *s, const struct key *k, const char *b
 	case KEY_ADDRESS:
 		return show_address(at);
 	case KEY_ROLES:
-		return show_roles(*(const unsigned *)at);
+		return site_roles_to_json(*(const unsigned *)at);
 	case KEY_DEVICE:
 		memcpy(&number, at, sizeof number);
 		return json_string(s->devices[number].name);

@@ -96,6 +96,8 @@ void site_each_key(void (*fn)(void *arg, const char *path), void *arg);
 /* The site as it takes effect, defaults included, as an object with the schema's keys; what is not stated is null. Caller's reference. */
 struct json_t;
 struct json_t *site_to_json(const struct site *s);
+/* The names of roles (bits 1 << SITE_GRID_METER …), as a list. Caller's reference. */
+struct json_t *site_roles_to_json(unsigned roles);
 
 /* Device of that name or -1. */
 int site_find_device(const struct site *s, const char *name);

@@ -8,7 +8,6 @@
 enum { LIVE_MS = 500, SIZE_MS = 60000 };
 
 static const char *const device_states[] = { "waiting", "starting", "live", "lost" }; /* as poll_state_name says it */
-static const char *const qualities[] = { "good", "unknown", "absent", "impossible" };
 
 json_t *json_number(double v)
 {
@@ -95,14 +94,10 @@ static json_t *device(const struct core *c, size_t i)
 	const struct known_device *k = &c->devices[i];
 	const struct wire_device *w = &k->last;
 	char address[BUS_ADDRESS_LEN];
-	json_t *roles = json_array(), *o;
+	json_t *o;
 
-	for (int r = 0; r < SITE_ROLE_COUNT; r++) {
-		if (d->roles & 1u << r)
-			json_array_append_new(roles, json_string(site_role_name((enum site_role)r)));
-	}
 	o = json_pack("{s:s, s:s, s:s, s:o, s:s, s:o}", "name", d->name, "profile", d->profile, "address",
-		      bus_address_format(&d->address, address), "roles", roles, "state",
+		      bus_address_format(&d->address, address), "roles", site_roles_to_json(d->roles), "state",
 		      device_states[k->heard ? w->state : 0], "why", json_text(k->heard ? w->why : ""));
 	json_object_set_new(o, "rate_hz", json_number(w->rate_hz));
 	json_object_set_new(o, "latency_us", json_integer(w->latency_us));
@@ -248,7 +243,7 @@ static json_t *point(const struct core *c, const struct known_point *k, int p)
 	return json_pack("{s:s, s:o, s:o, s:s, s:s, s:o, s:o}", "point", info->name, "value",
 			 good ? json_number(k->sample.value) : json_null(), "raw",
 			 good ? json_number(k->sample.raw) : json_null(), "unit", info->unit, "quality",
-			 qualities[k->sample.quality], "why",
+			 device_quality_name((enum device_quality)k->sample.quality), "why",
 			 json_text(good ? "" : k->why ? k->why : whys[k->sample.quality]), "age_ms",
 			 k->sample.at_boot_us ? json_integer((now_us(c) - k->sample.at_boot_us) / US_PER_MS) : json_null());
 }
