@@ -1,13 +1,24 @@
-# What the tests of commands share: the program, a folder of their own, no settings of the person who runs them.
+# What tests of the programs share: the programs, a folder of their own, no settings of the person who runs them.
 TOP=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
 B=${B:-$TOP/build}
 case $B in /*) ;; *) B=$TOP/$B ;; esac
 PSEC=$B/bin/psec
-unset PSEC_SHARE
+PSECD=$B/bin/psecd
+unset PSEC_SITE PSEC_SHARE PSEC_LIBEXEC NOTIFY_SOCKET WATCHDOG_USEC
 export LC_ALL=C.UTF-8 TERM=xterm
 unset NO_COLOR COLUMNS
 
 bats_require_minimum_version 1.5.0
+
+# wait_until SECONDS COMMAND…: until it succeeds; then at most so long.
+wait_until() {
+	local n=$(($1 * 20))
+	shift
+	while ! "$@" >/dev/null 2>&1; do
+		[ $((n -= 1)) -gt 0 ] || { echo "waited in vain for: $*"; return 1; }
+		command sleep 0.05
+	done
+}
 
 own_folder() {
 	DIR=$(mktemp -d "${BATS_TEST_TMPDIR:-/tmp}/psec.XXXXXX")

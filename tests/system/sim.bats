@@ -9,18 +9,13 @@ sim() { "$PSEC" -C "$SITE" sim "$@"; }
 
 # Start a site in $1 with further options; waits until it answers. Its devices are on free ports, its pid in $1/pid.
 start_site() {
-	local dir=$1 i
+	local dir=$1
 	shift
 	mkdir -p "$dir"
 	"$PSEC" -C "$dir" sim run --json --host "127.$((RANDOM % 200 + 20)).$((RANDOM % 250)).11" --port 0 "$@" \
 		>"$dir/devices.json" 2>"$dir/errors" 3>&- &
 	echo $! >"$dir/pid" # of this test's own child
-	for ((i = 0; i < 200; i++)); do
-		"$PSEC" -C "$dir" sim status >/dev/null 2>&1 && return
-		sleep 0.05
-	done
-	cat "$dir/errors"
-	return 1
+	wait_until 10 "$PSEC" -C "$dir" sim status || { cat "$dir/errors"; return 1; }
 }
 
 end_site() {
@@ -36,16 +31,6 @@ at() { "$PY" -c 'import json,sys; print([d["address"] for d in json.load(open(sy
 # A value of the site's status.
 true_value() { sim status --json | "$PY" -c 'import json,sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }
 near() { "$PY" -c 'import sys; a, b, by = map(float, sys.argv[1:]); sys.exit(abs(a - b) > by)' "$@" || { echo "$1 is not $2 ± $3"; false; }; }
-# Run a check until it holds, at most 15 s.
-until_holds() {
-	local i
-	for ((i = 0; i < 150; i++)); do
-		"$@" >/dev/null 2>&1 && return
-		sleep 0.1
-	done
-	"$@"
-}
-
 setup_file() {
 	export SITE=$BATS_FILE_TMPDIR/site
 	start_site "$SITE" --rtu --with hybrid,bms --calm --series none
@@ -85,11 +70,11 @@ teardown() {
 	sim load 3000 # 3500 W of house, no sun
 	client setpoint "$(at battery)" 40
 	holds() { near "$(client point "$(at battery)" 103 W)" 2000 20 && near "$(client point "$(at meter)" 203 W)" 1500 40; }
-	until_holds holds
+	wait_until 15 holds
 	near "$(true_value battery_w)" 2000 20
 	client setpoint "$(at battery)" -40
 	holds() { near "$(client point "$(at battery)" 103 W)" -2000 20 && near "$(client point "$(at meter)" 203 W)" 5500 40; }
-	until_holds holds
+	wait_until 15 holds
 	[ "$(client point "$(at battery)" 124 ChaSt)" = 4 ]
 	client setpoint "$(at battery)" 0
 }
@@ -99,10 +84,10 @@ teardown() {
 	SITE=$BATS_TEST_TMPDIR/w
 	client setpoint "$(at battery)" 40
 	expired() { [ "$(client point "$(at battery)" 103 StVnd)" = 3 ]; }
-	until_holds expired
+	wait_until 15 expired
 	[ "$(client point "$(at battery)" 124 StorCtl_Mod)" = 0 ]
 	zero() { near "$(true_value battery_w)" 0 5; }
-	until_holds zero
+	wait_until 15 zero
 }
 
 @test "mbpoll reads a SunSpec meter, and the meter on the line" {
@@ -151,7 +136,7 @@ teardown() {
 		assert c.read_holding_registers(13049, count=3, slave=1).registers == [2, 0xBB, 1000]
 	END
 	holds() { near "$(true_value battery_w)" 1000 10; }
-	until_holds holds
+	wait_until 15 holds
 	near "$(client read "$(at hybrid)" 4 13021 1 int16)" 1000 20
 	[ "$(client read "$(at hybrid)" 4 5627 1)" = 50 ] # 5 kW
 	near "$(client read "$(at hybrid)" 4 5635 1)" 13 1
@@ -163,7 +148,7 @@ teardown() {
 @test "stale, frozen, wrong sign and impossible are seen by pymodbus" {
 	a=$(at meter)
 	settled() { near "$(client read "$a" 3 40088 1 int16)" "$1" 40; }
-	until_holds settled 500
+	wait_until 15 settled 500
 	sim fault meter sign
 	settled -500
 	sim fault meter impossible
@@ -172,15 +157,15 @@ teardown() {
 	stale=$(client read "$a" 3 40072 30)
 	sim load 2000
 	moved() { near "$(client read "$(at rs485)" 4 52 2 float32)" 2500 60; }
-	until_holds moved
+	wait_until 15 moved
 	[ "$(client read "$a" 3 40072 30)" = "$stale" ]
 	sim fault meter none
-	until_holds settled 2500
+	wait_until 15 settled 2500
 	sim fault meter frozen
 	volts=$(client read "$a" 3 40078 1)
 	sim load 0
 	moved() { near "$(client read "$(at rs485)" 4 52 2 float32)" 500 60; }
-	until_holds moved
+	wait_until 15 moved
 	settled 2500
 	[ "$(client read "$a" 3 40078 1)" != "$volts" ]
 }
@@ -258,10 +243,10 @@ teardown() {
 	near "$pv" 4190 60
 	sim load 2000
 	boiling() { near "$(true_value load_w)" "$("$PY" -c "print($load + 2000)")" 5; }
-	until_holds boiling # from the plant's next step on
+	wait_until 15 boiling # from the plant's next step on
 	sim cloud 75
 	clouded() { near "$(true_value pv_w)" "$("$PY" -c "print($pv / 4)")" 30; }
-	until_holds clouded
+	wait_until 15 clouded
 	[ "$(true_value cloud_percent)" = 75.0 ]
 	near "$(client point "$(at pv)" 103 W)" "$(true_value pv_w)" 30
 }
@@ -321,13 +306,13 @@ teardown() {
 	script -qec "$PSEC -C $d sim run --host 127.19.7.11 --port 0 --series none --calm" /dev/null >"$d/screen" 2>&1 3>&- </dev/null &
 	pid=$!
 	shown() { grep -q 'house 500 W' "$d/screen"; }
-	until_holds shown
+	wait_until 15 shown
 	SITE=$d sim fault meter stale
 	shown() { grep -q 'meter: stale' "$d/screen"; }
-	until_holds shown
+	wait_until 15 shown
 	kill "$pid" # script's terminal goes with it, which ends the site by SIGHUP
 	wait "$pid" || true
 	gone() { ! "$PSEC" -C "$d" sim status; }
-	until_holds gone
+	wait_until 15 gone
 	! tr '\r' '\n' <"$d/screen" | sed 's/\x1b\[K//' | grep house | grep -E '^.{80,}'
 }

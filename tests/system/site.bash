@@ -1,13 +1,5 @@
 # A simulated site and psecd over it, for system and fault tests. Nothing here waits for a time; wait_until waits for a fact.
-TOP=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
-B=${B:-$TOP/build}
-case $B in /*) ;; *) B=$TOP/$B ;; esac
-PSEC=$B/bin/psec
-PSECD=$B/bin/psecd
-export LC_ALL=C.UTF-8
-unset PSEC_SITE PSEC_SHARE PSEC_LIBEXEC NOTIFY_SOCKET WATCHDOG_USEC
-
-bats_require_minimum_version 1.5.0
+. "$BATS_TEST_DIRNAME/../cli/helper.bash"
 
 # Others may pass through, so that a test as another user reaches the socket.
 site_folder() {
@@ -29,16 +21,6 @@ site_remove() {
 end() {
 	kill "$1" 2>/dev/null || return 0
 	wait "$1" 2>/dev/null || true
-}
-
-# wait_until SECONDS COMMAND…: until it succeeds; then at most so long.
-wait_until() {
-	local n=$(($1 * 20))
-	shift
-	while ! "$@" >/dev/null 2>&1; do
-		[ $((n -= 1)) -gt 0 ] || { echo "waited in vain for: $*"; return 1; }
-		command sleep 0.05
-	done
 }
 
 ask() { /usr/bin/python3 "$TOP/tests/system/ask.py" "$DIR/run/psecd.sock" "$@"; }
