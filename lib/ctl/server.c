@@ -12,6 +12,7 @@ enum {
 	BACKLOG_MAX = 256 * 1024,  /* notifications unread, beyond which it is dropped */
 	TOPICS_MAX = 8,
 	KEPT_FOR_OWNER = 8,        /* places that only root and the server's own user can take */
+	PLACES_OF_A_USER = 16,     /* so that no other user keeps the rest from being heard */
 	ACCEPTS_A_TURN = 16,
 };
 #define PATIENCE_US (10 * US_PER_S) /* for the rest of a line, and for reading what was sent */
@@ -21,6 +22,7 @@ struct ctl_peer {
 	struct ctl_peer *next;
 	struct loop_source *source;
 	int fd;                    /* -1: gone, freed when no handler is above us */
+	uid_t uid;
 	void *data;
 	struct buf in, out;
 	size_t sent;               /* of out */
@@ -297,22 +299,33 @@ static void turn_away(int fd, const struct err *e)
 	close(fd);
 }
 
-static bool has_place(const struct ctl_server *s, int fd)
+static uid_t user_of(int fd)
 {
 	struct ucred cred = { .uid = (uid_t)-1 };
 	socklen_t len = sizeof cred;
-	bool owner = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0 && (cred.uid == 0 || cred.uid == geteuid());
 
-	return s->peer_count < CTL_PEERS_MAX - (owner ? 0 : KEPT_FOR_OWNER);
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0 ? cred.uid : (uid_t)-1;
+}
+
+static bool has_place(const struct ctl_server *s, uid_t uid)
+{
+	bool owner = uid == 0 || uid == geteuid();
+	size_t of_user = 0;
+
+	for (const struct ctl_peer *p = s->peers; p; p = p->next)
+		of_user += p->fd >= 0 && p->uid == uid;
+	return owner ? s->peer_count < CTL_PEERS_MAX
+		     : s->peer_count < CTL_PEERS_MAX - KEPT_FOR_OWNER && of_user < PLACES_OF_A_USER;
 }
 
 static void welcome(struct ctl_server *s, int fd)
 {
 	struct err e = { .kind = ERR_REFUSED, .text = "not allowed" };
 	struct ctl_peer *p;
+	uid_t uid = user_of(fd);
 	void *data = NULL;
 
-	if (!has_place(s, fd)) {
+	if (!has_place(s, uid)) {
 		err_set(&e, ERR_AGAIN, 0, "too many connections, try again later");
 		turn_away(fd, &e);
 		return;
@@ -322,7 +335,7 @@ static void welcome(struct ctl_server *s, int fd)
 		return;
 	}
 	p = xcalloc(1, sizeof *p);
-	*p = (struct ctl_peer){ .server = s, .fd = fd, .data = data, .patience = { .fn = on_patience, .arg = p } };
+	*p = (struct ctl_peer){ .server = s, .fd = fd, .uid = uid, .data = data, .patience = { .fn = on_patience, .arg = p } };
 	p->next = s->peers;
 	s->peers = p;
 	s->peer_count++;
