@@ -78,7 +78,7 @@ enum {
 	CONTROL_LOST_INVERTER = 2,
 	CONTROL_LOST_BMS = 4,
 	CONTROL_LOST_ENVELOPE = 8,
-	CONTROL_FROZEN_METER = 16, /* nothing new for 60 s while the command moved */
+	CONTROL_FROZEN_METER = 16, /* nothing new for 10 s while the command moved */
 	CONTROL_NOT_OBEYED = 32,   /* three set-points in a row were not shown when read back */
 };
 /* "meter lost, BMS lost"; returns to. */
@@ -98,6 +98,8 @@ struct control_decision {
 struct control;
 must_check int control_new(const struct control_config *config, struct control **out, struct err *e);
 void control_free(struct control *c);
+/* The inverter said what it can; what control knows of losses and of the way it is on stays. */
+void control_set_ratings(struct control *c, double charge_w, double discharge_w);
 /* One decision. Called on every meter sample, on every change of the envelope, and at wake_boot_us. */
 void control_step(struct control *c, const struct control_input *in, const struct control_envelope *env,
 		  const struct now *now, struct control_decision *out);

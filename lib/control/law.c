@@ -7,11 +7,12 @@
 enum {
 	GOOD_SAMPLES = 3,        /* before a return from the safe set-point */
 	MISMATCHES = 3,          /* set-points not shown when read back: the inverter does not obey */
+	OBEY_AGAIN_US = 10000000,
 	SAFE_RAMP_US = 4000000,  /* from the held to the safe set-point */
 	RETURN_RAMP_US = 5000000,
 	RAMP_TICK_US = 200000,   /* how often a ramp is written on */
 	RETRY_US = 1000000,      /* a set-point that is due was not reported as sent */
-	FROZEN_US = 60000000,    /* nothing new for so long … */
+	FROZEN_US = 10000000,    /* nothing new for so long, at least ten periods of the meter, … */
 	FROZEN_W = 200,          /* … while the command moved by this much */
 	HISTORY_US = 5000000,    /* how old a meter sample may be and still find the model's power */
 };
@@ -64,6 +65,12 @@ int control_new(const struct control_config *config, struct control **out, struc
 	return 0;
 }
 
+void control_set_ratings(struct control *c, double charge_w, double discharge_w)
+{
+	c->config.charge_rating_w = charge_w;
+	c->config.discharge_rating_w = discharge_w;
+}
+
 void control_free(struct control *c)
 {
 	free(c);
@@ -71,6 +78,9 @@ void control_free(struct control *c)
 
 void control_sent(struct control *c, double setpoint_w, int64_t sent_boot_us)
 {
+	/* What stood there all the time proves no obedience; it is given another try only after a while. */
+	if (!c->sent || setpoint_w != c->sent_w || sent_boot_us - c->lost_us > OBEY_AGAIN_US)
+		c->mismatches = 0;
 	model_command(&c->model, sent_boot_us, setpoint_w);
 	c->sent = true;
 	c->unsure = false;
@@ -78,7 +88,6 @@ void control_sent(struct control *c, double setpoint_w, int64_t sent_boot_us)
 	c->sent_us = sent_boot_us;
 	c->moved_low_w = fmin(c->moved_low_w, setpoint_w);
 	c->moved_high_w = fmax(c->moved_high_w, setpoint_w);
-	c->mismatches = 0;
 }
 
 void control_not_shown(struct control *c, bool may_stand)
@@ -102,7 +111,9 @@ static bool needs_meter(const struct control *c, enum site_mode mode)
 
 static bool frozen(const struct control *c, const struct control_input *in, const struct now *now)
 {
-	return in->grid_w.valid && now->boot_us - in->grid_w.changed_boot_us >= FROZEN_US &&
+	int64_t patience_us = 10 * c->config.meter_period_us > FROZEN_US ? 10 * c->config.meter_period_us : FROZEN_US;
+
+	return in->grid_w.valid && now->boot_us - in->grid_w.changed_boot_us >= patience_us &&
 	       c->moved_high_w - c->moved_low_w > FROZEN_W;
 }
 

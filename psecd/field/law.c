@@ -167,27 +167,12 @@ static void learn_ratings(struct field *f)
 	struct law *l = &f->law;
 	struct control_signal charge = signal_of(f, l->inverter, POINT_BATTERY_CHARGE_RATING_W);
 	struct control_signal discharge = signal_of(f, l->inverter, POINT_BATTERY_DISCHARGE_RATING_W);
-	struct control_config config = l->config;
-	struct control *fresh;
-	struct err e;
 
 	if (charge.valid)
-		config.charge_rating_w = fabs(charge.value);
+		l->config.charge_rating_w = fabs(charge.value);
 	if (discharge.valid)
-		config.discharge_rating_w = fabs(discharge.value);
-	if (memcmp(&config, &l->config, sizeof(config)) == 0)
-		return;
-	if (control_new(&config, &fresh, &e) < 0) {
-		log_line(LOG_ERROR, "%s", e.text);
-		return;
-	}
-	control_free(l->control);
-	l->control = fresh;
-	l->config = config;
-	if (l->wrote)
-		control_sent(l->control, l->last_w, loop_now(f->loop)->boot_us);
-	if (l->wrote && !l->last_shown)
-		control_not_shown(l->control, true);
+		l->config.discharge_rating_w = fabs(discharge.value);
+	control_set_ratings(l->control, l->config.charge_rating_w, l->config.discharge_rating_w);
 }
 
 void law_updated(struct field *f, int device)

@@ -319,7 +319,7 @@ static void a_frozen_meter_is_a_lost_meter(void **state)
 	r.plant.load_w = 1300;
 	rig_run(&r, 0.6);
 	r.plant.meter_frozen = true; /* at 300 W import: the law drives on and on, and the meter never answers */
-	rig_run(&r, 90);
+	rig_run(&r, 18);
 	assert_int_equal(r.last.state, CONTROL_SAFE);
 	assert_true(r.last.lost & CONTROL_FROZEN_METER);
 	assert_float_equal(r.plant.told_w, 0, 1e-9);
@@ -407,6 +407,24 @@ static void a_setpoint_like_the_last_one_is_sent_again_when_another_may_stand(vo
 	control_not_shown(r.control, true); /* 2000 W, say, and then 1000 W again */
 	rig_run(&r, 5);
 	assert_int_equal(r.writes, writes + 1);
+	control_free(r.control);
+}
+
+static void what_stood_there_before_is_no_obedience(void **state)
+{
+	struct control_config config = mid();
+	struct rig r;
+
+	(void)state;
+	rig_begin(&r, &config, 3000, SITE_MODE_MANUAL);
+	r.envelope.manual_w = -800;
+	rig_run(&r, 30);
+	for (int i = 0; i < 3; i++)
+		control_not_shown(r.control, true);
+	rig_decide(&r); /* held: -800 W again, and the register shows it, as it did before */
+	control_sent(r.control, -800, plant_us(&r.plant));
+	rig_decide(&r);
+	assert_true(r.last.lost & CONTROL_NOT_OBEYED);
 	control_free(r.control);
 }
 
@@ -570,6 +588,7 @@ int main(void)
 		cmocka_unit_test(an_inverter_that_never_shows_its_setpoint_is_a_fault),
 		cmocka_unit_test(a_setpoint_that_may_stand_is_taken_back_although_it_was_never_shown),
 		cmocka_unit_test(a_setpoint_like_the_last_one_is_sent_again_when_another_may_stand),
+		cmocka_unit_test(what_stood_there_before_is_no_obedience),
 		cmocka_unit_test(automatic_without_a_sign_check_is_refused),
 		cmocka_unit_test(observe_decides_and_writes_nothing),
 		cmocka_unit_test(off_takes_the_setpoint_back_once),
