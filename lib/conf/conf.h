@@ -42,8 +42,8 @@ void conf_refuse_unknown(const struct conf *c, const struct conf_node *map, cons
 void conf_report(const struct conf *c, const struct conf_node *n, struct diag_sink *sink, const char *fmt, ...)
 	printf_like(4, 5);
 
-/* Typed reads of map's key: false and a diag naming value and range when it is there and wrong; when it is not there, true
- * and *out untouched (set the default before), or false and a diag when required. */
+/* Typed reads of map's key: false and a diag naming value and range when it is there and wrong; when it is not there,
+ * true and *out untouched (set the default before), or false and a diag when required. */
 bool conf_read_int(const struct conf *c, const struct conf_node *map, const char *key, bool required, int64_t min,
 		   int64_t max, int64_t *out, struct diag_sink *sink);
 bool conf_read_real(const struct conf *c, const struct conf_node *map, const char *key, bool required, double min,
@@ -59,9 +59,9 @@ bool conf_read_duration(const struct conf *c, const struct conf_node *map, const
 bool conf_read_choice(const struct conf *c, const struct conf_node *map, const char *key, bool required,
 		      const char *const *names, int *out, struct diag_sink *sink);
 
-/* The document's text with item (YAML of one list element, starting "- ", unindented, newline-ended) put after the last element of the
- * top-level list key; the list, or the key at the end of the file, is made when missing. Comments stay. Caller frees;
- * NULL (reported) when key is there and not a block list. */
+/* The document's text with item (YAML of one list element, starting "- ", unindented, newline-ended) put after the last
+ * element of the top-level list key; the list, or the key at the end of the file, is made when missing. Comments stay.
+ * Caller frees; NULL (reported) when key is there and not a block list. */
 char *conf_append_item(const struct conf *c, const char *key, const char *item, struct diag_sink *sink);
 /* text as a YAML scalar, quoted where it must be. */
 void conf_quote(struct buf *b, const char *text);

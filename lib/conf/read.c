@@ -134,7 +134,8 @@ bool conf_read_int(const struct conf *c, const struct conf_node *map, const char
 	snprintf(lo, sizeof lo, "%lld", (long long)min);
 	snprintf(hi, sizeof hi, "%lld", (long long)max);
 	range_text(range, sizeof range, "a whole number", min == INT64_MIN ? NULL : lo, max == INT64_MAX ? NULL : hi);
-	return wrong_number(c, n, sink, "a whole number", range, plain && parse_int(n->text, INT64_MIN, INT64_MAX, &any));
+	return wrong_number(c, n, sink, "a whole number", range,
+			    plain && parse_int(n->text, INT64_MIN, INT64_MAX, &any));
 }
 
 bool conf_read_real(const struct conf *c, const struct conf_node *map, const char *key, bool required, double min,

@@ -123,7 +123,8 @@ enum control_check_result control_check_step(struct control_check *k, const stru
 		return CONTROL_CHECK_LOST_SIGNAL;
 	if (k->phase == BASELINE) {
 		/* What the battery did before must have died away first. */
-		if (now->boot_us - k->phase_boot_us > 4 * config->lag_us + config->dead_time_us + config->meter_delay_us)
+		if (now->boot_us - k->phase_boot_us >
+		    4 * config->lag_us + config->dead_time_us + config->meter_delay_us)
 			add(k, in->grid_w.value);
 		else
 			k->count = 0;

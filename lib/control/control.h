@@ -1,9 +1,9 @@
-/* control: decides. Measured signals and an envelope in, a set-point and the reason for it out. No traffic, no clock of its own:
- * the same control_step runs in the field, in simulate and in tests.
+/* control: decides. Measured signals and an envelope in, a set-point and the reason for it out. No traffic, no clock of
+ * its own: the same control_step runs in the field, in simulate and in tests.
  *
- * The law (research figures in psec-control(1)): a model of the inverter (dead time, lag, ramp) says what it delivered at the
- * instant of the meter's sample; load = meter + that; set-point = load - target. There is no feedback through the dead time,
- * hence no overshoot and nothing to tune. Signs: battery discharge +, grid import +.
+ * The law (research figures in psec-control(1)): a model of the inverter (dead time, lag, ramp) says what it delivered
+ * at the instant of the meter's sample; load = meter + that; set-point = load - target. There is no feedback through
+ * the dead time, hence no overshoot and nothing to tune. Signs: battery discharge +, grid import +.
  */
 #ifndef PSEC_CONTROL_H
 #define PSEC_CONTROL_H
@@ -145,7 +145,7 @@ struct control_result {
 /* No limit but the battery's own: bounds at INFINITY, SoC 0…100, no reserve, target and safe power 0. */
 struct site_control control_no_limits(void);
 /* The battery starts half full; its BMS allows what fits into the step. */
-must_check int control_simulate(const struct series *s, const struct control_simulation *sim, struct control_result *out,
-				struct err *e);
+must_check int control_simulate(const struct series *s, const struct control_simulation *sim,
+				struct control_result *out, struct err *e);
 
 #endif

@@ -170,8 +170,8 @@ static bool take_sample(struct control *c, const struct control_signal *grid)
 	return true;
 }
 
-/* While nothing is commanded the model follows what is measured, so that the load estimate is true and the first command
- * starts from where the battery is. */
+/* While nothing is commanded the model follows what is measured, so that the load estimate is true and the first
+ * command starts from where the battery is. */
 static void follow(struct control *c, const struct control_input *in, const struct now *now)
 {
 	if (in->battery_w.valid)
@@ -332,7 +332,8 @@ static void schedule(const struct control *c, struct control_decision *d, const 
 	int64_t since_us = c->sent ? now->boot_us - c->sent_us : INT64_MAX / 2;
 	double change = c->sent && !c->unsure ? fabs(d->setpoint_w - c->sent_w) : INFINITY;
 	bool moving = c->state == CONTROL_HOLD || c->state == CONTROL_RETURNING ||
-		      (c->state == CONTROL_SAFE && now->boot_us - c->ramp_from_us < SAFE_RAMP_US) || d->clamp == CONTROL_BY_RAMP;
+		      (c->state == CONTROL_SAFE && now->boot_us - c->ramp_from_us < SAFE_RAMP_US) ||
+		      d->clamp == CONTROL_BY_RAMP;
 	/* The dead band spares the inverter small moves, but not the end of a move to a bound. */
 	bool differs = change > c->config.dead_band_w || (change >= 1 && (d->clamp != CONTROL_FREE || d->setpoint_w == 0));
 	bool due = differs || since_us >= refresh_us;
@@ -357,11 +358,13 @@ static int64_t next_loss(const struct control *c, const struct control_input *in
 
 	if (env->mode == SITE_MODE_OFF)
 		return at > now->boot_us ? at : INT64_MAX;
-	if (in->grid_w.valid && needs_meter(c, env->mode) && (t = in->grid_w.at_boot_us + c->config.meter_max_age_us + 1) < at)
+	if (in->grid_w.valid && needs_meter(c, env->mode) &&
+	    (t = in->grid_w.at_boot_us + c->config.meter_max_age_us + 1) < at)
 		at = t;
 	if (in->battery_w.valid && (t = in->battery_w.at_boot_us + c->config.inverter_max_age_us + 1) < at)
 		at = t;
-	if (in->soc_percent.valid && c->config.expects_bms && (t = in->soc_percent.at_boot_us + c->config.bms_max_age_us + 1) < at)
+	if (in->soc_percent.valid && c->config.expects_bms &&
+	    (t = in->soc_percent.at_boot_us + c->config.bms_max_age_us + 1) < at)
 		at = t;
 	return at > now->boot_us ? at : INT64_MAX;
 }

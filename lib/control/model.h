@@ -1,4 +1,5 @@
-/* What the inverter delivers, from what it was told: dead time, first-order lag, ramp. Exact between commands, no fixed step. */
+/* What the inverter delivers, from what it was told: dead time, first-order lag, ramp. Exact between commands, no fixed
+ * step. */
 #ifndef CONTROL_MODEL_H
 #define CONTROL_MODEL_H
 

@@ -2,7 +2,8 @@
 
 #include "control/control.h"
 
-/* The battery of the comparison: ideal but for its efficiency, one way at the AC side; its BMS allows what fits into the step. */
+/* The battery of the comparison: ideal but for its efficiency, one way at the AC side; its BMS allows what fits into
+ * the step. */
 struct battery {
 	double energy_wh, capacity_wh, efficiency, power_w;
 };
@@ -20,7 +21,8 @@ static struct control_signal signal(double value, const struct now *now)
 	return (struct control_signal){ true, value, now->boot_us, now->boot_us };
 }
 
-static struct control_input measure(const struct battery *b, double load_w, double pv_w, double hours, const struct now *now)
+static struct control_input measure(const struct battery *b, double load_w, double pv_w, double hours,
+				    const struct now *now)
 {
 	return (struct control_input){
 		.grid_w = signal(load_w - pv_w - b->power_w, now),
@@ -74,7 +76,8 @@ static void finish(struct control_result *r, const struct battery *b)
 	r->cycles = r->discharge_wh / b->capacity_wh;
 }
 
-int control_simulate(const struct series *s, const struct control_simulation *sim, struct control_result *out, struct err *e)
+int control_simulate(const struct series *s, const struct control_simulation *sim, struct control_result *out,
+		     struct err *e)
 {
 	/* No dead time, no lag, no dead band: a step of the series is long against all of them. */
 	struct control_config config = {

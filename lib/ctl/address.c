@@ -22,8 +22,8 @@ int words_address(const char *path, struct sockaddr_un *to, int *dir_fd, struct 
 	*dir_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (*dir_fd < 0)
 		return err_set(e, errno == ENOENT ? ERR_UNREACHABLE : ERR_IO, errno, "cannot open '%s'", dir);
-	if ((size_t)snprintf(to->sun_path, sizeof to->sun_path, "/proc/self/fd/%d/%s", *dir_fd, slash ? slash + 1 : path) >=
-	    sizeof to->sun_path)
+	if ((size_t)snprintf(to->sun_path, sizeof to->sun_path, "/proc/self/fd/%d/%s", *dir_fd,
+			     slash ? slash + 1 : path) >= sizeof to->sun_path)
 		return err_set(e, ERR_INPUT, 0, "the name of the socket '%s' is too long", path);
 	return 0;
 }

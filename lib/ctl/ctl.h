@@ -1,7 +1,9 @@
-/* ctl: the control socket's words: JSON-RPC 2.0, one object a line, at most 64 KiB; a server on a loop, a client that waits.
+/* ctl: the control socket's words: JSON-RPC 2.0, one object a line, at most 64 KiB; a server on a loop, a client that
+ * waits.
  *
- * A failure crosses the socket as {"code": -32000 - kind, "message": text, "data": {"kind": "refused"}} and comes out of
- * ctl_call as the same struct err. Hostile peers: a line too long, not JSON, or a peer that does not read is dropped.
+ * A failure crosses the socket as {"code": -32000 - kind, "message": text, "data": {"kind": "refused"}} and comes out
+ * of ctl_call as the same struct err. Hostile peers: a line too long, not JSON, or a peer that does not read is
+ * dropped.
  */
 #ifndef PSEC_CTL_H
 #define PSEC_CTL_H
@@ -20,8 +22,8 @@ struct ctl_peer;
 /* Answer method: 0 with *result (stolen), or -1 with *e. NULL result: {}. */
 typedef int ctl_method_fn(void *arg, struct ctl_peer *peer, const char *method, const json_t *params, json_t **result,
 			  struct err *e);
-/* Serve a listening descriptor (owned from here on). admit (may be NULL) is asked once a connection: NULL from it closes;
- * otherwise its pointer is the peer's, released by release. The server is not to be freed from within these. */
+/* Serve a listening descriptor (owned from here on). admit (may be NULL) is asked once a connection: NULL from it
+ * closes; otherwise its pointer is the peer's, released by release. The server is not to be freed from within these. */
 struct ctl_serve {
 	ctl_method_fn *method;
 	void *(*admit)(void *arg, int fd, struct err *e);
@@ -48,8 +50,8 @@ void ctl_client_free(struct ctl_client *c);
 /* params is stolen, may be NULL. *result: caller's reference (may be NULL when not wanted). */
 must_check int ctl_call(struct ctl_client *c, const char *method, json_t *params, int timeout_ms, json_t **result,
 			struct err *e);
-/* The next notification: 1 with *topic (until the next call) and *params (caller's reference, may be NULL); 0 at the time-out or
- * when a signal came; -1. */
+/* The next notification: 1 with *topic (until the next call) and *params (caller's reference, may be NULL); 0 at the
+ * time-out or when a signal came; -1. */
 must_check int ctl_next(struct ctl_client *c, int timeout_ms, const char **topic, json_t **params, struct err *e);
 
 #endif

@@ -335,7 +335,9 @@ static void welcome(struct ctl_server *s, int fd)
 		return;
 	}
 	p = xcalloc(1, sizeof *p);
-	*p = (struct ctl_peer){ .server = s, .fd = fd, .uid = uid, .data = data, .patience = { .fn = on_patience, .arg = p } };
+	*p = (struct ctl_peer){
+		.server = s, .fd = fd, .uid = uid, .data = data, .patience = { .fn = on_patience, .arg = p }
+	};
 	p->next = s->peers;
 	s->peers = p;
 	s->peer_count++;
@@ -382,7 +384,9 @@ int ctl_server_new(struct loop *l, int listen_fd, const struct ctl_serve *serve,
 {
 	struct ctl_server *s = xcalloc(1, sizeof *s);
 
-	*s = (struct ctl_server){ .loop = l, .serve = *serve, .fd = listen_fd, .resume = { .fn = on_resume, .arg = s } };
+	*s = (struct ctl_server){
+		.loop = l, .serve = *serve, .fd = listen_fd, .resume = { .fn = on_resume, .arg = s }
+	};
 	if (loop_add_fd(l, listen_fd, LOOP_READ, on_listen, s, &s->source, e) < 0) {
 		close(listen_fd);
 		free(s);

@@ -24,9 +24,9 @@ json_t *words_failure(const json_t *id, int code, const struct err *e)
 
 	/* json_pack takes UTF-8 only, and the text may quote what a peer said */
 	str_printable(safe, sizeof safe, e->text, strlen(e->text));
-	return json_pack("{s:s, s:o, s:{s:i, s:s, s:{s:s}}}", "jsonrpc", "2.0", "id", id ? json_deep_copy(id) : json_null(),
-			 "error", "code", code ? code : -32000 - (int)e->kind, "message", safe, "data", "kind",
-			 err_kind_name(e->kind));
+	return json_pack("{s:s, s:o, s:{s:i, s:s, s:{s:s}}}", "jsonrpc", "2.0", "id",
+			 id ? json_deep_copy(id) : json_null(), "error", "code", code ? code : -32000 - (int)e->kind,
+			 "message", safe, "data", "kind", err_kind_name(e->kind));
 }
 
 void words_take_failure(const json_t *error, struct err *e)

@@ -1,4 +1,5 @@
-/* Reads: values of one rate side by side, as far as the device allows; slower values ride along where a faster read covers them. */
+/* Reads: values of one rate side by side, as far as the device allows; slower values ride along where a faster read
+ * covers them. */
 #include <string.h>
 
 #include "device/live.h"
@@ -19,8 +20,9 @@ static int find_cover(const struct device_map *m, const struct device_value *v)
 static int add_block(struct device_map *m, const struct device_value *v)
 {
 	m->blocks = xrealloc(m->blocks, m->block_count + 1, sizeof *m->blocks);
-	m->blocks[m->block_count] = (struct device_block){ .function = v->function, .address = v->address, .count = v->count,
-							    .rate = v->rate };
+	m->blocks[m->block_count] = (struct device_block){
+		.function = v->function, .address = v->address, .count = v->count, .rate = v->rate
+	};
 	return (int)m->block_count++;
 }
 

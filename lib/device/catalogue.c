@@ -117,13 +117,15 @@ static int by_id(const void *a, const void *b)
 	return strcmp((*(struct device_profile *const *)a)->id, (*(struct device_profile *const *)b)->id);
 }
 
-int device_catalogue_load(const char *site_profiles, struct device_catalogue **out, struct diag_sink *sink, struct err *e)
+int device_catalogue_load(const char *site_profiles, struct device_catalogue **out, struct diag_sink *sink,
+			  struct err *e)
 {
 	struct device_catalogue *c = xcalloc(1, sizeof *c);
 	char path[SHARE_PATH_LEN];
 	int r;
 
-	if (site_profiles != NULL && access(site_profiles, F_OK) == 0 && add_folder(c, site_profiles, true, sink, e) < 0) {
+	if (site_profiles != NULL && access(site_profiles, F_OK) == 0 &&
+	    add_folder(c, site_profiles, true, sink, e) < 0) {
 		device_catalogue_free(c);
 		return -1;
 	}
@@ -161,8 +163,8 @@ static void describe(const struct expr *x, struct buf *b)
 			buf_addf(b, "|%u", s->models[i]);
 		buf_addf(b, ".%s", s->name);
 	} else {
-		buf_addf(b, "%s %u %s%s", s->function == BUS_READ_INPUT ? "input" : "holding", s->address, type_name(s->type),
-			 s->count > 1 && s->order == DEVICE_LOW_FIRST ? " low-first" : "");
+		buf_addf(b, "%s %u %s%s", s->function == BUS_READ_INPUT ? "input" : "holding", s->address,
+			 type_name(s->type), s->count > 1 && s->order == DEVICE_LOW_FIRST ? " low-first" : "");
 	}
 	if (s->mask != 0)
 		buf_addf(b, " & 0x%x", s->mask);
@@ -213,8 +215,8 @@ static void check_device(const struct device_catalogue *c, const struct site *s,
 				    site_role_name((enum site_role)r));
 	for (size_t b = 0; b < s->battery_count; b++)
 		if (automatic && s->batteries[b].inverter == (int)i && !can_write(p, POINT_BATTERY_SETPOINT_W))
-			diag_report(sink, file, d->line, path, "'%s' only reads; control mode %s needs a set-point", d->profile,
-				    site_mode_name(s->control.mode));
+			diag_report(sink, file, d->line, path, "'%s' only reads; control mode %s needs a set-point",
+				    d->profile, site_mode_name(s->control.mode));
 }
 
 void device_check_site(const struct device_catalogue *c, const struct site *s, const char *file, struct diag_sink *sink)

@@ -1,7 +1,8 @@
-/* device: what devices are. Roles and their points, profiles (YAML data), SunSpec models (JSON data), how values lie in registers.
+/* device: what devices are. Roles and their points, profiles (YAML data), SunSpec models (JSON data), how values lie in
+ * registers.
  *
- * No traffic here: poll reads and writes, device says what and judges what came. Profiles: psec-profile(5), the site's own
- * folder first, then the share folder (share_path).
+ * No traffic here: poll reads and writes, device says what and judges what came. Profiles: psec-profile(5), the site's
+ * own folder first, then the share folder (share_path).
  */
 #ifndef PSEC_DEVICE_H
 #define PSEC_DEVICE_H
@@ -67,8 +68,8 @@ struct device_timing {
 struct device_profile;  /* of a catalogue */
 struct device_catalogue;
 
-/* Read every *.yaml of site_profiles (may be NULL or missing) and of the share folder. Faults go to sink, a profile with a
- * fault is left out; -1 only when no profile can be had. Caller frees. */
+/* Read every *.yaml of site_profiles (may be NULL or missing) and of the share folder. Faults go to sink, a profile
+ * with a fault is left out; -1 only when no profile can be had. Caller frees. */
 must_check int device_catalogue_load(const char *site_profiles, struct device_catalogue **out, struct diag_sink *sink,
 				     struct err *e);
 void device_catalogue_free(struct device_catalogue *c);
@@ -90,11 +91,14 @@ const struct device_profile_info *device_profile_info(const struct device_profil
 struct device_profile_point { enum device_point point; enum device_rate rate; bool writable; char how[160]; };
 must_check bool device_profile_point(const struct device_profile *p, size_t i, struct device_profile_point *out);
 
-/* Keep the SunSpec models that a map of p may need in memory until the process ends: for one that can open no file later. */
+/* Keep the SunSpec models that a map of p may need in memory until the process ends: for one that can open no file
+ * later. */
 must_check int device_profile_keep(const struct device_profile *p, struct err *e);
 
-/* What every device of site.yaml needs: profile there, roles fillable, required points there. Faults name the device's line. */
-void device_check_site(const struct device_catalogue *c, const struct site *s, const char *file, struct diag_sink *sink);
+/* What every device of site.yaml needs: profile there, roles fillable, required points there. Faults name the device's
+ * line. */
+void device_check_site(const struct device_catalogue *c, const struct site *s, const char *file,
+		       struct diag_sink *sink);
 
 /* ---- signatures: how a device is recognised ---------------------------------------------------------------------- */
 
@@ -105,7 +109,8 @@ struct device_probe {
 };
 size_t device_profile_probes(const struct device_profile *p, const struct device_probe **out);
 enum device_match { DEVICE_NO, DEVICE_PROPOSED, DEVICE_IDENTIFIED };
-/* Judge the answers (one array of registers a probe, NULL when it failed); why gets "voltage 231.2 V, 49.98 Hz plausible". */
+/* Judge the answers (one array of registers a probe, NULL when it failed); why gets "voltage 231.2 V, 49.98 Hz
+ * plausible". */
 enum device_match device_profile_match(const struct device_profile *p, const uint16_t *const *answers, char why[120]);
 
 /* ---- SunSpec ------------------------------------------------------------------------------------------------------ */
@@ -149,8 +154,8 @@ struct device_value {
 };
 
 struct device_map;
-/* roles: those of the site's device. sunspec: what the walk found, for profiles of that kind (NULL otherwise). Fails when a
- * required point cannot be had. Caller frees. */
+/* roles: those of the site's device. sunspec: what the walk found, for profiles of that kind (NULL otherwise). Fails
+ * when a required point cannot be had. Caller frees. */
 must_check int device_map_new(const struct device_profile *p, unsigned roles, bool reversed,
 			      const struct device_sunspec *sunspec, struct device_map **out, struct err *e);
 void device_map_free(struct device_map *m);
@@ -193,8 +198,8 @@ const struct device_identity *device_map_identity(const struct device_map *m);
 
 /* ---- writes -------------------------------------------------------------------------------------------------------- */
 
-/* The writes that set p to value, in order, each with the read that must show it afterwards (count 0: cannot be read back).
- * Checks range. Profiles name the registers; a set-point may need a mode register before it. */
+/* The writes that set p to value, in order, each with the read that must show it afterwards (count 0: cannot be read
+ * back). Checks range. Profiles name the registers; a set-point may need a mode register before it. */
 enum { DEVICE_WRITES_MAX = 8 };
 struct device_write {
 	struct bus_request write;

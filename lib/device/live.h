@@ -59,7 +59,8 @@ struct device_map {
 /* read.c: what a node says now. */
 void node_read(const struct device_map *m, const struct node *n, struct device_reading *out);
 /* What 10^sf is now; false while it is unknown, with why. */
-must_check bool scale_factor(const struct device_map *m, const struct device_value *v, int sf_constant, double *out, char why[80]);
+must_check bool scale_factor(const struct device_map *m, const struct device_value *v, int sf_constant, double *out,
+			     char why[80]);
 
 /* blocks.c: lay the values' registers out in reads. */
 void map_lay_blocks(struct device_map *m);

@@ -84,8 +84,8 @@ static int add_value(struct build *b, const struct device_value *v, const struct
 	for (size_t i = 0; i < m->value_count; i++) {
 		struct device_value *o = &m->values[i];
 
-		if (o->function != v->function || o->address != v->address || o->type != v->type || o->count != v->count ||
-		    m->mapped[i].source != x->source || o->scale_index != v->scale_index)
+		if (o->function != v->function || o->address != v->address || o->type != v->type ||
+		    o->count != v->count || m->mapped[i].source != x->source || o->scale_index != v->scale_index)
 			continue;
 		if (v->rate < o->rate)
 			o->rate = v->rate;
@@ -115,8 +115,8 @@ static const struct sunspec_model *model_of(struct build *b, uint16_t id)
 	return &b->models[b->model_count++];
 }
 
-static int add_scale_factor(struct build *b, const struct sunspec_model *def, const struct device_model *at, const char *sf,
-			    enum device_rate rate)
+static int add_scale_factor(struct build *b, const struct sunspec_model *def, const struct device_model *at,
+			    const char *sf, enum device_rate rate)
 {
 	const struct sunspec_point *p = sunspec_model_find(def, sf);
 	struct device_value v = { .point = -1, .function = BUS_READ_HOLDING, .count = 1, .type = DEVICE_INT16, .scale = 1,
@@ -229,7 +229,8 @@ static void build_points(struct build *b)
 		const struct device_point_info *info = device_point((enum device_point)i);
 
 		if (info->required && b->m->roles & 1u << info->role && b->m->nodes[i] == NULL) {
-			err_set(b->e, ERR_INPUT, 0, "the device has nothing for %s, which profile '%s' needs", info->name, p->id);
+			err_set(b->e, ERR_INPUT, 0, "the device has nothing for %s, which profile '%s' needs",
+				info->name, p->id);
 			b->failed = true;
 		}
 	}

@@ -1,4 +1,5 @@
-/* parts: what the files of this folder share and no other room sees: a profile taken apart, SunSpec's models, raw values. */
+/* parts: what the files of this folder share and no other room sees: a profile taken apart, SunSpec's models, raw
+ * values. */
 #ifndef PSEC_DEVICE_PARTS_H
 #define PSEC_DEVICE_PARTS_H
 

@@ -144,7 +144,8 @@ static void read_identity(const struct parse *p, const struct conf_node *root, s
 	}
 }
 
-static void read_conditions(const struct parse *p, const struct conf_node *root, const char *key, struct device_profile *out)
+static void read_conditions(const struct parse *p, const struct conf_node *root, const char *key,
+			    struct device_profile *out)
 {
 	const struct conf_node *n = conf_get(root, key);
 
@@ -172,7 +173,8 @@ static void read_sunspec(const struct parse *p, const struct conf_node *root, st
 
 	if (n == NULL) {
 		if (p->sunspec)
-			conf_report(p->conf, root, p->sink, "sunspec.needs is missing: the models by which the device is known");
+			conf_report(p->conf, root, p->sink,
+				    "sunspec.needs is missing: the models by which the device is known");
 		return;
 	}
 	if (!p->sunspec)
@@ -197,7 +199,8 @@ static void read_points(const struct parse *p, const struct conf_node *root, str
 	const struct conf_node *n = conf_get(root, "points");
 
 	if (n == NULL || n->kind != CONF_MAP) {
-		conf_report(p->conf, n != NULL ? n : root, p->sink, "points is missing: a map of role.point to where it lies");
+		conf_report(p->conf, n != NULL ? n : root, p->sink,
+			    "points is missing: a map of role.point to where it lies");
 		return;
 	}
 	for (const struct conf_node *k = n->first; k != NULL; k = k->next) {
@@ -212,7 +215,8 @@ static void read_points(const struct parse *p, const struct conf_node *root, str
 		rate = (int)point_rate((enum device_point)point);
 		if (k->kind == CONF_MAP)
 			conf_read_choice(p->conf, k, "rate", false, rates, &rate, p->sink);
-		*d = (struct point_def){ (enum device_point)point, (enum device_rate)rate, parse_expr(p, k, 0), k->line };
+		*d = (struct point_def){ (enum device_point)point, (enum device_rate)rate, parse_expr(p, k, 0),
+					 k->line };
 		if (d->expr != NULL)
 			out->point_count++;
 		out->info.roles |= 1u << device_point(d->point)->role; /* meant, even when faulty: no second report */

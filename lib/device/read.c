@@ -13,8 +13,8 @@ static const uint16_t *regs_of(const struct device_map *m, int i)
 static void take_identity(struct device_map *m, int block)
 {
 	char *to[IDENTITY_PARTS] = { m->identity.make, m->identity.model, m->identity.serial, m->identity.version };
-	const size_t size[IDENTITY_PARTS] = { sizeof m->identity.make, sizeof m->identity.model, sizeof m->identity.serial,
-					      sizeof m->identity.version };
+	const size_t size[IDENTITY_PARTS] = { sizeof m->identity.make, sizeof m->identity.model,
+					      sizeof m->identity.serial, sizeof m->identity.version };
 
 	for (size_t i = 0; i < IDENTITY_PARTS; i++) {
 		int v = m->identity_values[i];
@@ -24,7 +24,8 @@ static void take_identity(struct device_map *m, int block)
 		if (m->values[v].type == DEVICE_TEXT)
 			raw_text(regs_of(m, v), m->values[v].count, to[i], size[i]);
 		else
-			snprintf(to[i], size[i], "%.0f", raw_decode(regs_of(m, v), m->values[v].type, m->values[v].order).number);
+			snprintf(to[i], size[i], "%.0f",
+				 raw_decode(regs_of(m, v), m->values[v].type, m->values[v].order).number);
 	}
 }
 
@@ -216,7 +217,8 @@ bool device_map_read(const struct device_map *m, enum device_point p, struct dev
 	if (m->nodes[p] == NULL)
 		return false;
 	node_read(m, m->nodes[p], out);
-	if (out->quality == DEVICE_GOOD && (!isfinite(out->value) || out->value < info->min || out->value > info->max)) {
+	if (out->quality == DEVICE_GOOD &&
+	    (!isfinite(out->value) || out->value < info->min || out->value > info->max)) {
 		out->quality = DEVICE_IMPOSSIBLE;
 		snprintf(out->why, sizeof out->why, "%.6g %s, can be %.6g…%.6g", out->value, info->unit, info->min, info->max);
 	}

@@ -36,8 +36,8 @@ static bool read_number(const struct parse *p, const struct conf_node *n, int64_
 }
 
 /* One number or a list of them. */
-static bool read_numbers(const struct parse *p, const struct conf_node *n, int64_t min, int64_t max, size_t most, int64_t *out,
-			 size_t *count)
+static bool read_numbers(const struct parse *p, const struct conf_node *n, int64_t min, int64_t max, size_t most,
+			 int64_t *out, size_t *count)
 {
 	*count = 0;
 	if (n->kind == CONF_SCALAR) {
@@ -374,8 +374,8 @@ static void check_source(const struct parse *p, struct seen *seen, const struct 
 		if (o->function == s->function && !same && o->address < s->address + s->count &&
 		    s->address < o->address + o->count) {
 			diag_report(p->sink, conf_name(p->conf), s->line, "points",
-				    "%s at %u overlaps %s at %u (line %d)", type_name(s->type), s->address, type_name(o->type),
-				    o->address, o->line);
+				    "%s at %u overlaps %s at %u (line %d)", type_name(s->type), s->address,
+				    type_name(o->type), o->address, o->line);
 			return;
 		}
 	}

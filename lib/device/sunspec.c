@@ -150,7 +150,8 @@ void device_sunspec_identity(const uint16_t *regs, size_t count, struct device_i
 
 bool device_fc43_identity(const uint8_t *bytes, size_t count, struct device_identity *out)
 {
-	/* MAP 6.21: MEI type, code, conformity, more follows, next object, number of objects, then id, length, text each */
+ /* MAP 6.21: MEI type, code, conformity, more follows, next object, number of objects, then id, length, text
+	 * each */
 	size_t at = 6;
 
 	*out = (struct device_identity){ 0 };

@@ -26,13 +26,14 @@ static int check_rating(const struct device_map *m, enum device_point p, double 
 	if (p != POINT_BATTERY_SETPOINT_W || !device_map_read(m, rating, &r))
 		return 0;
 	if (r.quality == DEVICE_GOOD && fabs(value) > r.value * 1.001 + 1)
-		return err_set(e, ERR_REFUSED, 0, "%s: %.0f W is beyond the device's %s of %.0f W", device_point(p)->name, value,
-			       value < 0 ? "charge rating" : "discharge rating", r.value);
+		return err_set(e, ERR_REFUSED, 0, "%s: %.0f W is beyond the device's %s of %.0f W",
+			       device_point(p)->name, value, value < 0 ? "charge rating" : "discharge rating", r.value);
 	return 0;
 }
 
 /* What the register must say, before its scale. */
-static int step_number(const struct device_map *m, const struct mapped_step *s, double value, double *out, struct err *e)
+static int step_number(const struct device_map *m, const struct mapped_step *s, double value, double *out,
+		       struct err *e)
 {
 	struct device_reading whole;
 
@@ -113,8 +114,8 @@ static bool join(struct device_write *a, const struct device_write *b)
 	return true;
 }
 
-int device_map_write(const struct device_map *m, enum device_point p, double value, struct device_write out[DEVICE_WRITES_MAX],
-		     size_t *count, struct err *e)
+int device_map_write(const struct device_map *m, enum device_point p, double value,
+		     struct device_write out[DEVICE_WRITES_MAX], size_t *count, struct err *e)
 {
 	const struct mapped_write *w = find_write(m, p);
 	const struct device_point_info *info = device_point(p);
@@ -124,8 +125,8 @@ int device_map_write(const struct device_map *m, enum device_point p, double val
 		return refuse(e, p, info->writable ? "this device cannot be set; its profile or its registers only read"
 						   : "is only read");
 	if (!isfinite(value) || value < info->min || value > info->max)
-		return err_set(e, ERR_REFUSED, 0, "%s is %.6g %s, can be %.6g…%.6g", info->name, value, info->unit, info->min,
-			       info->max);
+		return err_set(e, ERR_REFUSED, 0, "%s is %.6g %s, can be %.6g…%.6g", info->name, value, info->unit,
+			       info->min, info->max);
 	if (m->reversed && info->directed)
 		value = -value;
 	if (check_rating(m, p, value, e) < 0)

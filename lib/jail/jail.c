@@ -112,7 +112,8 @@ static int verify(const struct passwd *who, bool bounding_dropped, struct err *e
 	if (has_capability())
 		what = "capabilities";
 	if (bounding_dropped)
-		for (unsigned long cap = 0, has = 0; (has = (unsigned long)prctl(PR_CAPBSET_READ, cap, 0, 0, 0)) <= 1; cap++)
+		for (unsigned long cap = 0, has = 0; (has = (unsigned long)prctl(PR_CAPBSET_READ, cap, 0, 0, 0)) <= 1;
+		     cap++)
 			if (has)
 				what = "the capability bounding set";
 	if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
@@ -121,8 +122,9 @@ static int verify(const struct passwd *who, bool bounding_dropped, struct err *e
 		what = "core dumps";
 	if (prctl(PR_GET_SECCOMP, 0, 0, 0, 0) != SECCOMP_FILTERED)
 		what = "system calls";
-	if (who && (getresuid(&r, &eff, &s) < 0 || getresgid(&rg, &eg, &sg) < 0 || r != who->pw_uid ||
-		    eff != who->pw_uid || s != who->pw_uid || rg != who->pw_gid || eg != who->pw_gid || sg != who->pw_gid))
+	if (who &&
+	    (getresuid(&r, &eff, &s) < 0 || getresgid(&rg, &eg, &sg) < 0 || r != who->pw_uid || eff != who->pw_uid ||
+	     s != who->pw_uid || rg != who->pw_gid || eg != who->pw_gid || sg != who->pw_gid))
 		what = "the old user";
 	return what ? err_set(e, ERR_BUG, 0, "the jail still has %s", what) : 0;
 }
@@ -145,7 +147,8 @@ int jail_enter(const struct jail_spec *spec, char missing[160], struct err *e)
 	    filter_load(spec, e) < 0 || verify(change ? &who : NULL, bounding_dropped, e) < 0)
 		return -1;
 	if (!root)
-		str_copy(missing, 160, "not started as root: one user for all processes, no empty capability bounding set");
+		str_copy(missing, 160,
+			 "not started as root: one user for all processes, no empty capability bounding set");
 	else if (!bounding_dropped)
 		str_copy(missing, 160, "no right to empty the capability bounding set");
 	return 0;

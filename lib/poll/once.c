@@ -13,8 +13,8 @@ static bool all_tried(const struct dev *d)
 	return true;
 }
 
-int poll_read_once(const struct site_device *s, const struct device_profile *profile, int timeout_ms, struct device_map **out,
-		   struct err *e)
+int poll_read_once(const struct site_device *s, const struct device_profile *profile, int timeout_ms,
+		   struct device_map **out, struct err *e)
 {
 	struct loop *l;
 	struct poll *p;

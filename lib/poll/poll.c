@@ -70,7 +70,8 @@ void poll_add_device(struct poll *p, int index, const struct site_device *s, con
 	d->line = line_of(p, s, &info->timing);
 }
 
-/* Serial lines are opened now, while the process may still have the right to; what fails is tried again with its first question. */
+/* Serial lines are opened now, while the process may still have the right to; what fails is tried again with its first
+ * question. */
 static void open_lines(struct poll *p)
 {
 	for (size_t i = 0; i < p->line_count; i++) {
@@ -94,7 +95,8 @@ int poll_new(struct loop *l, const struct site *s, const struct device_catalogue
 		const struct device_profile *profile = device_profile_find(c, s->devices[i].profile);
 
 		if (profile == NULL) {
-			err_set(e, ERR_INPUT, 0, "device '%s': no profile '%s'", s->devices[i].name, s->devices[i].profile);
+			err_set(e, ERR_INPUT, 0, "device '%s': no profile '%s'", s->devices[i].name,
+				s->devices[i].profile);
 			poll_free(p);
 			return -1;
 		}

@@ -1,7 +1,8 @@
 /* poll: reads a site's devices at their rates, and the one guarded write.
  *
- * One link a connection or line, one question in flight on it; control inputs first; a device that fails backs off (1 s … 30 s)
- * without slowing the others. On connect: SunSpec walk where the profile is of that kind, identity, then blocks.
+ * One link a connection or line, one question in flight on it; control inputs first; a device that fails backs off (1 s
+ * … 30 s) without slowing the others. On connect: SunSpec walk where the profile is of that kind, identity, then
+ * blocks.
  */
 #ifndef PSEC_POLL_H
 #define PSEC_POLL_H
@@ -25,8 +26,8 @@ struct poll_hooks {
 };
 
 /* Nothing is sent before poll_start. Everything given is borrowed until poll_free. */
-must_check int poll_new(struct loop *l, const struct site *s, const struct device_catalogue *c, const struct poll_hooks *hooks,
-			struct poll **out, struct err *e);
+must_check int poll_new(struct loop *l, const struct site *s, const struct device_catalogue *c,
+			const struct poll_hooks *hooks, struct poll **out, struct err *e);
 void poll_free(struct poll *p);
 void poll_start(struct poll *p);
 /* device: index into s->devices. */
@@ -42,8 +43,9 @@ enum poll_written { POLL_SHOWN /* read back and equal */, POLL_NOT_SHOWN /* acce
 /* sent_boot_us: when the value left, or 0 when it did not or was refused. POLL_FAILED with a time: it may stand all the same. */
 typedef void poll_written_fn(void *arg, int device, enum device_point point, double value, enum poll_written how,
 			     const char *why, int64_t sent_boot_us);
-/* Write value to point before expires_boot_us, then read it back. Goes before every read; a value that waits is replaced by a
- * newer one. -1: the device is not live, the point is not writable, out of range (ERR_REFUSED), already expired. */
+/* Write value to point before expires_boot_us, then read it back. Goes before every read; a value that waits is
+ * replaced by a newer one. -1: the device is not live, the point is not writable, out of range (ERR_REFUSED), already
+ * expired. */
 must_check int poll_write(struct poll *p, int device, enum device_point point, double value, enum poll_purpose purpose,
 			  int64_t expires_boot_us, poll_written_fn *fn, void *arg, struct err *e);
 
@@ -54,8 +56,8 @@ struct poll_stats {
 };
 void poll_device_stats(const struct poll *p, int device, struct poll_stats *out);
 
-/* Read one device once, all its points, in a loop of its own: for `device read` without a daemon. The map is the caller's.
- * d->roles 0: every role that profile and device fill. */
+/* Read one device once, all its points, in a loop of its own: for `device read` without a daemon. The map is the
+ * caller's. d->roles 0: every role that profile and device fill. */
 must_check int poll_read_once(const struct site_device *d, const struct device_profile *profile, int timeout_ms,
 			      struct device_map **out, struct err *e);
 /* Which profile fits the SunSpec models that answer at address; ERR_INPUT when it shows none or none fits. */

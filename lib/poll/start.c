@@ -78,7 +78,8 @@ static unsigned roles_that_fit(const struct dev *d, const struct device_sunspec 
 	return roles != 0 ? roles : d->info->roles; /* none: the map says what is missing */
 }
 
-/* Lay the profile on what the walk found; the old map stays when nothing has changed, so that its readers need not notice. */
+/* Lay the profile on what the walk found; the old map stays when nothing has changed, so that its readers need not
+ * notice. */
 static bool make_map(struct dev *d, struct err *e)
 {
 	const struct device_sunspec *found = d->info->sunspec ? &d->walk.found : NULL;
@@ -111,7 +112,8 @@ static void plan_blocks(struct dev *d)
 		int64_t period_us = rate == DEVICE_FAST ? fast_us : rate == DEVICE_NORMAL ? US_PER_S : 10 * US_PER_S;
 
 		*b = (struct block_plan){ .due_us = rate == DEVICE_ONCE ? INT64_MAX : now_us,
-					  .period_us = period_us > fast_us ? period_us : fast_us, .tried = rate == DEVICE_ONCE };
+					  .period_us = period_us > fast_us ? period_us : fast_us,
+					  .tried = rate == DEVICE_ONCE };
 	}
 }
 

@@ -201,7 +201,8 @@ static void block_ok(struct dev *d, size_t block, const struct bus_reply *r)
 		d->poll->hooks.updated(d->poll->hooks.arg, d->index);
 }
 
-/* The device speaks and says no. A block of side values is left alone for a while; without a required point the device is lost. */
+/* The device speaks and says no. A block of side values is left alone for a while; without a required point the device
+ * is lost. */
 static void block_refused(struct dev *d, size_t block, const char *why)
 {
 	struct block_plan *b = &d->plans[block];

@@ -1,5 +1,5 @@
-/* The guarded write: planned by device, sent before its deadline, read back. Latest wins while it waits; what has begun is carried
- * through, because half a set-point is none. */
+/* The guarded write: planned by device, sent before its deadline, read back. Latest wins while it waits; what has begun
+ * is carried through, because half a set-point is none. */
 #include <string.h>
 
 #include "poll/inside.h"
@@ -60,7 +60,8 @@ static void add_op(struct write_job *j, enum op_kind kind, size_t step)
 		j->ops[j->op_count++] = (struct op){ kind, (uint8_t)step };
 }
 
-/* A mode register that was just seen right is left alone; one not seen for a while is looked at after the set-point has left. */
+/* A mode register that was just seen right is left alone; one not seen for a while is looked at after the set-point has
+ * left. */
 static void list_ops(struct dev *d, int64_t now_us)
 {
 	struct write_job *j = &d->job;
@@ -156,8 +157,8 @@ static void say_not_shown(struct dev *d, const struct device_write *w, const str
 
 	for (uint16_t i = 0; i < w->write.count; i++)
 		if (r->regs[i] != w->write.values[i]) {
-			snprintf(why, sizeof why, "register %u reads %u instead of %u", w->write.address + i, r->regs[i],
-				 w->write.values[i]);
+			snprintf(why, sizeof why, "register %u reads %u instead of %u", w->write.address + i,
+				 r->regs[i], w->write.values[i]);
 			break;
 		}
 	finish(d, POLL_NOT_SHOWN, why);
@@ -206,7 +207,8 @@ void write_answer(struct dev *d, const struct bus_reply *r)
 		return;
 	}
 	reply_words(r, words, sizeof words);
-	if (op.kind == OP_WRITE && r->outcome != BUS_EXCEPTION && !d->job.plan[op.step].only_when_changed && d->job.sent_us == 0)
+	if (op.kind == OP_WRITE && r->outcome != BUS_EXCEPTION && !d->job.plan[op.step].only_when_changed &&
+	    d->job.sent_us == 0)
 		d->job.sent_us = r->sent_boot_us; /* 0: no connection, it never left */
 	d->failures = r->outcome == BUS_EXCEPTION ? 0 : d->failures + 1;
 	if (d->failures >= 2) {

@@ -1,6 +1,7 @@
 /* right: who may do what. Tiers of rights, and who calls, from the kernel's word (SO_PEERCRED) and site.yaml's access.
  *
- * IEC 62443-3-3 SR 2.1 (authorization enforcement). Root and the site's owner are site-admin; everyone else is what access says; not named: nothing.
+ * IEC 62443-3-3 SR 2.1 (authorization enforcement). Root and the site's owner are site-admin; everyone else is what
+ * access says; not named: nothing.
  */
 #ifndef PSEC_RIGHT_H
 #define PSEC_RIGHT_H

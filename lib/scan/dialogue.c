@@ -102,14 +102,15 @@ static void tell_host(struct dialogue *d)
 	char text[96];
 
 	if (d->noise) {
-		host_row(d, SCAN_NOT_MODBUS, "bytes with a wrong CRC: other baud or parity, or two devices on one unit");
+		host_row(d, SCAN_NOT_MODBUS,
+			 "bytes with a wrong CRC: other baud or parity, or two devices on one unit");
 	} else if (d->busy) {
 		host_row(d, SCAN_MODBUS, "busy (exception 6): another master may hold it; try again, or stop that one");
 	} else if (d->refusals) {
 		const char *name = bus_exception_name(d->last_exception);
 
-		snprintf(text, sizeof text, "exception %u (%s) to every question; has it another unit or map?", d->last_exception,
-			 name ? name : "unknown");
+		snprintf(text, sizeof text, "exception %u (%s) to every question; has it another unit or map?",
+			 d->last_exception, name ? name : "unknown");
 		host_row(d, SCAN_MODBUS, text);
 	} else if (d->garbled) {
 		snprintf(text, sizeof text, "answers something else than Modbus: %.55s", d->why);
@@ -214,7 +215,9 @@ static void on_reopen(void *arg)
 {
 	struct dialogue *d = arg;
 	struct err e;
-	struct bus_options o = { .connect_ms = d->options->connect_ms, .answer_ms = d->options->answer_ms, .quiet_ms = QUIET_MS };
+	struct bus_options o = { .connect_ms = d->options->connect_ms,
+				 .answer_ms = d->options->answer_ms,
+				 .quiet_ms = QUIET_MS };
 
 	bus_link_free(d->link);
 	d->link = NULL;
@@ -237,7 +240,8 @@ static void next_unit(struct dialogue *d)
 
 	if (!enough && d->unit_at < d->unit_count) {
 		begin_unit(d, d->units[d->unit_at++]);
-	} else if (d->address.kind == BUS_RTU && !d->spoke && !d->fixed_setting && d->setting + 1 < COUNT_OF(settings)) {
+	} else if (d->address.kind == BUS_RTU && !d->spoke && !d->fixed_setting &&
+		   d->setting + 1 < COUNT_OF(settings)) {
 		d->setting++;
 		d->later.fn = on_reopen;
 		loop_timer_set(d->loop, &d->later, loop_now(d->loop)->boot_us);

@@ -12,8 +12,9 @@ struct dialogue_hooks {
 	void *arg;
 };
 
-must_check int dialogue_new(struct loop *l, const struct device_catalogue *c, const struct bus_address *a, bool fixed_setting,
-			    const struct scan_options *o, const struct dialogue_hooks *hooks, struct dialogue **out, struct err *e);
+must_check int dialogue_new(struct loop *l, const struct device_catalogue *c, const struct bus_address *a,
+			    bool fixed_setting, const struct scan_options *o, const struct dialogue_hooks *hooks,
+			    struct dialogue **out, struct err *e);
 void dialogue_start(struct dialogue *d);
 void dialogue_free(struct dialogue *d);
 /* Did anything at all answer there? */

@@ -30,8 +30,8 @@ void probes_forget(struct probes *p)
 		p->answered[i] = false;
 }
 
-const struct device_profile *probes_match(const struct probes *p, const struct device_catalogue *c, enum device_match *match,
-					  char why[120])
+const struct device_profile *probes_match(const struct probes *p, const struct device_catalogue *c,
+					  enum device_match *match, char why[120])
 {
 	const struct device_profile *profile, *best = NULL;
 

@@ -16,7 +16,7 @@ struct probes {
 void probes_collect(struct probes *p, const struct device_catalogue *c);
 void probes_forget(struct probes *p); /* a new unit: no answers yet */
 /* The best match of the catalogue over the answers; NULL when nothing fits. */
-const struct device_profile *probes_match(const struct probes *p, const struct device_catalogue *c, enum device_match *match,
-					  char why[120]);
+const struct device_profile *probes_match(const struct probes *p, const struct device_catalogue *c,
+					  enum device_match *match, char why[120]);
 
 #endif

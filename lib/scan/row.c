@@ -43,10 +43,11 @@ json_t *scan_row_to_json(const struct scan_row *row)
 
 	for (size_t i = 0; i < row->fault_count; i++)
 		json_array_append_new(faults, text_json(row->faults[i]));
-	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "state", scan_state_name(row->state), "address",
-			 text_json(bus_address_format(&row->address, address)), "make", text_json(id->make), "model",
-			 text_json(id->model), "serial", text_json(id->serial), "version", text_json(id->version), "profile",
-			 text_json(row->profile), "match", text_json(matches[row->match]), "evidence", text_json(row->evidence), "sunspec",
+	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "state",
+			 scan_state_name(row->state), "address", text_json(bus_address_format(&row->address, address)),
+			 "make", text_json(id->make), "model", text_json(id->model), "serial", text_json(id->serial),
+			 "version", text_json(id->version), "profile", text_json(row->profile), "match",
+			 text_json(matches[row->match]), "evidence", text_json(row->evidence), "sunspec",
 			 sunspec_json(&row->sunspec), "faults", faults);
 }
 
@@ -73,7 +74,8 @@ int scan_row_from_json(const json_t *o, struct scan_row *row, struct err *e)
 	const json_t *sunspec = json_object_get(o, "sunspec"), *models = json_object_get(sunspec, "models"), *value;
 	size_t i;
 
-	*row = (struct scan_row){ .state = (enum scan_state)state, .match = match < 0 ? DEVICE_NO : (enum device_match)match };
+	*row = (struct scan_row){ .state = (enum scan_state)state,
+				  .match = match < 0 ? DEVICE_NO : (enum device_match)match };
 	if (!address || state < 0)
 		return err_set(e, ERR_INPUT, 0, "a row of a scan without address or state");
 	if (bus_address_parse(address, &row->address, e) < 0)

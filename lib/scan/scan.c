@@ -97,7 +97,8 @@ static bool left_alone(struct scan *s, size_t i)
 	for (size_t k = 0; k < s->in_use_count; k++) {
 		if (!bus_address_same_link(&s->in_use[k].address, a))
 			continue;
-		snprintf(row.faults[row.fault_count++], sizeof row.faults[0], "in use as '%.31s': left alone", s->in_use[k].name);
+		snprintf(row.faults[row.fault_count++], sizeof row.faults[0], "in use as '%.31s': left alone",
+			 s->in_use[k].name);
 		if (row.fault_count == SCAN_FAULTS_MAX)
 			break;
 	}
@@ -223,8 +224,8 @@ static void explain_network(const struct bus_address *a, struct buf *text)
 	else if (!link.carrier)
 		buf_addf(text, "port %s has no carrier: is the cable plugged in, the switch on?\n", link.name);
 	else if (!link.direct)
-		buf_addf(text, "%s is not on the network of port %s (%s), packets went to its router: wrong subnet?\n", a->host,
-			 link.name, link.own[0] ? link.own : "no address");
+		buf_addf(text, "%s is not on the network of port %s (%s), packets went to its router: wrong subnet?\n",
+			 a->host, link.name, link.own[0] ? link.own : "no address");
 }
 
 void scan_explain(const struct scan *s, struct buf *text)
@@ -242,5 +243,6 @@ void scan_explain(const struct scan *s, struct buf *text)
 	if (first->kind == BUS_TCP)
 		explain_network(first, text);
 	else
-		buf_addf(text, "%s: %s\n", first->path, s->why[0] ? s->why : "no unit answered: check A/B wires, ground, baud and parity");
+		buf_addf(text, "%s: %s\n", first->path,
+			 s->why[0] ? s->why : "no unit answered: check A/B wires, ground, baud and parity");
 }

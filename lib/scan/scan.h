@@ -1,6 +1,8 @@
-/* scan: what answers on a network or a serial line, and what it is. Reads only: the encoder here knows no write function.
+/* scan: what answers on a network or a serial line, and what it is. Reads only: the encoder here knows no write
+ * function.
  *
- * All addresses in flight at once under a pace limit; per host one connection and one question at a time; likely units first.
+ * All addresses in flight at once under a pace limit; per host one connection and one question at a time; likely units
+ * first.
  */
 #ifndef PSEC_SCAN_H
 #define PSEC_SCAN_H
@@ -61,11 +63,13 @@ struct scan;
  * before anything is sent. Caller frees; freeing a running scan ends it. */
 must_check int scan_new(struct loop *l, const struct device_catalogue *c, const char *const *targets, size_t count,
 			const struct scan_options *o, const struct scan_hooks *hooks, struct scan **out, struct err *e);
-/* Before scan_start: a is in somebody's use (name) and may take one master only; it gets a row that says so, and no question. */
+/* Before scan_start: a is in somebody's use (name) and may take one master only; it gets a row that says so, and no
+ * question. */
 void scan_leave_alone(struct scan *s, const struct bus_address *a, const char *name);
 void scan_start(struct scan *s);
 void scan_free(struct scan *s);
-/* Why nothing answered, for people: "eth1 has no carrier", "192.168.1.0/24 is not on any port of this machine …". Empty when something did. */
+/* Why nothing answered, for people: "eth1 has no carrier", "192.168.1.0/24 is not on any port of this machine …". Empty
+ * when something did. */
 void scan_explain(const struct scan *s, struct buf *text);
 
 /* The target of a port: the IPv4 subnet that interface is on, at most a /22. */

@@ -111,7 +111,8 @@ int scan_target_of_port(const char *port, char to[32], struct err *e)
 	if (host_subnet_of(port, &own, &prefix, e) < 0)
 		return -1;
 	if (prefix < PORT_PREFIX_MIN)
-		return err_set(e, ERR_INPUT, 0, "port '%s' is on a /%d network, too large to scan unasked: name a range", port, prefix);
+		return err_set(e, ERR_INPUT, 0,
+			       "port '%s' is on a /%d network, too large to scan unasked: name a range", port, prefix);
 	inet_ntop(AF_INET, &own, text, sizeof text);
 	snprintf(to, 32, "%s/%d", text, prefix);
 	return 0;

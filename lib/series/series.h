@@ -15,8 +15,8 @@ struct series {
 	double *price_eur_mwh;  /* count, or NULL when the file has no such column */
 };
 
-/* Read path ("-": standard input). Faults (at most 20, then it stops) go to sink with their line; -1 when there was one.
- * Released by series_release. */
+/* Read path ("-": standard input). Faults (at most 20, then it stops) go to sink with their line; -1 when there was
+ * one. Released by series_release. */
 must_check int series_read(const char *path, struct series *out, struct diag_sink *sink, struct err *e);
 void series_release(struct series *s);
 /* Load and PV at any time: repeats from the start after the end; linear between the middles of the intervals. */

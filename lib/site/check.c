@@ -64,8 +64,8 @@ static void check_link(const struct conf *c, const struct site *s, size_t i, str
 			conf_report(c, n, sink, "has %u baud, parity %c, %u stop; '%s' on line %d has %u, %c, %u on the same serial line",
 				    a->baud, a->parity, a->stop, other->name, other->line, b->baud, b->parity, b->stop);
 		if (a->unit == b->unit && both)
-			conf_report(c, n, sink, "is also the address of '%s' on line %d, with the same role %s", other->name,
-				    other->line, site_role_name((enum site_role)(ffs((int)both) - 1)));
+			conf_report(c, n, sink, "is also the address of '%s' on line %d, with the same role %s",
+				    other->name, other->line, site_role_name((enum site_role)(ffs((int)both) - 1)));
 		first = false;
 	}
 }
@@ -79,8 +79,9 @@ static void check_devices(const struct conf *c, const struct site *s, struct dia
 		int first = site_find_device(s, d->name);
 
 		if (first >= 0 && (size_t)first < i)
-			conf_report(c, item_at(c, "devices", i, "name"), sink, "is '%s', which is the name of the device on line %d",
-				    d->name, s->devices[first].line);
+			conf_report(c, item_at(c, "devices", i, "name"), sink,
+				    "is '%s', which is the name of the device on line %d", d->name,
+				    s->devices[first].line);
 		if (has_role(d, SITE_GRID_METER) && (size_t)meter < i)
 			conf_report(c, item_at(c, "devices", i, "roles"), sink,
 				    "has a second grid-meter, '%s' on line %d is one: a second meter is a load-meter",
@@ -99,10 +100,11 @@ static void check_batteries(const struct conf *c, const struct site *s, struct d
 
 		if (b->inverter >= 0 && !has_role(&s->devices[b->inverter], SITE_BATTERY_INVERTER))
 			conf_report(c, item_at(c, "batteries", i, "inverter"), sink,
-				    "is '%s', which does not have the role battery-inverter", s->devices[b->inverter].name);
+				    "is '%s', which does not have the role battery-inverter",
+				    s->devices[b->inverter].name);
 		if (b->bms >= 0 && !has_role(&s->devices[b->bms], SITE_BMS))
-			conf_report(c, item_at(c, "batteries", i, "bms"), sink, "is '%s', which does not have the role bms",
-				    s->devices[b->bms].name);
+			conf_report(c, item_at(c, "batteries", i, "bms"), sink,
+				    "is '%s', which does not have the role bms", s->devices[b->bms].name);
 		if (site_find_role(s, SITE_GRID_METER) < 0)
 			conf_report(c, item_at(c, "batteries", i, ""), sink,
 				    "needs a device with the role grid-meter, without which nothing says what to deliver");
@@ -121,11 +123,11 @@ static void check_between(const struct conf *c, const char *path, double value, 
 	char limit[24];
 
 	if (value > high)
-		conf_report(c, node_at(c, path), sink, "is %.12g, must not be above %s, which is control.limits.%s", value,
-			    watts(high, limit), high_name);
+		conf_report(c, node_at(c, path), sink, "is %.12g, must not be above %s, which is control.limits.%s",
+			    value, watts(high, limit), high_name);
 	else if (value < -low)
-		conf_report(c, node_at(c, path), sink, "is %.12g, must not be below %s, which is control.limits.%s", value,
-			    watts(-low, limit), low_name);
+		conf_report(c, node_at(c, path), sink, "is %.12g, must not be below %s, which is control.limits.%s",
+			    value, watts(-low, limit), low_name);
 }
 
 static void check_control(const struct conf *c, const struct site *s, struct diag_sink *sink)
@@ -136,8 +138,8 @@ static void check_control(const struct conf *c, const struct site *s, struct dia
 		conf_report(c, node_at(c, "control.mode"), sink, "is %s, which needs a battery, and batteries has none",
 			    site_mode_name(k->mode));
 	if (k->soc_min_percent >= k->soc_max_percent)
-		conf_report(c, node_at(c, "control.soc.min_percent"), sink, "is %g, must be below control.soc.max_percent %g",
-			    k->soc_min_percent, k->soc_max_percent);
+		conf_report(c, node_at(c, "control.soc.min_percent"), sink,
+			    "is %g, must be below control.soc.max_percent %g", k->soc_min_percent, k->soc_max_percent);
 	else if (k->reserve_percent < k->soc_min_percent)
 		conf_report(c, node_at(c, "control.reserve_percent"), sink,
 			    "is %g, must not be below control.soc.min_percent %g", k->reserve_percent, k->soc_min_percent);
@@ -162,8 +164,10 @@ static void check_access(const struct conf *c, const struct site *s, struct diag
 		for (size_t j = 0; j < i; j++)
 			if (str_eq(a->user, s->access[j].user) && str_eq(a->group, s->access[j].group) &&
 			    (*a->user || *a->group))
-				conf_report(c, item_at(c, "access", i, ""), sink, "gives %s '%s' a right a second time, after line %d",
-					    *a->user ? "user" : "group", *a->user ? a->user : a->group, s->access[j].line);
+				conf_report(c, item_at(c, "access", i, ""), sink,
+					    "gives %s '%s' a right a second time, after line %d",
+					    *a->user ? "user" : "group", *a->user ? a->user : a->group,
+					    s->access[j].line);
 	}
 }
 

@@ -30,8 +30,8 @@ int site_paths_of(const char *dir, struct site_paths *out, struct err *e)
 	while (len > 1 && dir[len - 1] == '/')
 		len--;
 	if (len >= sizeof out->dir)
-		return err_set(e, ERR_INPUT, 0, "the site's folder has a name of %zu bytes, at most %zu are possible", len,
-			       sizeof out->dir - 1);
+		return err_set(e, ERR_INPUT, 0, "the site's folder has a name of %zu bytes, at most %zu are possible",
+			       len, sizeof out->dir - 1);
 	memset(out, 0, sizeof *out);
 	memcpy(out->dir, dir, len);
 	slash = str_eq(out->dir, "/") ? "" : "/";
@@ -62,8 +62,8 @@ static int check_owner(int fd, const char *path, struct err *e)
 	if (!S_ISREG(st.st_mode))
 		return err_set(e, ERR_REFUSED, 0, "'%s' is not a regular file", path);
 	if (st.st_uid != 0 && st.st_uid != geteuid())
-		return err_set(e, ERR_REFUSED, 0, "'%s' belongs to user %u, must belong to root or to you: chown it", path,
-			       (unsigned)st.st_uid);
+		return err_set(e, ERR_REFUSED, 0, "'%s' belongs to user %u, must belong to root or to you: chown it",
+			       path, (unsigned)st.st_uid);
 	if (st.st_mode & (S_IWGRP | S_IWOTH))
 		return err_set(e, ERR_REFUSED, 0, "'%s' has mode %04o, others may write it: chmod go-w '%s'", path,
 			       (unsigned)st.st_mode & 07777, path);

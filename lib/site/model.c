@@ -1,4 +1,5 @@
-/* model: names and look-ups in a site that was read. By itself, so that a process that is handed a checked site maps no YAML. */
+/* model: names and look-ups in a site that was read. By itself, so that a process that is handed a checked site maps no
+ * YAML. */
 #include <string.h>
 
 #include "schema.h"

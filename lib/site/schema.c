@@ -103,7 +103,8 @@ static void visit(const struct map *m, const char *above, void (*fn)(void *arg, 
 		const struct key *k = &m->keys[i];
 		char path[80];
 
-		snprintf(path, sizeof path, "%s%s%s%s", above, *above ? "." : "", k->name, k->type == KEY_LIST ? "[]" : "");
+		snprintf(path, sizeof path, "%s%s%s%s", above, *above ? "." : "", k->name,
+			 k->type == KEY_LIST ? "[]" : "");
 		fn(arg, path);
 		if (k->map)
 			visit(k->map, path, fn, arg);

@@ -77,7 +77,8 @@ struct site {
 	struct site_samples samples;
 };
 
-/* Where things of a site are. /etc/psec has state in /var/lib/psec and run in /run/psec; any other DIR its own state/ and run/. */
+/* Where things of a site are. /etc/psec has state in /var/lib/psec and run in /run/psec; any other DIR its own state/
+ * and run/. */
 struct site_paths {
 	char dir[256], file[288], profiles[288], state[288], db[320], run[288], socket[320];
 };
@@ -93,7 +94,8 @@ must_check int site_read(const char *path, struct site *out, struct diag_sink *s
 
 /* Every key of the schema: "control.limits.import_w", "devices[].address" (the manual is held against it). */
 void site_each_key(void (*fn)(void *arg, const char *path), void *arg);
-/* The site as it takes effect, defaults included, as an object with the schema's keys; what is not stated is null. Caller's reference. */
+/* The site as it takes effect, defaults included, as an object with the schema's keys; what is not stated is null.
+ * Caller's reference. */
 struct json_t;
 struct json_t *site_to_json(const struct site *s);
 /* The names of roles (bits 1 << SITE_GRID_METER …), as a list. Caller's reference. */
@@ -106,9 +108,9 @@ int site_find_role(const struct site *s, enum site_role role);
 
 /* What a first site.yaml says, commented for a person; caller frees. */
 char *site_template(const char *id, const char *title, enum site_tier tier, const char *ot_port);
-/* The text of site.yaml with one more device (and, when it has both roles battery-inverter and bms or completes the pair, the
- * battery), put in without touching the rest. name is the text's, for faults. Checked again; NULL and *e when it would not stand.
- * Caller frees. */
+/* The text of site.yaml with one more device (and, when it has both roles battery-inverter and bms or completes the
+ * pair, the battery), put in without touching the rest. name is the text's, for faults. Checked again; NULL and *e when
+ * it would not stand. Caller frees. */
 char *site_text_with_device(const char *text, const char *name, const struct site_device *d, const char *comment,
 			    struct err *e);
 

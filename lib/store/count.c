@@ -2,8 +2,8 @@
 
 #include <sys/stat.h>
 
-/* Counting a full database reads all of it, for seconds. So what is there is counted once, in parts: by store_tidy, or at
- * once where it is little. Every change to what is counted already is counted along. */
+/* Counting a full database reads all of it, for seconds. So what is there is counted once, in parts: by store_tidy, or
+ * at once where it is little. Every change to what is counted already is counted along. */
 enum { ROWS_COUNTED = 50000, LITTLE = 16 << 20 };
 
 void count_forget(struct store *s)

@@ -63,8 +63,8 @@ int store_put_samples(struct store *s, const struct store_sample *samples, size_
 	return 0;
 }
 
-int store_read_samples(struct store *s, const char *point, int64_t from_utc_us, int64_t to_utc_us, bool means, size_t max,
-		       store_sample_fn *fn, void *arg, struct err *e)
+int store_read_samples(struct store *s, const char *point, int64_t from_utc_us, int64_t to_utc_us, bool means,
+		       size_t max, store_sample_fn *fn, void *arg, struct err *e)
 {
 	int id = point ? point_find(s, point) : 0, rc;
 	auto_stmt sqlite3_stmt *st = NULL;
@@ -81,7 +81,8 @@ int store_read_samples(struct store *s, const char *point, int64_t from_utc_us, 
 		sqlite3_bind_int(st, 4, id);
 	while ((rc = db_step(s, st, "read samples", e)) > 0) {
 		int64_t row_id = sqlite3_column_int64(st, 0);
-		struct store_sample x = { .utc_us = sqlite3_column_int64(st, 1), .value = sqlite3_column_double(st, 2) };
+		struct store_sample x = { .utc_us = sqlite3_column_int64(st, 1),
+					  .value = sqlite3_column_double(st, 2) };
 
 		if (row_id < 1 || row_id > (int64_t)s->point_count)
 			return err_set(e, ERR_IO, 0, "cannot read samples: point %lld is not known", (long long)row_id);

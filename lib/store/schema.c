@@ -5,7 +5,8 @@
 /* "psec": PRAGMA application_id, so that file(1) and we know whose database it is. */
 #define APPLICATION_ID 0x70736563
 
-/* The whole schema, step by step: step i makes version i + 1 out of version i. A step that was released is never changed.
+/* The whole schema, step by step: step i makes version i + 1 out of version i. A step that was released is never
+ * changed.
  *
  * sample is ordered by time, so that a batch of all points is written to one or two pages, and old ones are dropped as
  * whole pages; mean is ordered by point, since a year of one point is what is read. */
@@ -38,7 +39,8 @@ static int number(sqlite3 *db, const char *sql, int64_t *out, struct err *e)
 static int upgrade_step(sqlite3 *db, int64_t version, struct err *e)
 {
 	auto_free char *sql = xasprintf("BEGIN IMMEDIATE; %s PRAGMA application_id=%d;"
-					" PRAGMA user_version=%" PRId64 "; COMMIT;", steps[version], APPLICATION_ID, version + 1);
+					" PRAGMA user_version=%" PRId64 "; COMMIT;",
+					steps[version], APPLICATION_ID, version + 1);
 
 	if (sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK)
 		return 0;

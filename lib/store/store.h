@@ -1,4 +1,5 @@
-/* store: psec.db. Samples, events, settings and proofs of commissioning in SQLite (WAL); one writer, who holds the lock.
+/* store: psec.db. Samples, events, settings and proofs of commissioning in SQLite (WAL); one writer, who holds the
+ * lock.
  *
  * What was accepted is committed before the call returns. Schema changes go forward only, one transaction each
  * (PRAGMA user_version).
@@ -16,8 +17,8 @@ struct store_limits {
 	int64_t budget_bytes;     /* 0: 1 GB; the oldest raw samples go first, then the oldest means */
 };
 
-/* Open or make path (mode 0640; limits NULL: the defaults). ERR_AGAIN naming the holder's pid when another process has it;
- * ERR_INPUT when it is not psec's or a newer psec's, and then it is left as it is. A broken file is kept aside
+/* Open or make path (mode 0640; limits NULL: the defaults). ERR_AGAIN naming the holder's pid when another process has
+ * it; ERR_INPUT when it is not psec's or a newer psec's, and then it is left as it is. A broken file is kept aside
  * (path.broken-TIME) and a new one is begun: *recovered tells. Caller frees. */
 must_check int store_open(const char *path, const struct store_limits *limits, struct store **out, bool *recovered,
 			  struct err *e);
@@ -37,8 +38,8 @@ must_check int store_tidy(struct store *s, const struct now *now, bool *more, st
 /* Called while the store reads: it must not call the store. */
 typedef void store_sample_fn(void *arg, const struct store_sample *sample);
 /* Samples of point (NULL: all) in [from, to), oldest first, at most max. means: quarter-hour means instead of raw. */
-must_check int store_read_samples(struct store *s, const char *point, int64_t from_utc_us, int64_t to_utc_us, bool means,
-				  size_t max, store_sample_fn *fn, void *arg, struct err *e);
+must_check int store_read_samples(struct store *s, const char *point, int64_t from_utc_us, int64_t to_utc_us,
+				  bool means, size_t max, store_sample_fn *fn, void *arg, struct err *e);
 
 /* ---- events: what happened, in words ---- */
 enum store_severity { STORE_INFO, STORE_WARNING, STORE_ALARM };

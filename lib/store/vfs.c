@@ -1,5 +1,5 @@
-/* vfs: SQLite's own file layer, but a path is opened as it was given. SQLite makes every path absolute and looks at each folder above
- * it; psecd-core stands in its state folder and may have no right to pass through what lies above. */
+/* vfs: SQLite's own file layer, but a path is opened as it was given. SQLite makes every path absolute and looks at
+ * each folder above it; psecd-core stands in its state folder and may have no right to pass through what lies above. */
 #include "db.h"
 
 #include <string.h>
