@@ -1,5 +1,7 @@
 /* psec control off: the battery to rest. By psecd; where it does not run, by the same guarded write in a loop of our own. */
+#include <math.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "device/device.h"
 #include "live.h"
@@ -7,7 +9,7 @@
 #include "poll/poll.h"
 #include "table.h"
 
-enum { ALL_MS = 10000, WRITE_MS = 5000, TURN_MS = 200 };
+enum { ALL_MS = 10000, WRITE_MS = 5000, TURN_MS = 200, SHOWN_MS = 5000, SHOWN_W = 20 };
 
 struct inverter {
 	bool asked, ended;
@@ -146,6 +148,62 @@ static int off_by_ourselves(const struct cmd_env *env, struct err *e)
 	return rc;
 }
 
+/* ---- by psecd ---- */
+
+static const json_t *inverter_of(const json_t *status)
+{
+	const json_t *d, *role;
+	size_t i, n;
+
+	json_array_foreach(json_object_get(status, "devices"), i, d)
+		json_array_foreach(json_object_get(d, "roles"), n, role)
+			if (str_eq(json_string_value(role) ? json_string_value(role) : "", site_role_name(SITE_BATTERY_INVERTER)))
+				return d;
+	return NULL;
+}
+
+/* 1: nothing more to wait for; 0: not yet, and e says why not; -1: psecd was not to be asked. */
+static int look(const struct cmd_env *env, struct err *e)
+{
+	json_t *status = NULL;
+	const json_t *d;
+	char name[LIVE_TEXT], why[LIVE_TEXT], shown[64];
+	double shown_w;
+	bool lost;
+	int rc = 0;
+
+	if (cmd_ask_daemon(env, "control.status", NULL, &status, e))
+		return -1;
+	d = inverter_of(status);
+	shown_w = live_real(status, "shown_w");
+	lost = d && str_eq(live_text(d, "state", why), "lost");
+	if (!d || (!lost && fabs(shown_w) < SHOWN_W)) {
+		rc = 1;
+	} else if (lost || isnan(shown_w)) {
+		err_set(e, ERR_UNREACHABLE, 0, "'%s' does not answer (%s); psecd writes 0 W as soon as it does. Until then switch it off at "
+			"the device", live_text(d, "name", name), live_text(d, "why", why));
+	} else {
+		err_set(e, ERR_AGAIN, 0, "'%s' still shows %s; `psec control watch` shows what it does. If it does not come to rest, switch "
+			"it off at the device", live_text(d, "name", name), live_directed(shown_w, "discharge", "charge", shown));
+	}
+	json_decref(status);
+	return rc;
+}
+
+/* The mode alone says nothing of the battery: who calls for off wants to know whether it rests. */
+static int wait_for_rest(const struct cmd_env *env, struct err *e)
+{
+	int64_t deadline_us = now_read().boot_us + SHOWN_MS * US_PER_MS;
+	int rc;
+
+	while ((rc = look(env, e)) == 0 && now_read().boot_us < deadline_us) {
+		if (*env->interrupted)
+			return err_set(e, ERR_INTERRUPTED, 0, "stopped before the battery was at rest; the mode is off");
+		usleep(TURN_MS * 1000);
+	}
+	return rc > 0 ? 0 : -1;
+}
+
 static int run(const struct cmd_env *env, const void *options, int argc, char **argv, struct err *e)
 {
 	json_t *wish = NULL;
@@ -160,13 +218,14 @@ static int run(const struct cmd_env *env, const void *options, int argc, char **
 		fprintf(env->out, "mode off\n");
 	live_warn_unkept(env, wish);
 	json_decref(wish);
-	return rc;
+	fflush(env->out);
+	return rc ? rc : wait_for_rest(env, e);
 }
 
 const struct cmd cmd_control_off = {
 	.name = "off",
 	.summary = "bring the battery to rest, also without psecd",
-	.more = "psecd goes to mode off. Where psecd does not run, 0 W is written to the battery inverters from here, and read back.",
+	.more = "psecd goes to mode off, and it is waited until the battery inverter shows 0 W. Where psecd does not run, 0 W is written to the battery inverters from here, and read back.",
 	.example = "psec control off",
 	.flags = CMD_JSON,
 	.run = run,

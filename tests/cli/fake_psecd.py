@@ -19,7 +19,7 @@ STATUS = {
     "devices": [
         {"name": "meter", "profile": "sunspec-meter", "address": "tcp://127.0.0.11:1502#1", "state": "live", "why": "",
          "rate_hz": 10.0, "latency_us": 900, "reads": 100, "timeouts": 0, "garbled": 0, "exceptions": 0, "model": "M", "serial": "1"},
-        {"name": "battery", "profile": "sunspec-storage", "address": "tcp://127.0.0.12:1502#1", "state": "lost",
+        {"name": "battery", "profile": "sunspec-storage", "address": "tcp://127.0.0.12:1502#1", "state": "lost", "roles": ["battery-inverter"],
          "why": "no answer\u001b[2J for 3 s", "rate_hz": 0.0, "latency_us": None, "reads": 9, "timeouts": 3, "garbled": 0,
          "exceptions": 0, "model": "B", "serial": "2"},
     ],
