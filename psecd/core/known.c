@@ -138,6 +138,25 @@ static bool take_scan_step(struct core *c, const struct wire_scan_step *w)
 	return true;
 }
 
+/* As json_text, of a text that has lines: field says why nothing answered in one line for each range. */
+static json_t *json_lines(const char *s)
+{
+	char clean[2048];
+	size_t at = 0;
+
+	clean[0] = '\0';
+	for (size_t len; *s && at + 2 < sizeof(clean); s += len + (s[len] == '\n')) {
+		len = strcspn(s, "\n");
+		str_printable(clean + at, sizeof(clean) - at - 1, s, len);
+		at += strlen(clean + at);
+		if (s[len] == '\n') {
+			clean[at++] = '\n';
+			clean[at] = '\0';
+		}
+	}
+	return json_string(clean);
+}
+
 static bool take_scan_done(struct core *c, const struct wire_scan_done *w)
 {
 	json_t *params;
@@ -147,7 +166,7 @@ static bool take_scan_done(struct core *c, const struct wire_scan_done *w)
 	if (w->id != c->scan_id || !c->scan_peer)
 		return true;
 	params = json_pack("{s:I, s:s, s:o}", "scan", (json_int_t)w->id, "failure",
-			   w->kind == ERR_NONE ? "" : err_kind_name((enum err_kind)w->kind), "text", json_text(w->text));
+			   w->kind == ERR_NONE ? "" : err_kind_name((enum err_kind)w->kind), "text", json_lines(w->text));
 	ctl_notify(c->ctl, "scan.done", params);
 	json_decref(params);
 	c->scan_peer = NULL;
