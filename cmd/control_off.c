@@ -169,17 +169,18 @@ static int look(const struct cmd_env *env, struct err *e)
 	const json_t *d;
 	char name[LIVE_TEXT], why[LIVE_TEXT], shown[64];
 	double shown_w;
-	bool lost;
+	bool live;
 	int rc = 0;
 
 	if (cmd_ask_daemon(env, "control.status", NULL, &status, e))
 		return -1;
 	d = inverter_of(status);
 	shown_w = live_real(status, "shown_w");
-	lost = d && str_eq(live_text(d, "state", why), "lost");
-	if (!d || (!lost && fabs(shown_w) < SHOWN_W)) {
+	live = d && str_eq(live_text(d, "state", why), "live");
+	/* An inverter that shows no set-point follows none. */
+	if (!d || (live && (isnan(shown_w) || fabs(shown_w) < SHOWN_W))) {
 		rc = 1;
-	} else if (lost || isnan(shown_w)) {
+	} else if (!live) {
 		err_set(e, ERR_UNREACHABLE, 0, "'%s' does not answer (%s); psecd writes 0 W as soon as it does. Until then switch it off at "
 			"the device", live_text(d, "name", name), live_text(d, "why", why));
 	} else {
@@ -225,7 +226,8 @@ static int run(const struct cmd_env *env, const void *options, int argc, char **
 const struct cmd cmd_control_off = {
 	.name = "off",
 	.summary = "bring the battery to rest, also without psecd",
-	.more = "psecd goes to mode off, and it is waited until the battery inverter shows 0 W. Where psecd does not run, 0 W is written to the battery inverters from here, and read back.",
+	.more = "psecd goes to mode off, and it is waited until the battery inverter shows 0 W. Where psecd does not run, 0 W is written "
+		"to the battery inverters from here, and read back.",
 	.example = "psec control off",
 	.flags = CMD_JSON,
 	.run = run,
