@@ -3,7 +3,6 @@
 #include "field.h"
 
 #include <math.h>
-#include <string.h>
 
 enum {
 	TELL_MS = 100,           /* decisions to core, at most so often */
@@ -240,8 +239,7 @@ int law_init(struct field *f, struct err *e)
 	meter = timing_of(f, l->meter);
 	inverter = timing_of(f, l->inverter);
 	poll_ms = l->meter >= 0 && f->site->devices[l->meter].poll_ms ? f->site->devices[l->meter].poll_ms : meter->poll_ms;
-	memset(&l->config, 0, sizeof(l->config)); /* compared as bytes */
-	l->config.site = f->site->control;
+	l->config = (struct control_config){ .site = f->site->control };
 	l->config.charge_rating_w = l->config.discharge_rating_w = NAN;
 	l->config.meter_period_us = (meter->meter_period_ms > poll_ms ? meter->meter_period_ms : poll_ms) * US_PER_MS;
 	if (l->config.meter_period_us <= 0)
