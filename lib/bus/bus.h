@@ -129,8 +129,24 @@ must_check int bus_link_ask(struct bus_link *k, const struct bus_request *q, int
  * loop. */
 void bus_link_close(struct bus_link *k);
 
+/* Somebody else asks on our serial line (or behind our gateway): what was heard that no question of ours explains. */
+struct bus_second_master {
+	bool seen;                 /* enough was heard to say so */
+	uint64_t requests, answers; /* frames with a good checksum: questions that are not ours, answers to such */
+	uint8_t unit, function;    /* of the last question, or else of the last answer */
+	int64_t first_boot_us, last_boot_us;
+};
+/* "another master asks unit 3, function 3: 12 questions, 9 answers heard"; "" when none was seen. Returns to. */
+char *bus_second_master_words(const struct bus_second_master *m, char to[96]);
+
 struct bus_counters {
-	uint64_t asked, answered, exceptions, timeouts, garbled, closed, connects, bytes_out, bytes_in;
+	uint64_t asked, answered, exceptions, timeouts /* silence */, garbled, closed, connects, bytes_out, bytes_in;
+	uint64_t retries;          /* of asked: to a unit whose question before this one had no answer */
+	/* RTU, on a line or behind a gateway */
+	uint64_t crc_errors;       /* of garbled: bytes with a wrong checksum where an answer was due */
+	uint64_t foreign_frames;   /* whole frames that answer nothing we asked */
+	uint64_t noise_bytes;      /* came while nothing was due, and are no frame */
+	struct bus_second_master second_master;
 };
 const struct bus_counters *bus_link_counters(const struct bus_link *k);
 

@@ -1,4 +1,5 @@
 /* link: what both kinds of line have in common: one question at a time, its pause, its end. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "link.h"
@@ -8,6 +9,13 @@ static const struct bus_options defaults = {.connect_ms = 1000, .answer_ms = 100
 int64_t boot_now_us(void)
 {
 	return now_read().boot_us;
+}
+
+static void remember(struct bus_link *k, uint8_t unit, bool failed)
+{
+	uint8_t bit = (uint8_t)(1u << unit % 8);
+
+	k->failed_units[unit / 8] = failed ? k->failed_units[unit / 8] | bit : k->failed_units[unit / 8] & (uint8_t)~bit;
 }
 
 static void count(struct bus_counters *c, enum bus_outcome o)
@@ -23,7 +31,11 @@ static void count(struct bus_counters *c, enum bus_outcome o)
 	case BUS_TIMEOUT:
 		c->timeouts++;
 		break;
-	case BUS_GARBLED: case BUS_LINE_NOISE:
+	case BUS_LINE_NOISE:
+		c->crc_errors++;
+		c->garbled++;
+		break;
+	case BUS_GARBLED:
 		c->garbled++;
 		break;
 	case BUS_CLOSED:
@@ -44,6 +56,7 @@ void link_done(struct bus_link *k, const struct bus_reply *r)
 	k->phase = LINK_IDLE;
 	k->ended_boot_us = boot_now_us();
 	count(&k->counters, r->outcome);
+	remember(k, q.unit, r->outcome != BUS_OK && r->outcome != BUS_EXCEPTION);
 	fn(arg, &q, r);
 }
 
@@ -139,6 +152,7 @@ int bus_link_ask(struct bus_link *k, const struct bus_request *q, int answer_ms,
 	k->arg = arg;
 	k->answer_ms = answer_ms > 0 ? answer_ms : k->options.answer_ms;
 	k->counters.asked++;
+	k->counters.retries += k->failed_units[q->unit / 8] >> q->unit % 8 & 1;
 	if (k->ended_boot_us && boot_now_us() < not_before) {
 		k->phase = LINK_PAUSING;
 		loop_timer_set(k->loop, &k->timer, not_before);
@@ -160,4 +174,13 @@ void bus_link_close(struct bus_link *k)
 const struct bus_counters *bus_link_counters(const struct bus_link *k)
 {
 	return &k->counters;
+}
+
+char *bus_second_master_words(const struct bus_second_master *m, char to[96])
+{
+	to[0] = '\0';
+	if (m->seen)
+		snprintf(to, 96, "another master asks unit %u, function %u: %" PRIu64 " questions, %" PRIu64 " answers heard",
+			 m->unit, m->function, m->requests, m->answers);
+	return to;
 }

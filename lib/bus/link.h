@@ -48,6 +48,7 @@ struct bus_link {
 	bus_reply_fn *fn;
 	void *arg;
 	int64_t ended_boot_us; /* of the last question, for pause_ms */
+	uint8_t failed_units[256 / 8]; /* a bit a unit: its last question had no answer */
 
 	struct loop_timer timer; /* PAUSING: the pause; WORKING: the kind's; FAILING: at once */
 	enum bus_outcome failed;
