@@ -1,0 +1,25 @@
+/* The parts of psec device; only for cmd/device*.c. */
+#ifndef PSEC_CMD_DEVICE_H
+#define PSEC_CMD_DEVICE_H
+
+#include "cmd.h"
+#include "device/device.h"
+
+extern const struct cmd cmd_device_read;
+
+/* ---- device_target.c ---- */
+/* The site's profiles and the installed ones; faults go to env->err. Caller frees with device_catalogue_free. */
+must_check int device_load_profiles(const struct cmd_env *env, struct device_catalogue **c, struct err *e);
+/* A device of the site by its name, or an address; profile (may be NULL) stands before the site's. An address that psecd polls is
+ * refused. */
+must_check int device_find_target(const struct cmd_env *env, const char *profile, const char *word, struct site_device *out,
+				  bool *by_name, struct err *e);
+/* ERR_AGAIN when psecd runs and polls on that connection or line: one reader a line. */
+must_check int device_refuse_polled(const struct cmd_env *env, const struct bus_address *a, struct err *e);
+/* d's profile, else the one that fits its SunSpec models. */
+must_check int device_choose_profile(const struct device_catalogue *c, const struct site_device *d, int timeout_ms,
+				     const struct device_profile **out, struct err *e);
+/* unit NULL or "": a bare number. NaN is not set. */
+void device_put_number(struct out *o, size_t column, double value, const char *unit);
+
+#endif

@@ -1,0 +1,83 @@
+/* Which device is meant, by which profile, and whether psecd has it: for every command that asks a live one. */
+#include <math.h>
+#include <string.h>
+
+#include "device.h"
+#include "poll/poll.h"
+
+int device_load_profiles(const struct cmd_env *env, struct device_catalogue **c, struct err *e)
+{
+	struct diag_sink sink = { .fn = cmd_diag_to_stderr, .arg = env->err };
+
+	return device_catalogue_load(env->paths.profiles, c, &sink, e);
+}
+
+void device_put_number(struct out *o, size_t column, double value, const char *unit)
+{
+	char text[32];
+
+	if (!isfinite(value))
+		return;
+	if (unit != NULL && unit[0] != '\0')
+		out_quantity(value, unit, str_eq(unit, "Hz") ? 2 : 1, text);
+	else
+		snprintf(text, sizeof text, "%.10g", value);
+	out_json(o, column, json_real(value), text);
+}
+
+/* One reader a line: what psecd polls is read through psecd. */
+int device_refuse_polled(const struct cmd_env *env, const struct bus_address *a, struct err *e)
+{
+	auto_free struct site *site = xcalloc(1, sizeof *site);
+	struct diag_sink silent = { 0 };
+	struct err ignored;
+
+	if (!cmd_daemon_runs(env) || site_read(env->paths.file, site, &silent, &ignored) < 0)
+		return 0;
+	for (size_t i = 0; i < site->device_count; i++)
+		if (bus_address_same_link(&site->devices[i].address, a))
+			return err_set(e, ERR_AGAIN, 0, "psecd reads '%s' there; ask by its name, `psec device read %s`",
+				       site->devices[i].name, site->devices[i].name);
+	return 0;
+}
+
+int device_find_target(const struct cmd_env *env, const char *profile, const char *word, struct site_device *out, bool *by_name,
+		       struct err *e)
+{
+	auto_free struct site *site = xcalloc(1, sizeof *site);
+	struct diag_sink sink = { .fn = cmd_diag_to_stderr, .arg = env->err };
+	int i;
+
+	*out = (struct site_device){ 0 };
+	*by_name = !str_starts(word, "tcp:") && !str_starts(word, "rtu:");
+	if (*by_name) {
+		if (site_read(env->paths.file, site, &sink, e) < 0)
+			return -1;
+		i = site_find_device(site, word);
+		if (i < 0)
+			return err_set(e, ERR_INPUT, 0, "the site has no device '%s'; an address reads tcp://HOST#UNIT or "
+				       "rtu:///dev/…#UNIT", word);
+		*out = site->devices[i];
+		if (profile != NULL)
+			str_copy(out->profile, sizeof out->profile, profile);
+		return 0;
+	}
+	if (bus_address_parse(word, &out->address, e) < 0)
+		return err_ctx(e, "%s", word);
+	if (!out->address.has_unit) {
+		out->address.unit = 1;
+		out->address.has_unit = true;
+	}
+	str_copy(out->name, sizeof out->name, "the device");
+	str_copy(out->profile, sizeof out->profile, profile != NULL ? profile : "");
+	return device_refuse_polled(env, &out->address, e);
+}
+
+int device_choose_profile(const struct device_catalogue *c, const struct site_device *d, int timeout_ms,
+			  const struct device_profile **out, struct err *e)
+{
+	if (d->profile[0] == '\0')
+		return poll_identify(&d->address, c, timeout_ms, out, e);
+	*out = device_profile_find(c, d->profile);
+	return *out != NULL ? 0 : err_set(e, ERR_INPUT, 0, "no profile '%s'; `psec device list` shows them", d->profile);
+}
