@@ -39,7 +39,8 @@ static bool reach(const struct device_map *m, struct device_block *b, const stru
 	return true;
 }
 
-/* A scale factor is read with the values that it scales, wherever one read can hold both: devices change it as they go. */
+/* A scale factor is read with the values that it scales, wherever one read can hold both: devices change it as they
+ * go. */
 static bool stretch(struct device_map *m, int sf)
 {
 	const struct device_value *v = &m->values[sf];

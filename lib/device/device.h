@@ -47,10 +47,10 @@ const struct device_point_info *device_point(enum device_point p);
 /* "power_w" within a role, or the full name (role ignored then); -1 when there is none. */
 int device_point_find(enum site_role role, const char *name);
 
-/* ---- profiles --------------------------------------------------------------------------------------------------- */
+/* ---- profiles ----------------------------------------------------------------------------------------------- */
 
-enum device_type { DEVICE_INT16, DEVICE_UINT16, DEVICE_INT32, DEVICE_UINT32, DEVICE_INT64, DEVICE_UINT64, DEVICE_FLOAT32,
-		   DEVICE_FLOAT64, DEVICE_TEXT };
+enum device_type { DEVICE_INT16, DEVICE_UINT16, DEVICE_INT32, DEVICE_UINT32, DEVICE_INT64, DEVICE_UINT64,
+		   DEVICE_FLOAT32, DEVICE_FLOAT64, DEVICE_TEXT };
 enum device_order { DEVICE_HIGH_FIRST, DEVICE_LOW_FIRST }; /* words of a value of several registers */
 enum device_rate { DEVICE_FAST, DEVICE_NORMAL, DEVICE_SLOW, DEVICE_ONCE }; /* poll period, 1 s, 10 s, at connect */
 
@@ -100,7 +100,7 @@ must_check int device_profile_keep(const struct device_profile *p, struct err *e
 void device_check_site(const struct device_catalogue *c, const struct site *s, const char *file,
 		       struct diag_sink *sink);
 
-/* ---- signatures: how a device is recognised ---------------------------------------------------------------------- */
+/* ---- signatures: how a device is recognised ----------------------------------------------------------------- */
 
 /* One read and what it must show. A signature *identifies*; plausibility only *proposes*. */
 struct device_probe {
@@ -113,7 +113,7 @@ enum device_match { DEVICE_NO, DEVICE_PROPOSED, DEVICE_IDENTIFIED };
  * plausible". */
 enum device_match device_profile_match(const struct device_profile *p, const uint16_t *const *answers, char why[120]);
 
-/* ---- SunSpec ------------------------------------------------------------------------------------------------------ */
+/* ---- SunSpec ------------------------------------------------------------------------------------------------ */
 
 enum { DEVICE_MODELS_MAX = 64 };
 struct device_model { uint16_t id, address, length; }; /* address of the first register after id and length */
@@ -124,7 +124,8 @@ struct device_sunspec {
 	size_t model_count;
 	bool ended;                            /* the end marker 0xFFFF was seen */
 };
-/* The walk as a machine without traffic: begin, ask what to read, give the answer (regs NULL: it failed), until false. */
+/* The walk as a machine without traffic: begin, ask what to read, give the answer (regs NULL: it failed), until
+ * false. */
 struct device_walk { struct device_sunspec found; int step; uint16_t next; char why[80]; };
 void device_walk_begin(struct device_walk *w);
 must_check bool device_walk_next(const struct device_walk *w, struct device_probe *out);
@@ -138,20 +139,7 @@ void device_sunspec_identity(const uint16_t *regs, size_t count, struct device_i
 /* From FC 43/14 bytes (after the function code); false when they are not that. */
 must_check bool device_fc43_identity(const uint8_t *bytes, size_t count, struct device_identity *out);
 
-/* ---- maps: a profile laid on one live device ---------------------------------------------------------------------- */
-
-/* One value to read: where it lies. Scale factors of SunSpec are registers of their own (scale_index). */
-struct device_value {
-	int point;                /* enum device_point, or -1: identity, scale factor, or a part of a sum */
-	char name[32];
-	uint8_t function;
-	uint16_t address, count;  /* registers */
-	enum device_type type;
-	enum device_order order;
-	double scale;             /* value = raw * scale * 10^sf, then sign of the device */
-	int scale_index;          /* index of the value that holds 10^sf, or -1 */
-	enum device_rate rate;
-};
+/* ---- maps: a profile laid on one live device ---------------------------------------------------------------- */
 
 struct device_map;
 /* roles: those of the site's device. sunspec: what the walk found, for profiles of that kind (NULL otherwise). Fails
@@ -159,7 +147,6 @@ struct device_map;
 must_check int device_map_new(const struct device_profile *p, unsigned roles, bool reversed,
 			      const struct device_sunspec *sunspec, struct device_map **out, struct err *e);
 void device_map_free(struct device_map *m);
-size_t device_map_values(const struct device_map *m, const struct device_value **out);
 
 /* Blocks: reads that cover values of one rate, merged as far as the device allows. */
 struct device_block {
@@ -178,8 +165,12 @@ void device_map_lose(struct device_map *m, size_t block);
 /* Likewise, with what the device said: "exception 2: illegal data address" is then why its values are unknown. */
 void device_map_refuse(struct device_map *m, size_t block, const char *why);
 
-enum device_quality { DEVICE_GOOD, DEVICE_UNKNOWN /* not read yet, or lost */, DEVICE_ABSENT /* the device marks it not available */,
-		      DEVICE_IMPOSSIBLE /* outside what can be true */ };
+enum device_quality {
+	DEVICE_GOOD,
+	DEVICE_UNKNOWN,    /* not read yet, or lost */
+	DEVICE_ABSENT,     /* the device marks it not available */
+	DEVICE_IMPOSSIBLE, /* outside what can be true */
+};
 const char *device_quality_name(enum device_quality q);     /* "good", "unknown", "absent", "impossible" */
 must_check bool device_quality_parse(const char *name, enum device_quality *out);
 struct device_reading {
@@ -196,7 +187,7 @@ must_check bool device_map_read(const struct device_map *m, enum device_point p,
 char *device_map_from(const struct device_map *m, enum device_point p, char to[160]);
 const struct device_identity *device_map_identity(const struct device_map *m);
 
-/* ---- writes -------------------------------------------------------------------------------------------------------- */
+/* ---- writes ------------------------------------------------------------------------------------------------- */
 
 /* The writes that set p to value, in order, each with the read that must show it afterwards (count 0: cannot be read
  * back). Checks range. Profiles name the registers; a set-point may need a mode register before it. */

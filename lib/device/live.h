@@ -4,6 +4,19 @@
 
 #include "device/parts.h"
 
+/* One value to read: where it lies. Scale factors of SunSpec are registers of their own (scale_index). */
+struct device_value {
+	int point;                /* enum device_point, or -1: identity, scale factor, or a part of a sum */
+	char name[32];
+	uint8_t function;
+	uint16_t address, count;  /* registers */
+	enum device_type type;
+	enum device_order order;
+	double scale;             /* value = raw * scale * 10^sf, then sign of the device */
+	int scale_index;          /* index of the value that holds 10^sf, or -1 */
+	enum device_rate rate;
+};
+
 /* Beside each device_value: what is not for the outside. */
 struct mapped {
 	const struct source *source; /* absent marks, mask, choices; NULL for scale factors and SunSpec's identity */

@@ -38,12 +38,6 @@ void device_map_free(struct device_map *m)
 	free(m);
 }
 
-size_t device_map_values(const struct device_map *m, const struct device_value **out)
-{
-	*out = m->values;
-	return m->value_count;
-}
-
 static void describe(const struct device_map *m, const struct node *n, struct buf *b)
 {
 	static const char *const words[] = { "", "sum", "product", "first", "least" };

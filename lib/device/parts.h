@@ -6,8 +6,8 @@
 #include "conf/conf.h"
 #include "device/device.h"
 
-enum { PARTS_NAME = 24, PARTS_MODELS = 12, PARTS_ABSENT = 4, PARTS_CHOICES = 8, PARTS_TERMS = 8, PARTS_DEPTH = 4, PARTS_UNITS = 16,
-       PARTS_CONDITIONS = 8, PARTS_GROUPS = 4, PARTS_TEXT = 33, PARTS_FILE_MAX = 64 * 1024 };
+enum { PARTS_NAME = 24, PARTS_MODELS = 12, PARTS_ABSENT = 4, PARTS_CHOICES = 8, PARTS_TERMS = 8, PARTS_DEPTH = 4,
+       PARTS_UNITS = 16, PARTS_CONDITIONS = 8, PARTS_GROUPS = 4, PARTS_TEXT = 33, PARTS_FILE_MAX = 64 * 1024 };
 
 /* ---- role.c ---- */
 enum device_rate point_rate(enum device_point p);  /* unless the profile says otherwise */
@@ -94,15 +94,22 @@ struct device_profile {
 struct device_profile *profile_parse(const char *text, size_t len, const char *file, struct diag_sink *sink);
 void profile_free(struct device_profile *p);
 
-/* source.c: the parts of a profile that say where values lie. false: reported. */
+/* The parts of a profile. false, or NULL: reported. */
 struct parse { const struct conf *conf; struct diag_sink *sink; struct source defaults; bool sunspec; };
+/* source.c */
+bool parse_fault(const struct parse *p, const struct conf_node *n, const char *text); /* reports; always false */
 bool parse_source(const struct parse *p, const struct conf_node *n, struct source *out);
-struct expr *parse_expr(const struct parse *p, const struct conf_node *n, int depth);
 bool parse_models(const struct parse *p, const struct conf_node *n, uint16_t models[PARTS_MODELS], size_t *count);
-bool parse_step(const struct parse *p, const struct conf_node *n, struct step *out);
-bool parse_condition(const struct parse *p, const struct conf_node *n, struct condition *out);
+/* One number or a list of them. */
+bool parse_numbers(const struct parse *p, const struct conf_node *n, int64_t min, int64_t max, size_t most,
+		   int64_t *out, size_t *count);
+/* expr.c */
+struct expr *parse_expr(const struct parse *p, const struct conf_node *n, int depth);
 /* Two values of a profile share registers without being the same: a typing error. */
 void check_overlap(const struct parse *p, const struct device_profile *profile);
+/* step.c */
+bool parse_step(const struct parse *p, const struct conf_node *n, struct step *out);
+bool parse_condition(const struct parse *p, const struct conf_node *n, struct condition *out);
 
 /* ---- sunspec.c: a model's definition, held only while a map is made ---- */
 struct sunspec_point {

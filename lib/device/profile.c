@@ -107,7 +107,8 @@ static void read_timing(const struct parse *p, const struct conf_node *root, str
 static void read_defaults(struct parse *p, const struct conf_node *root)
 {
 	static const char *const keys[] = { "function", "type", "order", NULL };
-	static const char *const types[] = { "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64", NULL };
+	static const char *const types[] = { "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32",
+					     "float64", NULL };
 	static const char *const orders[] = { "high-first", "low-first", NULL };
 	const struct conf_node *n = conf_get(root, "defaults");
 	int64_t function = 0;

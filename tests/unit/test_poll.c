@@ -1,13 +1,12 @@
 /* Polling and the guarded write against a server in the same loop that can be silent, deaf, gone, or another device. */
 #include <arpa/inet.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "poll/poll.h"
+#include "own_profiles.h"
 #include "unit.h"
 
 enum { POWER = 10, SOC = 100, TEMPERATURE = 200, SERIAL = 300, MODE = 500, SETPOINT = 501 };
@@ -36,7 +35,7 @@ static const char plain_text[] = /* says nothing about itself: live with its fir
 	"  battery-inverter.setpoint_w:\n"
 	"    - {function: 16, address: 501, type: int16}\n";
 
-/* ---- the server ----------------------------------------------------------------------------------------------------- */
+/* ---- the server --------------------------------------------------------------------------------------------- */
 
 struct server {
 	struct loop *loop;
@@ -148,7 +147,8 @@ static void server_stop(struct server *s)
 
 static void server_start(struct server *s)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(s->port) };
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+				 .sin_port = htons(s->port) };
 	socklen_t len = sizeof a;
 	int one = 1;
 	struct err e;
@@ -162,7 +162,7 @@ static void server_start(struct server *s)
 	assert_int_equal(loop_add_fd(s->loop, s->listen_fd, LOOP_READ, on_connection, s, &s->accept_source, &e), 0);
 }
 
-/* ---- the bench -------------------------------------------------------------------------------------------------------- */
+/* ---- the bench ---------------------------------------------------------------------------------------------- */
 
 struct bench {
 	struct loop *loop;
@@ -199,8 +199,8 @@ static void on_update(void *arg, int device)
 	b->updates++;
 }
 
-static void on_written(void *arg, int device, enum device_point point, double value, enum poll_written how, const char *why,
-		       int64_t sent_boot_us)
+static void on_written(void *arg, int device, enum device_point point, double value, enum poll_written how,
+		       const char *why, int64_t sent_boot_us)
 {
 	struct bench *b = arg;
 
@@ -211,35 +211,6 @@ static void on_written(void *arg, int device, enum device_point point, double va
 	b->written[b->written_count].value = value;
 	b->written[b->written_count].sent_us = sent_boot_us;
 	str_copy(b->written[b->written_count++].why, sizeof b->written[0].why, why);
-}
-
-static void put_profile(const char *path, const char *text)
-{
-	FILE *f = fopen(path, "w");
-
-	assert_non_null(f);
-	fputs(text, f);
-	fclose(f);
-	chmod(path, 0600);
-}
-
-static void load_catalogue(struct bench *b)
-{
-	char folder[] = "/tmp/psec-poll-XXXXXX", path[64], plain[64];
-	struct diag_sink sink = { 0 };
-	struct err e;
-
-	assert_non_null(mkdtemp(folder));
-	snprintf(path, sizeof path, "%s/own.yaml", folder);
-	snprintf(plain, sizeof plain, "%s/plain.yaml", folder);
-	put_profile(path, profile_text);
-	put_profile(plain, plain_text);
-	if (device_catalogue_load(folder, &b->catalogue, &sink, &e) < 0)
-		fail_msg("%s", e.text);
-	assert_int_equal(sink.count, 0);
-	unlink(path);
-	unlink(plain);
-	rmdir(folder);
 }
 
 static void add_device(struct bench *b, uint8_t unit)
@@ -259,9 +230,11 @@ static void add_device(struct bench *b, uint8_t unit)
 static struct bench *bench_new(void)
 {
 	struct bench *b = xcalloc(1, sizeof *b);
+	struct said said;
 	struct err e;
 
-	load_catalogue(b);
+	b->catalogue = own_profiles((const char *const[]){ profile_text, plain_text, NULL }, 0600, &said);
+	assert_string_equal(said.text, "");
 	assert_int_equal(loop_new(&b->loop, &e), 0);
 	b->server.loop = b->loop;
 	b->server.fd = -1;
@@ -323,11 +296,11 @@ static enum device_quality quality(const struct bench *b, enum device_point p)
 
 static int write_watts(struct bench *b, double watts, int64_t in_ms, struct err *e)
 {
-	return poll_write(b->poll, 0, POINT_BATTERY_SETPOINT_W, watts, POLL_CONTROL, loop_now(b->loop)->boot_us + in_ms * US_PER_MS,
-			  on_written, b, e);
+	return poll_write(b->poll, 0, POINT_BATTERY_SETPOINT_W, watts, POLL_CONTROL,
+			  loop_now(b->loop)->boot_us + in_ms * US_PER_MS, on_written, b, e);
 }
 
-/* ---- reading ---------------------------------------------------------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------------------------------------------ */
 
 static void a_device_comes_alive_identity_first_and_then_control_inputs(void **state)
 {
@@ -470,7 +443,7 @@ static void an_idle_poller_has_no_wake_up_without_a_cause(void **state)
 	bench_free(b);
 }
 
-/* ---- writing ---------------------------------------------------------------------------------------------------------- */
+/* ---- writing ------------------------------------------------------------------------------------------------ */
 
 static void a_write_leaves_at_once_and_is_read_back(void **state)
 {

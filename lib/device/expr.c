@@ -1,0 +1,127 @@
+/* How a point comes from values: one place, or a sum, product … of places; and that no two of them overlap by
+ * mistake. */
+#include <string.h>
+
+#include "device/parts.h"
+
+void expr_free(struct expr *x)
+{
+	if (x == NULL)
+		return;
+	for (size_t i = 0; i < x->term_count; i++)
+		expr_free(x->terms[i]);
+	free(x);
+}
+
+static const struct { const char *key; enum expr_kind kind; } operators[] = {
+	{ "sum", EXPR_SUM }, { "product", EXPR_PRODUCT }, { "first", EXPR_FIRST }, { "least", EXPR_LEAST },
+};
+
+static struct expr *parse_operator(const struct parse *p, const struct conf_node *n, const struct conf_node *list,
+				   enum expr_kind kind, int depth)
+{
+	static const char *const keys[] = { "sum", "product", "first", "least", "scale", "rate", NULL };
+	struct expr *x = xcalloc(1, sizeof *x);
+	bool ok = true;
+
+	x->kind = kind;
+	x->scale = 1;
+	conf_refuse_unknown(p->conf, n, keys, p->sink);
+	ok &= conf_read_real(p->conf, n, "scale", false, -1e9, 1e9, &x->scale, p->sink);
+	if (x->scale == 0.0)
+		ok = parse_fault(p, n, "has scale 0, that makes every value 0");
+	if (list->kind != CONF_LIST || list->count == 0 || list->count > PARTS_TERMS)
+		ok = parse_fault(p, list, "must be a list of 1…8 values");
+	else if (depth >= PARTS_DEPTH)
+		ok = parse_fault(p, list, "is nested too deep");
+	else
+		for (const struct conf_node *k = list->first; k != NULL; k = k->next) {
+			struct expr *term = parse_expr(p, k, depth + 1);
+
+			if (term == NULL)
+				ok = false;
+			else
+				x->terms[x->term_count++] = term;
+		}
+	if (!ok) {
+		expr_free(x);
+		return NULL;
+	}
+	return x;
+}
+
+struct expr *parse_expr(const struct parse *p, const struct conf_node *n, int depth)
+{
+	static const char *const keys[] = { "function", "address", "count", "type", "order", "scale", "absent", "mask",
+					    "choices", "name", "model", "models", "point", "rate", NULL };
+	struct expr *x;
+
+	if (n->kind != CONF_MAP) {
+		parse_fault(p, n, "must say where the value lies, as {address: …}, {model: …, point: …} or {sum: […]}");
+		return NULL;
+	}
+	for (size_t i = 0; i < COUNT_OF(operators); i++) {
+		const struct conf_node *list = conf_get(n, operators[i].key);
+
+		if (list != NULL)
+			return parse_operator(p, n, list, operators[i].kind, depth);
+	}
+	conf_refuse_unknown(p->conf, n, keys, p->sink);
+	x = xcalloc(1, sizeof *x);
+	x->scale = 1;
+	if (!parse_source(p, n, &x->source) || (!x->source.sunspec && x->source.function > BUS_READ_INPUT)) {
+		if (x->source.function > BUS_READ_INPUT)
+			parse_fault(p, n, "is read with function 3 or 4");
+		expr_free(x);
+		return NULL;
+	}
+	if (depth < PARTS_DEPTH && !x->source.sunspec && x->source.type == DEVICE_TEXT) {
+		parse_fault(p, n, "is text; a point is a number");
+		expr_free(x);
+		return NULL;
+	}
+	return x;
+}
+
+/* ---- overlap ---- */
+
+struct seen { const struct source *sources[256]; size_t count; };
+
+static void check_source(const struct parse *p, struct seen *seen, const struct source *s)
+{
+	if (s->sunspec)
+		return;
+	for (size_t i = 0; i < seen->count; i++) {
+		const struct source *o = seen->sources[i];
+		bool same = o->address == s->address && o->count == s->count && o->type == s->type && o->order == s->order;
+
+		if (o->function == s->function && !same && o->address < s->address + s->count &&
+		    s->address < o->address + o->count) {
+			diag_report(p->sink, conf_name(p->conf), s->line, "points",
+				    "%s at %u overlaps %s at %u (line %d)", type_name(s->type), s->address,
+				    type_name(o->type), o->address, o->line);
+			return;
+		}
+	}
+	if (seen->count < COUNT_OF(seen->sources))
+		seen->sources[seen->count++] = s;
+}
+
+static void check_expr(const struct parse *p, struct seen *seen, const struct expr *x)
+{
+	if (x->kind == EXPR_VALUE)
+		check_source(p, seen, &x->source);
+	for (size_t i = 0; i < x->term_count; i++)
+		check_expr(p, seen, x->terms[i]);
+}
+
+void check_overlap(const struct parse *p, const struct device_profile *profile)
+{
+	struct seen seen = { .count = 0 };
+
+	for (size_t i = 0; i < profile->point_count; i++)
+		check_expr(p, &seen, profile->points[i].expr);
+	for (size_t i = 0; i < IDENTITY_PARTS; i++)
+		if (profile->identity[i] != NULL)
+			check_expr(p, &seen, profile->identity[i]);
+}
