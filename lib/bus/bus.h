@@ -68,6 +68,7 @@ const char *bus_exception_name(uint8_t exception);     /* "illegal data address"
 struct bus_reply {
 	enum bus_outcome outcome;
 	uint8_t exception;
+	bool other_unit;             /* TCP: BUS_GARBLED because another unit answered */
 	uint16_t count;              /* registers, bits or bytes that follow */
 	union {
 		uint16_t regs[BUS_READ_MAX];
@@ -125,6 +126,11 @@ bool bus_link_busy(const struct bus_link *k);
  * another length goes first (suspects.c). */
 must_check int bus_link_ask(struct bus_link *k, const struct bus_request *q, int answer_ms, bus_reply_fn *fn, void *arg,
 			    struct err *e);
+/* Likewise, but only over the connection that was the connection-th (bus_counters.connects), 0: over any. When it is gone
+ * by the time the question would leave, nothing is sent and the outcome is BUS_CANCELLED: who is met behind a new one
+ * need not be the same. */
+must_check int bus_link_ask_on(struct bus_link *k, uint64_t connection, const struct bus_request *q, int answer_ms,
+			       bus_reply_fn *fn, void *arg, struct err *e);
 /* Drop the connection now; the next question connects anew. A question in flight ends as BUS_CANCELLED, from the
  * loop. */
 void bus_link_close(struct bus_link *k);

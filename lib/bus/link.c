@@ -139,6 +139,12 @@ bool bus_link_busy(const struct bus_link *k)
 int bus_link_ask(struct bus_link *k, const struct bus_request *q, int answer_ms, bus_reply_fn *fn, void *arg,
 		 struct err *e)
 {
+	return bus_link_ask_on(k, 0, q, answer_ms, fn, arg, e);
+}
+
+int bus_link_ask_on(struct bus_link *k, uint64_t connection, const struct bus_request *q, int answer_ms, bus_reply_fn *fn,
+		    void *arg, struct err *e)
+{
 	int64_t not_before = k->ended_boot_us + k->options.pause_ms * US_PER_MS;
 
 	if (bus_link_busy(k))
@@ -148,6 +154,7 @@ int bus_link_ask(struct bus_link *k, const struct bus_request *q, int answer_ms,
 		return err_set(e, ERR_BUG, 0, "function %u with address %u and count %u is not a question", q->function,
 			       q->address, q->count);
 	k->q = *q;
+	k->only_on = connection;
 	k->fn = fn;
 	k->arg = arg;
 	k->answer_ms = answer_ms > 0 ? answer_ms : k->options.answer_ms;

@@ -45,6 +45,7 @@ struct bus_link {
 	uint8_t pdu[BUS_PDU_MAX];
 	size_t pdu_len;
 	int answer_ms;
+	uint64_t only_on; /* the connection that the question is for, as counters.connects counts them; 0: any */
 	bus_reply_fn *fn;
 	void *arg;
 	int64_t ended_boot_us; /* of the last question, for pause_ms */
@@ -61,6 +62,7 @@ void link_done(struct bus_link *k, const struct bus_reply *r);
 void link_fail_soon(struct bus_link *k, enum bus_outcome outcome, const char *why);
 
 int64_t boot_now_us(void);
+#define CONNECTION_GONE "the connection that it was meant for is gone; nothing was sent"
 
 /* ---- tcp.c, rtu.c ------------------------------------------------------------------------------------------------ */
 

@@ -29,6 +29,7 @@ struct rtu {
 		uint64_t number;
 		struct bus_request q;
 		int answer_ms;
+		uint64_t only_on;
 	} job, finished;
 	struct bus_reply reply; /* to finished */
 	uint64_t bytes_in, bytes_out, connects;
@@ -72,7 +73,10 @@ static void *work(void *arg)
 	while (next_job(u, &job)) {
 		struct bus_reply r = {0};
 
-		line_question(&u->line, &job.q, job.answer_ms, &r);
+		if (job.only_on && (u->line.fd < 0 || u->line.opens != job.only_on))
+			reply_fail(&r, BUS_CANCELLED, CONNECTION_GONE);
+		else
+			line_question(&u->line, &job.q, job.answer_ms, &r);
 		pthread_mutex_lock(&u->lock);
 		u->finished = job;
 		u->reply = r;
@@ -140,7 +144,7 @@ static void begin(struct bus_link *k)
 		return;
 	}
 	pthread_mutex_lock(&u->lock);
-	u->job = (struct job){++u->number, k->q, k->answer_ms};
+	u->job = (struct job){++u->number, k->q, k->answer_ms, k->only_on};
 	u->has_job = true;
 	eventfd_write(u->wake_fd, 1);
 	pthread_mutex_unlock(&u->lock);

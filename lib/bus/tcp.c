@@ -25,6 +25,7 @@ struct tcp {
 	unsigned timeouts;     /* in a row; a peer that went away without a word is left after a few */
 	uint16_t transaction, first_transaction; /* the last one asked, the first one of this connection */
 	bool waiting;          /* an answer to transaction is due */
+	bool other_unit;       /* what came instead was another unit's */
 
 	uint8_t out[BUS_ADU_MAX];
 	size_t out_len, out_at;
@@ -57,6 +58,7 @@ static void give_up(struct tcp *t, enum bus_outcome outcome, const char *fmt, ..
 	vsnprintf(why, sizeof why, fmt, ap);
 	va_end(ap);
 	reply_fail(&r, outcome, "%s", why);
+	r.other_unit = t->other_unit;
 	r.sent_boot_us = t->sent_boot_us;
 	r.received_boot_us = boot_now_us();
 	hang_up(t);
@@ -138,6 +140,7 @@ static enum taken take_frame(struct tcp *t)
 		t->timeouts = 0; /* slow, but there */
 		return TAKEN_ONE;
 	} else if (t->in[6] != t->link->q.unit) {
+		t->other_unit = true;
 		odd(t, "unit %u answered instead of %u", t->in[6], t->link->q.unit);
 	} else {
 		answered(t, rest - 1);
@@ -190,6 +193,8 @@ static void send_some(struct tcp *t)
 	if (n < 0 && errno != EAGAIN && errno != EINTR) {
 		if (t->fresh || t->out_at > 0)
 			link_fail_soon(k, BUS_CLOSED, "the connection broke while the question was sent");
+		else if (k->only_on)
+			link_fail_soon(k, BUS_CANCELLED, CONNECTION_GONE);
 		hang_up(t);
 		if (k->phase == LINK_WORKING && connect_anew(t) < 0)
 			hang_up(t);
@@ -291,9 +296,12 @@ static void begin(struct bus_link *k)
 	/* What came since the last question was late, or is the end of the connection. */
 	t->in_total = 0;
 	t->sent_boot_us = 0;
+	t->other_unit = false;
 	while (t->fd >= 0 && receive(t))
 		;
-	if (t->fd >= 0) {
+	if (k->only_on && (t->fd < 0 || k->only_on != k->counters.connects)) {
+		link_fail_soon(k, BUS_CANCELLED, CONNECTION_GONE);
+	} else if (t->fd >= 0) {
 		t->fresh = false;
 		send_question(t);
 	} else if (connect_anew(t) < 0) {

@@ -465,6 +465,39 @@ static void a_device_that_ends_the_idle_connection_is_connected_anew(void **stat
 	loop_free(l);
 }
 
+static void a_question_for_a_connection_that_is_gone_never_leaves(void **state)
+{
+	struct bus_request q = read_holding(1, 10, 3);
+	struct loop *l = new_loop();
+	struct asked a = {0};
+	struct server s;
+	struct bus_link *k;
+	struct bus_reply r;
+	struct err e;
+
+	(void)state;
+	server_start(&s, answer_and_end, NULL);
+	k = link_to(l, s.port, NULL);
+	for (int i = 0; i < 2; i++) {
+		r = ask(l, k, &q);
+		assert_right(&r, &q);
+		while (s.ended <= i)
+			usleep(500);
+		if (i) /* now the loop sees the end; else the next question finds it */
+			turn(l);
+		a.calls = 0;
+		assert_int_equal(bus_link_ask_on(k, bus_link_counters(k)->connects, &q, 0, ask_note, &a, &e), 0);
+		while (a.calls == 0)
+			turn(l);
+		assert_outcome(&a.reply, BUS_CANCELLED);
+		assert_int_equal(s.questions, i + 1);
+		assert_int_equal(s.connections, i + 1);
+	}
+	bus_link_free(k);
+	server_stop(&s);
+	loop_free(l);
+}
+
 static bool end_first(struct server *s, int fd, int nth, const uint8_t *req, size_t len)
 {
 	return nth == 0 ? false : answer_rightly(s, fd, nth, req, len);
@@ -780,6 +813,7 @@ int main(void)
 		cmocka_unit_test(a_byte_at_a_time_does_not_extend_the_patience),
 		cmocka_unit_test(an_answer_may_come_in_two_parts_cut_anywhere),
 		cmocka_unit_test(a_device_that_ends_the_idle_connection_is_connected_anew),
+		cmocka_unit_test(a_question_for_a_connection_that_is_gone_never_leaves),
 		cmocka_unit_test(a_device_that_ends_instead_of_answering_is_closed),
 		cmocka_unit_test(bytes_between_the_questions_end_the_connection),
 		cmocka_unit_test(a_port_where_nobody_listens_is_unreachable),
