@@ -165,6 +165,17 @@ char *time_format(int64_t utc_us, char to[BASE_TIME_LEN]);
 /* "2016-01-01T00:00Z", with or without seconds and fraction; only Z is taken. false when it is not that. */
 must_check bool time_parse(const char *s, int64_t *utc_us);
 
+/* How times lie: a histogram of fixed size, 8 buckets an octave, 1 µs … 16 s; what is longer is in the last. Zero is empty. */
+enum { SPREAD_BUCKETS = 8 * 22 };
+struct spread {
+	uint64_t count;
+	uint32_t max_us, buckets[SPREAD_BUCKETS];
+};
+void spread_add(struct spread *s, int64_t us); /* negative: not counted */
+/* At least so many of a thousand are not above it; never told too good, at most an eighth too bad. 0 when empty. */
+uint32_t spread_quantile(const struct spread *s, unsigned per_mille);
+void spread_merge(struct spread *into, const struct spread *more);
+
 /* ---- files ----------------------------------------------------------------------------------------------------- */
 
 /* The whole of path into b, at most max bytes (ERR_INPUT beyond). "-" is standard input. */

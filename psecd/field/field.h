@@ -15,10 +15,6 @@
 
 enum severity { SAY_INFO, SAY_WARNING, SAY_ALARM }; /* as store says it; field may not see the store */
 
-/* Where meter sample to set-point on the wire lies: 1/8 octave a bucket, 1 µs … 8 s. */
-enum { TIMING_BUCKETS = 8 * 24 };
-struct timing { uint64_t count; uint32_t buckets[TIMING_BUCKETS], max_us; };
-
 enum { ASKED_MAX = 16 };
 struct law {
 	struct control *control;         /* NULL: the site has no battery */
@@ -33,7 +29,7 @@ struct law {
 	struct asked { struct field *field; int64_t sample_boot_us; } asked[ASKED_MAX];
 	size_t next_asked;
 	int64_t sample_to_wire_us;       /* of the last one, -1: none */
-	struct timing timing;
+	struct spread timing;            /* meter sample to set-point on the wire, since the field began */
 	bool wrote;                      /* a set-point was sent in this life */
 	double last_w;                   /* the last one that was sent */
 	bool last_shown;                 /* and read back */
@@ -98,10 +94,6 @@ void law_decide(struct field *f, bool grid_is_new);
 /* The set-point leaves; sample_boot_us: of the meter's answer that asked for it, 0: none did. */
 void law_write(struct field *f, double setpoint_w, enum poll_purpose purpose, int64_t sample_boot_us);
 void law_input(struct field *f, struct control_input *in);
-
-/* ---- timing.c ---- */
-void timing_add(struct timing *t, int64_t us);
-struct wire_timing timing_sum(const struct timing *t);
 
 /* ---- said.c: events about the law ---- */
 void said_decision(struct field *f);

@@ -75,7 +75,7 @@ static void written(void *arg, int device, enum device_point p, double value, en
 		l->last_shown = how == POLL_SHOWN;
 		if (asked->sample_boot_us > 0 && how != POLL_FAILED) {
 			l->sample_to_wire_us = sent_boot_us - asked->sample_boot_us;
-			timing_add(&l->timing, l->sample_to_wire_us);
+			spread_add(&l->timing, l->sample_to_wire_us);
 			asked->sample_boot_us = 0;
 		}
 	}
@@ -114,7 +114,10 @@ static void tell_decision(void *arg)
 	struct law *l = &f->law;
 	const struct now *now = loop_now(f->loop);
 	struct wire_decision w = { .decision = l->decision, .envelope_serial = l->envelope_serial, .at_boot_us = now->boot_us,
-				   .utc_us = now->utc_us, .sample_to_wire_us = l->sample_to_wire_us, .timing = timing_sum(&l->timing) };
+				   .utc_us = now->utc_us, .sample_to_wire_us = l->sample_to_wire_us,
+				   .timing = { .count = l->timing.count, .p50_us = spread_quantile(&l->timing, 500),
+					       .p99_us = spread_quantile(&l->timing, 990),
+					       .p999_us = spread_quantile(&l->timing, 999), .max_us = l->timing.max_us } };
 
 	l->told_boot_us = now->boot_us;
 	(void)staff_tell_core(f, WIRE_DECISION, &w, sizeof(w)); /* latest wins: the next one says it, too */

@@ -327,6 +327,41 @@ static void the_same_seed_gives_the_same_sequence(void **state)
 
 /* ---- time ---- */
 
+static int by_value(const void *a, const void *b)
+{
+	const int64_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+static void a_spread_never_tells_a_quantile_too_good_nor_far_too_bad(void **state)
+{
+	static const unsigned shares[] = { 1, 500, 990, 999, 1000 };
+	int64_t values[2000];
+	struct spread odd = { 0 }, all = { 0 };
+	struct rng r;
+
+	(void)state;
+	assert_int_equal(spread_quantile(&all, 990), 0);
+	rng_seed(&r, 8);
+	for (size_t i = 0; i < COUNT_OF(values); i++) {
+		values[i] = (int64_t)(rng_next(&r) >> (41 + rng_next(&r) % 23));
+		spread_add(i % 2 ? &odd : &all, values[i]);
+	}
+	spread_add(&all, -1);
+	spread_merge(&all, &odd);
+	assert_int_equal(all.count, COUNT_OF(values));
+	qsort(values, COUNT_OF(values), sizeof values[0], by_value);
+	assert_int_equal(all.max_us, values[COUNT_OF(values) - 1]);
+	for (size_t i = 0; i < COUNT_OF(shares); i++) {
+		int64_t want = values[(COUNT_OF(values) * shares[i] + 999) / 1000 - 1], got = spread_quantile(&all, shares[i]);
+
+		assert_true(got >= want && got <= want + want / 8);
+	}
+	spread_add(&all, INT64_MAX);
+	assert_int_equal(spread_quantile(&all, 1000), UINT32_MAX);
+}
+
 static void a_time_reads_back_as_it_was_written(void **state)
 {
 	char text[BASE_TIME_LEN];
@@ -555,6 +590,7 @@ int main(void)
 		cmocka_unit_test(a_real_number_is_finite_and_in_range),
 		cmocka_unit_test(a_duration_names_its_unit_or_takes_the_default),
 		cmocka_unit_test(the_same_seed_gives_the_same_sequence),
+		cmocka_unit_test(a_spread_never_tells_a_quantile_too_good_nor_far_too_bad),
 		cmocka_unit_test(a_time_reads_back_as_it_was_written),
 		cmocka_unit_test(only_utc_that_exists_is_a_time),
 		cmocka_unit_test(boot_time_goes_forward),
