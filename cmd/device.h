@@ -5,7 +5,7 @@
 #include "cmd.h"
 #include "device/device.h"
 
-extern const struct cmd cmd_device_read;
+extern const struct cmd cmd_device_read, cmd_device_test;
 
 /* ---- device_target.c ---- */
 /* The site's profiles and the installed ones; faults go to env->err. Caller frees with device_catalogue_free. */
@@ -19,7 +19,9 @@ must_check int device_refuse_polled(const struct cmd_env *env, const struct bus_
 /* d's profile, else the one that fits its SunSpec models. */
 must_check int device_choose_profile(const struct device_catalogue *c, const struct site_device *d, int timeout_ms,
 				     const struct device_profile **out, struct err *e);
-/* unit NULL or "": a bare number. NaN is not set. */
+/* "3.4 kW", "231.2 V"; unit NULL or "": a bare number. Returns to. */
+char *device_number_words(double value, const char *unit, char to[32]);
+/* The number and its words as a cell; NaN is not set. */
 void device_put_number(struct out *o, size_t column, double value, const char *unit);
 
 #endif

@@ -12,17 +12,20 @@ int device_load_profiles(const struct cmd_env *env, struct device_catalogue **c,
 	return device_catalogue_load(env->paths.profiles, c, &sink, e);
 }
 
+char *device_number_words(double value, const char *unit, char to[32])
+{
+	if (unit != NULL && unit[0] != '\0')
+		return out_quantity(value, unit, str_eq(unit, "Hz") ? 2 : 1, to);
+	snprintf(to, 32, "%.10g", value);
+	return to;
+}
+
 void device_put_number(struct out *o, size_t column, double value, const char *unit)
 {
 	char text[32];
 
-	if (!isfinite(value))
-		return;
-	if (unit != NULL && unit[0] != '\0')
-		out_quantity(value, unit, str_eq(unit, "Hz") ? 2 : 1, text);
-	else
-		snprintf(text, sizeof text, "%.10g", value);
-	out_json(o, column, json_real(value), text);
+	if (isfinite(value))
+		out_json(o, column, json_real(value), device_number_words(value, unit, text));
 }
 
 /* One reader a line: what psecd polls is read through psecd. */

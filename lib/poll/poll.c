@@ -146,6 +146,18 @@ bool poll_reading(const struct poll *p, int device, enum device_point point, str
 	return d != NULL && d->map != NULL && device_map_read(d->map, point, out);
 }
 
+void poll_again(struct poll *p, int device)
+{
+	struct dev *d = find(p, device);
+
+	if (d == NULL || d->phase != PHASE_RUN)
+		return;
+	for (size_t i = 0; i < d->block_count; i++)
+		if (d->blocks[i].rate != DEVICE_ONCE && d->plans[i].due_us > poll_clock(p))
+			d->plans[i].due_us = poll_clock(p);
+	line_pump(d->line);
+}
+
 enum poll_state poll_device_state(const struct poll *p, int device)
 {
 	const struct dev *d = find(p, device);

@@ -32,6 +32,8 @@ void poll_free(struct poll *p);
 void poll_start(struct poll *p);
 /* device: index into s->devices. */
 must_check bool poll_reading(const struct poll *p, int device, enum device_point point, struct device_reading *out);
+/* Read everything of device anew as soon as its line is free, whatever its rates; asked for by a person's test. */
+void poll_again(struct poll *p, int device);
 enum poll_state poll_device_state(const struct poll *p, int device);
 const char *poll_device_why(const struct poll *p, int device);          /* of the last loss, or "" */
 const struct device_map *poll_device_map(const struct poll *p, int device); /* NULL until it was live once */
