@@ -20,7 +20,12 @@ enum cmd_opt_type {
 	CMD_REAL,      /* double in [min, max] */
 	CMD_DURATION,  /* int64_t ms in [min, max] */
 	CMD_CHOICE,    /* int: index into choices */
+	CMD_CHOICES,   /* struct cmd_choices: several of choices, with commas between */
+	CMD_REALS,     /* struct cmd_reals: several numbers, each in [min, max] */
 };
+enum { CMD_LIST_MAX = 12 };
+struct cmd_choices { int at[CMD_LIST_MAX]; size_t count; };
+struct cmd_reals { double at[CMD_LIST_MAX]; size_t count; };
 
 struct cmd_opt {
 	const char *name;          /* "battery-wh", without dashes */

@@ -70,8 +70,23 @@ static bool offer_kind(struct asked *a, const char *kind)
 	return str_eq(kind, "file");
 }
 
+/* The last word of a list; what stands before it stays. */
+static void offer_last(struct asked *a, const struct cmd_opt *o)
+{
+	const char *comma = strrchr(a->word, ',');
+	auto_free char *prefix = xasprintf("%s%.*s", a->prefix, comma ? (int)(comma + 1 - a->word) : 0, a->word);
+	struct asked last = *a;
+
+	last.prefix = prefix;
+	last.word = comma ? comma + 1 : a->word;
+	for (const char *const *c = o->choices; *c; c++)
+		offer(&last, *c, NULL);
+}
+
 static bool offer_value(struct asked *a, const struct cmd_opt *o)
 {
+	if (o->type == CMD_CHOICES)
+		offer_last(a, o);
 	for (const char *const *c = o->choices; o->type == CMD_CHOICE && *c; c++)
 		offer(a, *c, NULL);
 	return offer_kind(a, o->complete);

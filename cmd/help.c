@@ -103,6 +103,14 @@ static void default_words(const struct cmd *c, const struct cmd_opt *o, char to[
 		if (*(const int *)field >= 0)
 			snprintf(to, 80, "%s", o->choices[*(const int *)field]);
 		break;
+	case CMD_CHOICES:
+		if (((const struct cmd_choices *)field)->count)
+			snprintf(to, 80, "%s", o->choices[((const struct cmd_choices *)field)->at[0]]);
+		break;
+	case CMD_REALS:
+		if (((const struct cmd_reals *)field)->count)
+			snprintf(to, 80, "%.10g", ((const struct cmd_reals *)field)->at[0]);
+		break;
 	}
 	/* A default outside the range stands for "not given". */
 	if ((o->type == CMD_INT && o->min < o->max && (double)*(const int64_t *)field < o->min) ||
@@ -119,7 +127,7 @@ static void option_line(FILE *to, const struct cmd *c, const struct cmd_opt *o, 
 	snprintf(left, sizeof left, "%c%c%s --%s%s%s", o->letter ? '-' : ' ', o->letter ? o->letter : ' ', o->letter ? "," : " ",
 		 o->name, o->value ? " " : "", o->value ? o->value : "");
 	buf_adds(&right, o->summary);
-	if (o->type == CMD_CHOICE)
+	if (o->type == CMD_CHOICE || o->type == CMD_CHOICES)
 		for (const char *const *w = o->choices; *w; w++)
 			buf_addf(&right, "%s%s", w == o->choices ? ": " : w[1] ? ", " : " or ", *w);
 	cmd_range_words(o, range);

@@ -69,6 +69,7 @@ static int bad_number(const struct cmd_opt *o, const char *text, struct err *e)
 {
 	static const char *const kinds[] = {
 		[CMD_INT] = "a whole number", [CMD_REAL] = "a number", [CMD_DURATION] = "a time as 500ms, 2s or 5min",
+		[CMD_REALS] = "a number or several with commas between",
 	};
 	char range[80], shown[64];
 
@@ -86,6 +87,45 @@ static int bad_choice(const struct cmd_opt *o, const char *text, struct err *e)
 	for (const char *const *c = o->choices; *c && len < sizeof all; c++)
 		len += (size_t)snprintf(all + len, sizeof all - len, "%s%s", c == o->choices ? "" : c[1] ? ", " : " or ", *c);
 	return err_set(e, ERR_USAGE, 0, "--%s is '%s', must be %s", o->name, shown, all);
+}
+
+static int choice_of(const struct cmd_opt *o, const char *text)
+{
+	for (int i = 0; o->choices[i]; i++)
+		if (str_eq(o->choices[i], text))
+			return i;
+	return -1;
+}
+
+/* "a,b,c", each once. */
+static int set_list(const struct cmd_opt *o, const char *text, void *field, struct err *e)
+{
+	struct cmd_choices choices = { .count = 0 };
+	struct cmd_reals reals = { .count = 0 };
+	size_t n = 0;
+
+	for (const char *at = text; at; n++) {
+		size_t len = strcspn(at, ",");
+		char word[64];
+
+		if (n == CMD_LIST_MAX)
+			return err_set(e, ERR_USAGE, 0, "--%s has more than %d values", o->name, CMD_LIST_MAX);
+		snprintf(word, sizeof word, "%.*s", (int)(len < sizeof word ? len : sizeof word - 1), at);
+		if (o->type == CMD_REALS && !parse_real(word, low_of(o), high_of(o), &reals.at[n]))
+			return bad_number(o, word, e);
+		if (o->type == CMD_CHOICES && (choices.at[n] = choice_of(o, word)) < 0)
+			return bad_choice(o, word, e);
+		for (size_t i = 0; i < n; i++)
+			if (o->type == CMD_REALS ? reals.at[i] == reals.at[n] : choices.at[i] == choices.at[n])
+				return err_set(e, ERR_USAGE, 0, "--%s has '%s' twice", o->name, word);
+		at = at[len] ? at + len + 1 : NULL;
+	}
+	reals.count = choices.count = n;
+	if (o->type == CMD_REALS)
+		*(struct cmd_reals *)field = reals;
+	else
+		*(struct cmd_choices *)field = choices;
+	return 0;
 }
 
 static int set_value(const struct cmd_opt *o, const char *text, void *options, struct err *e)
@@ -106,12 +146,13 @@ static int set_value(const struct cmd_opt *o, const char *text, void *options, s
 	case CMD_DURATION:
 		return parse_duration(text, 1000, (int64_t)low_of(o), (int64_t)high_of(o), field) ? 0 : bad_number(o, text, e);
 	case CMD_CHOICE:
-		for (int i = 0; o->choices[i]; i++)
-			if (str_eq(o->choices[i], text)) {
-				*(int *)field = i;
-				return 0;
-			}
-		return bad_choice(o, text, e);
+		if (choice_of(o, text) < 0)
+			return bad_choice(o, text, e);
+		*(int *)field = choice_of(o, text);
+		return 0;
+	case CMD_CHOICES:
+	case CMD_REALS:
+		return set_list(o, text, field, e);
 	}
 	return err_set(e, ERR_BUG, 0, "option --%s has no type", o->name);
 }

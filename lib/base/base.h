@@ -164,6 +164,14 @@ struct now now_read(void);
 char *time_format(int64_t utc_us, char to[BASE_TIME_LEN]);
 /* "2016-01-01T00:00Z", with or without seconds and fraction; only Z is taken. false when it is not that. */
 must_check bool time_parse(const char *s, int64_t *utc_us);
+/* The calendar's words for an instant, and back: a date's first microsecond; both in UTC. */
+struct time_date {
+	int year, month, day; /* 1…12, 1…31 */
+	int weekday;          /* 0 Monday … 6 Sunday */
+	int minute;           /* of the day */
+};
+struct time_date time_date_of(int64_t utc_us);
+int64_t time_midnight(int year, int month, int day);
 
 /* How times lie: a histogram of fixed size, 8 buckets an octave, 1 µs … 16 s; what is longer is in the last. Zero is empty. */
 enum { SPREAD_BUCKETS = 8 * 22 };

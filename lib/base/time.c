@@ -62,6 +62,27 @@ char *time_format(int64_t utc_us, char to[BASE_TIME_LEN])
 	return to;
 }
 
+struct time_date time_date_of(int64_t utc_us)
+{
+	int64_t day_us = 86400 * US_PER_S, days = utc_us / day_us, us = utc_us % day_us, year;
+	struct time_date d;
+
+	if (us < 0) {
+		us += day_us;
+		days--;
+	}
+	date_of(days, &year, &d.month, &d.day);
+	d.year = (int)year;
+	d.minute = (int)(us / (60 * US_PER_S));
+	d.weekday = (int)(((days + 3) % 7 + 7) % 7); /* 1970-01-01 was a Thursday */
+	return d;
+}
+
+int64_t time_midnight(int year, int month, int day)
+{
+	return days_of(year, month, day) * 86400 * US_PER_S;
+}
+
 /* Exactly n digits at *s, which moves past them and past the character end. */
 static bool field(const char **s, int n, char end, int *out)
 {

@@ -9,7 +9,6 @@
 #define PSEC_CONTROL_H
 
 #include "base/base.h"
-#include "series/series.h"
 #include "site/site.h"
 
 /* ---- what control knows of the plant and of the site ---- */
@@ -128,24 +127,7 @@ void control_check_begin(struct control_check *k, const struct control_config *c
 enum control_check_result control_check_step(struct control_check *k, const struct control_config *config,
 					     const struct control_input *in, const struct now *now, double *setpoint_w);
 
-/* ---- simulate: a series through control_step, with an ideal battery ---- */
-struct control_simulation {
-	enum site_mode mode;
-	double battery_wh, battery_w;
-	double efficiency;                /* one way, at the AC side */
-	double manual_w;
-	double import_eur_kwh, export_eur_kwh; /* fixed tariff */
-	struct site_control limits;       /* the site's, or control_no_limits(); its mode, target, SoC bounds and ramp too */
-};
-struct control_result {
-	double load_wh, pv_wh, import_wh, export_wh, charge_wh, discharge_wh, peak_import_w, peak_export_w;
-	double self_consumption_percent, autarky_percent, cost_eur, soc_end_percent, cycles;
-	int64_t steps;
-};
 /* No limit but the battery's own: bounds at INFINITY, SoC 0…100, no reserve, target and safe power 0. */
 struct site_control control_no_limits(void);
-/* The battery starts half full; its BMS allows what fits into the step. */
-must_check int control_simulate(const struct series *s, const struct control_simulation *sim,
-				struct control_result *out, struct err *e);
 
 #endif

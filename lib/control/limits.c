@@ -75,3 +75,11 @@ double limits_apply(const struct control_config *config, const struct control_in
 	}
 	return w;
 }
+
+struct site_control control_no_limits(void)
+{
+	return (struct site_control){
+		.import_limit_w = INFINITY, .export_limit_w = INFINITY, .charge_limit_w = INFINITY, .discharge_limit_w = INFINITY,
+		.soc_max_percent = 100, .ramp_w_per_s = INFINITY,
+	};
+}

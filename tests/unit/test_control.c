@@ -549,28 +549,6 @@ static void the_sign_check_tells_right_wrong_deaf_and_no_room_apart(void **state
 	judged(1, false, 100, CONTROL_CHECK_NO_ROOM);
 }
 
-static void a_day_by_hand_comes_out_of_simulate(void **state)
-{
-	/* 1 h steps: 1 kW surplus for two hours, then 1 kW load for three; 2 kWh battery, half full, 50 % one way:
-	 * 500 + 500 Wh stored make it full, 1000 Wh come out of 2000, then it is empty. */
-	double load[] = { 0, 0, 1000, 1000, 1000 }, pv[] = { 1000, 1000, 0, 0, 0 };
-	struct series s = { 5, 0, 3600 * US_PER_S, load, pv, NULL };
-	struct control_simulation sim = { .mode = SITE_MODE_SELF_CONSUMPTION, .battery_wh = 2000, .battery_w = 1000,
-					  .efficiency = 0.5, .import_eur_kwh = 0.3, .export_eur_kwh = 0.1,
-					  .limits = control_no_limits() };
-	struct control_result r;
-	struct err e;
-
-	(void)state;
-	assert_int_equal(control_simulate(&s, &sim, &r, &e), 0);
-	assert_float_equal(r.charge_wh, 2000, 1e-6);
-	assert_float_equal(r.discharge_wh, 1000, 1e-6);
-	assert_float_equal(r.import_wh, 2000, 1e-6);
-	assert_float_equal(r.export_wh, 0, 1e-6);
-	assert_float_equal(r.cost_eur, 0.6, 1e-9);
-	assert_float_equal(r.soc_end_percent, 0, 1e-9);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -595,7 +573,6 @@ int main(void)
 		cmocka_unit_test(a_quiet_setpoint_is_renewed_before_the_watchdog),
 		cmocka_unit_test(manual_keeps_the_import_limit),
 		cmocka_unit_test(the_sign_check_tells_right_wrong_deaf_and_no_room_apart),
-		cmocka_unit_test(a_day_by_hand_comes_out_of_simulate),
 	};
 
 	return cmocka_run_group_tests_name("control", tests, NULL, NULL);
