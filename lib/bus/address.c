@@ -34,7 +34,7 @@ static int parse_unit(const char *text, const char *word, struct bus_address *a,
 
 	if (!parse_int(word, 0, 255, &unit) || (unit > 247 && unit != 255))
 		return bad(e, text, "the unit after '#' must be 0…247 or 255");
-	if (a->kind == BUS_RTU && (unit == 0 || unit == 255))
+	if (a->kind != BUS_TCP && (unit == 0 || unit == 255))
 		return bad(e, text, "the unit on a serial line must be 1…247 (nobody answers the broadcast, 0)");
 	a->unit = (uint8_t)unit;
 	a->has_unit = true;
@@ -80,6 +80,8 @@ static int parse_tcp(const char *text, const char *rest, const char *end, struct
 		return bad(e, text, "only an IPv6 address stands in brackets");
 	if (after < end && *after != ':')
 		return bad(e, text, "only ':PORT' and '#UNIT' may follow the host");
+	if (after == end && a->kind == BUS_RTU_TCP)
+		return bad(e, text, "the port is missing: gateways that pass serial frames on have none in common");
 	if (after < end && (!copy_part(port_text, sizeof port_text, after + 1, end) ||
 			    !parse_int(port_text, 1, 65535, &port)))
 		return bad(e, text, "the port must be 1…65535");
@@ -162,6 +164,9 @@ int bus_address_parse(const char *text, struct bus_address *out, struct err *e)
 	if (str_starts(text, "tcp://")) {
 		a.kind = BUS_TCP;
 		r = parse_tcp(text, text + 6, end, &a, e);
+	} else if (str_starts(text, "rtu+tcp://")) {
+		a.kind = BUS_RTU_TCP;
+		r = parse_tcp(text, text + 10, end, &a, e);
 	} else if (str_starts(text, "rtu://")) {
 		a.kind = BUS_RTU;
 		r = parse_rtu(text, text + 6, end, &a, e);
@@ -169,7 +174,7 @@ int bus_address_parse(const char *text, struct bus_address *out, struct err *e)
 		a.kind = BUS_RTU;
 		r = parse_rtu(text, text + 4, end, &a, e);
 	} else {
-		return bad(e, text, "must begin with tcp:// or rtu://");
+		return bad(e, text, "must begin with tcp://, rtu:// or rtu+tcp://");
 	}
 	if (r < 0 || (hash && parse_unit(text, hash + 1, &a, e) < 0))
 		return -1;
@@ -185,8 +190,9 @@ char *bus_address_format(const struct bus_address *a, char to[BUS_ADDRESS_LEN])
 
 	if (a->has_unit)
 		snprintf(unit, sizeof unit, "#%u", a->unit);
-	if (a->kind == BUS_TCP) {
-		snprintf(to, BUS_ADDRESS_LEN, v6 ? "tcp://[%s]:%u%s" : "tcp://%s:%u%s", a->host, a->port, unit);
+	if (a->kind != BUS_RTU) {
+		snprintf(to, BUS_ADDRESS_LEN, v6 ? "%stcp://[%s]:%u%s" : "%stcp://%s:%u%s",
+			 a->kind == BUS_RTU_TCP ? "rtu+" : "", a->host, a->port, unit);
 		return to;
 	}
 	if (a->stop != (a->parity == 'N' ? 2 : 1))
@@ -199,7 +205,7 @@ bool bus_address_same_link(const struct bus_address *a, const struct bus_address
 {
 	if (a->kind != b->kind)
 		return false;
-	if (a->kind == BUS_TCP)
+	if (a->kind != BUS_RTU)
 		return a->port == b->port && strcasecmp(a->host, b->host) == 0;
 	return str_eq(a->path, b->path);
 }

@@ -1,8 +1,7 @@
 /* bus: Modbus. Addresses, frames, one judge of every answer, and links that ask one question at a time.
  *
- * TCP runs on our own non-blocking engine in the caller's loop; a serial line is driven by libmodbus (raw requests)
- * in a worker thread. Both hand every PDU to bus_pdu_check: what does not answer exactly the question asked is never
- * a value. Clauses: MODBUS Application Protocol 1.1b3 (MAP), MODBUS Messaging on TCP/IP 1.0b (MTCP), Serial Line
+ * Two non-blocking engines in the caller's loop: Modbus TCP, and serial frames over a line or a raw gateway. Both hand
+ * every PDU to bus_pdu_check: what does not answer exactly the question asked is never a value. Clauses: MODBUS Application Protocol 1.1b3 (MAP), MODBUS Messaging on TCP/IP 1.0b (MTCP), Serial Line
  * 1.02 (MSL).
  */
 #ifndef PSEC_BUS_H
@@ -11,19 +10,23 @@
 #include "base/base.h"
 #include "loop/loop.h"
 
-/* ---- addresses: tcp://HOST[:502]#UNIT   rtu:///dev/ttyS1?baud=19200&parity=even&stop=1#UNIT ---------------------- */
+/* ---- addresses: tcp://HOST[:502]#UNIT   rtu:///dev/ttyS1?baud=19200&parity=even&stop=1#UNIT   rtu+tcp://HOST:PORT#UNIT */
 
-enum bus_kind { BUS_TCP, BUS_RTU };
+enum bus_kind {
+	BUS_TCP,            /* Modbus TCP */
+	BUS_RTU,            /* a serial line of this machine */
+	BUS_RTU_TCP,        /* a serial line behind a gateway that passes its frames on raw */
+};
 
 struct bus_address {
 	enum bus_kind kind;
-	char host[64];      /* TCP: an IPv4 or IPv6 literal (here without its brackets) or a name */
-	uint16_t port;      /* TCP */
+	char host[64];      /* not RTU: an IPv4 or IPv6 literal (here without its brackets) or a name */
+	uint16_t port;      /* not RTU */
 	char path[64];      /* RTU: the line */
 	uint32_t baud;      /* RTU: 1200 2400 4800 9600 19200 38400 57600 115200, default 19200 */
 	char parity;        /* RTU: 'N' 'E' 'O', default 'E' (MSL 2.5.1) */
 	uint8_t stop;       /* RTU: 1 or 2; default 1, with parity N 2 */
-	uint8_t unit;       /* TCP: 0…247, 255; RTU: 1…247 */
+	uint8_t unit;       /* TCP: 0…247, 255; else 1…247 */
 	bool has_unit;
 };
 #define BUS_ADDRESS_LEN 160
@@ -114,12 +117,10 @@ typedef void bus_reply_fn(void *arg, const struct bus_request *q, const struct b
 
 /* No traffic yet; o NULL: the defaults. TCP: the host must be numeric (ERR_INPUT), no name is looked up here. RTU
  * takes a flock on the line (ERR_AGAIN naming the holder when another has it); a line that is not there yet is
- * BUS_UNREACHABLE until it comes. Its thread starts with the first question, under the rights and filters of that
- * time. Caller frees. */
+ * BUS_UNREACHABLE until it comes. Caller frees. */
 must_check int bus_link_new(struct loop *l, const struct bus_address *a, const struct bus_options *o,
 			    struct bus_link **out, struct err *e);
 void bus_link_free(struct bus_link *k); /* closes; a pending question is forgotten without a call */
-bool bus_link_busy(const struct bus_link *k);
 /* Ask; connects first when needed. The answer, whatever it is, comes as exactly one call of fn from the loop, never
  * from within this call; fn may ask the next question or free k. -1: busy (ERR_AGAIN) or not a request (ERR_BUG).
  * answer_ms 0: the link's. RTU: when the late answer to an earlier question could pass for this one's, a read of
@@ -131,10 +132,6 @@ must_check int bus_link_ask(struct bus_link *k, const struct bus_request *q, int
  * need not be the same. */
 must_check int bus_link_ask_on(struct bus_link *k, uint64_t connection, const struct bus_request *q, int answer_ms,
 			       bus_reply_fn *fn, void *arg, struct err *e);
-/* Drop the connection now; the next question connects anew. A question in flight ends as BUS_CANCELLED, from the
- * loop. */
-void bus_link_close(struct bus_link *k);
-
 /* Somebody else asks on our serial line (or behind our gateway): what was heard that no question of ours explains. */
 struct bus_second_master {
 	bool seen;                 /* enough was heard to say so */

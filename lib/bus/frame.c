@@ -82,3 +82,36 @@ int frame_rtu_answer_len(const uint8_t *adu, size_t len)
 		return -1;
 	}
 }
+
+int frame_rtu_question_len(const uint8_t *adu, size_t len)
+{
+	if (len < 2)
+		return 0;
+	switch (adu[1]) {
+	case BUS_READ_COILS: case BUS_READ_DISCRETE: case BUS_READ_HOLDING: case BUS_READ_INPUT:
+	case BUS_WRITE_COIL: case BUS_WRITE_REGISTER:
+		return 8;
+	case BUS_WRITE_COILS: case BUS_WRITE_REGISTERS:
+		return len < 7 ? 0 : 9 + adu[6];
+	case BUS_REPORT_ID:
+		return 4;
+	case BUS_DEVICE_ID:
+		return 7;
+	default:
+		return -1;
+	}
+}
+
+size_t frame_rtu_answer_room(const struct bus_request *q)
+{
+	switch (q->function) {
+	case BUS_READ_COILS: case BUS_READ_DISCRETE:
+		return 5u + (q->count + 7u) / 8;
+	case BUS_READ_HOLDING: case BUS_READ_INPUT:
+		return 5u + 2u * q->count;
+	case BUS_REPORT_ID: case BUS_DEVICE_ID:
+		return BUS_RTU_MAX;
+	default:
+		return 8;
+	}
+}

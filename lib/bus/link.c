@@ -131,11 +131,6 @@ void bus_link_free(struct bus_link *k)
 	free(k);
 }
 
-bool bus_link_busy(const struct bus_link *k)
-{
-	return k->phase != LINK_IDLE;
-}
-
 int bus_link_ask(struct bus_link *k, const struct bus_request *q, int answer_ms, bus_reply_fn *fn, void *arg,
 		 struct err *e)
 {
@@ -147,7 +142,7 @@ int bus_link_ask_on(struct bus_link *k, uint64_t connection, const struct bus_re
 {
 	int64_t not_before = k->ended_boot_us + k->options.pause_ms * US_PER_MS;
 
-	if (bus_link_busy(k))
+	if (k->phase != LINK_IDLE)
 		return err_set(e, ERR_AGAIN, 0, "the link is busy with another question");
 	k->pdu_len = bus_pdu_encode(q, k->pdu);
 	if (k->pdu_len == 0)
@@ -167,15 +162,6 @@ int bus_link_ask_on(struct bus_link *k, uint64_t connection, const struct bus_re
 		begin(k);
 	}
 	return 0;
-}
-
-void bus_link_close(struct bus_link *k)
-{
-	bool busy = bus_link_busy(k);
-
-	k->kind->drop(k);
-	if (busy && k->phase != LINK_FAILING)
-		link_fail_soon(k, BUS_CANCELLED, "the link was closed while the question was open");
 }
 
 const struct bus_counters *bus_link_counters(const struct bus_link *k)

@@ -2,6 +2,8 @@
 #ifndef PSEC_BUS_LINK_H
 #define PSEC_BUS_LINK_H
 
+#include <sys/socket.h>
+
 #include "bus/bus.h"
 
 /* ---- pdu.c ------------------------------------------------------------------------------------------------------- */
@@ -15,6 +17,10 @@ void reply_fail(struct bus_reply *r, enum bus_outcome outcome, const char *fmt, 
  * -1 when its function is none whose length we know (it ends with silence). May exceed BUS_RTU_MAX when the answer
  * lies. */
 int frame_rtu_answer_len(const uint8_t *adu, size_t len);
+/* Likewise of a question; -1 also when it is none that we could ask. */
+int frame_rtu_question_len(const uint8_t *adu, size_t len);
+/* The most that the answer to q has. */
+size_t frame_rtu_answer_room(const struct bus_request *q);
 bool frame_rtu_crc_ok(const uint8_t *adu, size_t len);
 
 enum { BUS_RTU_MAX = 256 }; /* MSL 2.5.1.1 */
@@ -23,12 +29,10 @@ enum { BUS_RTU_MAX = 256 }; /* MSL 2.5.1.1 */
 
 enum link_phase { LINK_IDLE, LINK_PAUSING, LINK_WORKING, LINK_FAILING };
 
-/* What a kind of line does. begin may call link_fail_soon but never link_done; expired, free and drop as their names
- * say. */
+/* What a kind of link does. begin may call link_fail_soon but never link_done; expired: its timer. */
 struct link_kind {
 	void (*begin)(struct bus_link *k);
 	void (*expired)(struct bus_link *k);
-	void (*drop)(struct bus_link *k); /* close; the question in flight, if any, is given up */
 	void (*free)(struct bus_link *k);
 };
 
@@ -63,6 +67,15 @@ void link_fail_soon(struct bus_link *k, enum bus_outcome outcome, const char *wh
 
 int64_t boot_now_us(void);
 #define CONNECTION_GONE "the connection that it was meant for is gone; nothing was sent"
+
+/* ---- socket.c ---------------------------------------------------------------------------------------------------- */
+
+/* Of a numeric host; ERR_INPUT for a name. */
+must_check int socket_peer(const struct bus_address *a, struct sockaddr_storage *to, socklen_t *len, struct err *e);
+/* Begin to connect; the descriptor, or -1. */
+must_check int socket_connect(const struct sockaddr_storage *peer, socklen_t len, struct err *e);
+/* Has it connected? */
+must_check int socket_connected(int fd, struct err *e);
 
 /* ---- tcp.c, rtu.c ------------------------------------------------------------------------------------------------ */
 

@@ -1,10 +1,6 @@
 /* tcp: the non-blocking Modbus TCP engine: one connection, one question in flight, every byte of the answer
  * accounted for. */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -231,13 +227,10 @@ static void send_question(struct tcp *t)
 
 static void connected(struct tcp *t)
 {
-	int error = 0;
-	socklen_t len = sizeof error;
+	struct err e;
 
-	if (getsockopt(t->fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
-		error = errno;
-	if (error) {
-		give_up(t, BUS_UNREACHABLE, "cannot connect: %s", strerror(error));
+	if (socket_connected(t->fd, &e) < 0) {
+		give_up(t, BUS_UNREACHABLE, "%s", e.text);
 		return;
 	}
 	t->connected = true;
@@ -267,19 +260,11 @@ static void on_socket(void *arg, int fd, unsigned events)
 static int connect_anew(struct tcp *t)
 {
 	struct bus_link *k = t->link;
-	char why[80];
 	struct err e;
-	int one = 1;
 
 	t->fresh = true;
-	t->fd = socket(t->peer.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (t->fd < 0 || (connect(t->fd, (struct sockaddr *)&t->peer, t->peer_len) < 0 && errno != EINPROGRESS)) {
-		snprintf(why, sizeof why, "cannot connect: %s", strerror(errno));
-		link_fail_soon(k, BUS_UNREACHABLE, why);
-		return -1;
-	}
-	setsockopt(t->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); /* a question is one segment, now */
-	if (loop_add_fd(k->loop, t->fd, LOOP_WRITE, on_socket, t, &t->source, &e) < 0) {
+	t->fd = socket_connect(&t->peer, t->peer_len, &e);
+	if (t->fd < 0 || loop_add_fd(k->loop, t->fd, LOOP_WRITE, on_socket, t, &t->source, &e) < 0) {
 		link_fail_soon(k, BUS_UNREACHABLE, e.text);
 		return -1;
 	}
@@ -333,35 +318,25 @@ static void expired(struct bus_link *k)
 	link_done(k, &r);
 }
 
-static void drop(struct bus_link *k)
-{
-	hang_up(k->door);
-}
-
 static void tcp_free(struct bus_link *k)
 {
 	hang_up(k->door);
 	free(k->door);
 }
 
-static const struct link_kind tcp_kind = {begin, expired, drop, tcp_free};
+static const struct link_kind tcp_kind = {begin, expired, tcp_free};
 
 int tcp_open(struct bus_link *k, struct err *e)
 {
-	struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM}, *found;
-	struct tcp *t;
-	char port[8];
+	struct tcp *t = xcalloc(1, sizeof *t);
 
-	snprintf(port, sizeof port, "%u", k->address.port);
-	if (getaddrinfo(k->address.host, port, &hints, &found) != 0)
-		return err_set(e, ERR_INPUT, 0, "host '%s' must be a numeric address", k->address.host);
-	t = xcalloc(1, sizeof *t);
+	if (socket_peer(&k->address, &t->peer, &t->peer_len, e) < 0) {
+		free(t);
+		return -1;
+	}
 	t->link = k;
 	t->fd = -1;
 	t->transaction = (uint16_t)boot_now_us(); /* a new process is not answered with the numbers of the old */
-	memcpy(&t->peer, found->ai_addr, found->ai_addrlen);
-	t->peer_len = found->ai_addrlen;
-	freeaddrinfo(found);
 	k->door = t;
 	k->kind = &tcp_kind;
 	return 0;

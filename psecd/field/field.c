@@ -95,7 +95,7 @@ static int prepare(struct field *f, struct wire_running *running, struct err *e)
 	malloc_trim(0); /* what reading YAML and JSON left behind */
 	jail.user = f->start->user[0] ? f->start->user : NULL;
 	if (has_line(f->site))
-		jail.needs = JAIL_TTY | JAIL_THREADS;
+		jail.needs = JAIL_TTY;
 	return jail_enter(&jail, running->missing, e);
 }
 

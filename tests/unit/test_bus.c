@@ -55,8 +55,8 @@ static void without_parity_a_character_has_two_stop_bits(void **state)
 static void a_bad_address_says_what_it_should_have_been(void **state)
 {
 	static const struct { const char *text, *says; } bad[] = {
-		{"", "must begin with tcp:// or rtu://"},
-		{"10.0.0.2", "must begin with tcp:// or rtu://"},
+		{"", "must begin with tcp://, rtu:// or rtu+tcp://"},
+		{"10.0.0.2", "must begin with tcp://, rtu:// or rtu+tcp://"},
 		{"http://10.0.0.2", "must begin with"},
 		{"tcp://", "the host is missing"},
 		{"tcp://#1", "the host is missing"},
