@@ -118,6 +118,8 @@ static void fail(struct rtu *r, enum verdict v, struct bus_reply *reply)
 	end(r, reply);
 }
 
+#define ECHO "the question came back: the adapter echoes what it sends"
+
 /* An adapter that hands back what it sends is no second master, and none of its answers can be trusted. */
 static bool is_echo(const struct rtu *r)
 {
@@ -133,7 +135,7 @@ static void fail_framed(struct rtu *r, enum framed f)
 	if (f == FRAMED_NOTHING)
 		reply_fail(&reply, BUS_TIMEOUT, "no answer in %d ms", r->link->answer_ms);
 	else if (is_echo(r))
-		reply_fail(&reply, BUS_GARBLED, "the question came back: the adapter echoes what it sends");
+		reply_fail(&reply, BUS_GARBLED, ECHO);
 	else if (f == FRAMED_CUT)
 		reply_fail(&reply, BUS_TIMEOUT, "only %zu bytes of an answer came", r->in_len);
 	else
@@ -290,7 +292,9 @@ static bool judged(struct rtu *r, size_t len)
 	struct bus_reply reply = {0};
 	enum verdict v = suspects_judge(&r->suspects, &r->asked, r->in[0], r->in + 1, len - 3, &reply);
 
-	if (v == VERDICT_ODD && r->in[0] != r->asked.unit)
+	if (v == VERDICT_ODD && is_echo(r))
+		reply_fail(&reply, BUS_GARBLED, ECHO);
+	else if (v == VERDICT_ODD && r->in[0] != r->asked.unit)
 		overheard(r, len, len);
 	take_off(r, len);
 	if (v == VERDICT_LATE)

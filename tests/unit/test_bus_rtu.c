@@ -1,13 +1,16 @@
-/* A serial line over a pty: devices that are late, noisy, mute or gone. No wrong value, ever. */
+/* A serial line over a pty, and the same behind a gateway that passes bytes on raw: devices that are late, noisy, mute
+ * or gone. No wrong value, ever. */
 #include "bus_ask.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -18,14 +21,15 @@ typedef void answer_fn(struct device *d, int nth, const struct bus_request *q);
 
 struct device {
 	int master, slave, stop_fd;
-	char path[64];
+	int listen_fd;   /* of a gateway; its master is the connection */
+	char path[64];   /* of the line; of a gateway ":PORT" */
 	pthread_t thread;
 	answer_fn *answer;
 	struct rng rng;
 	uint8_t kept[BUS_ADU_MAX]; /* an answer held back */
 	size_t kept_len;
 	atomic_int written;        /* by the last write */
-	atomic_int questions, reads, said;
+	atomic_int questions, reads, said, told;
 	atomic_bool go;
 };
 
@@ -55,7 +59,9 @@ static size_t right_answer(const struct bus_request *q, uint8_t adu[BUS_ADU_MAX]
 
 static void say(struct device *d, const void *data, size_t len)
 {
-	if (len && write(d->master, data, len) < 0)
+	if (len && d->listen_fd >= 0 && send(d->master, data, len, MSG_NOSIGNAL) < 0)
+		return;
+	if (len && d->listen_fd < 0 && write(d->master, data, len) < 0)
 		return;
 	d->said++;
 }
@@ -68,19 +74,40 @@ static void answer_rightly(struct device *d, int nth, const struct bus_request *
 	say(d, adu, right_answer(q, adu));
 }
 
+/* A gateway's next client. */
+static bool next_client(struct device *d)
+{
+	struct pollfd fds[2] = {{.fd = d->listen_fd, .events = POLLIN}, {.fd = d->stop_fd, .events = POLLIN}};
+
+	if (d->listen_fd < 0)
+		return false;
+	close(d->master);
+	d->master = -1;
+	poll(fds, 2, -1);
+	if (!fds[1].revents)
+		d->master = accept(d->listen_fd, NULL, NULL);
+	return d->master >= 0;
+}
+
 /* Bytes until they are a question. false: the end. */
 static bool next_question(struct device *d, struct bus_request *q)
 {
-	struct pollfd fds[2] = {{.fd = d->master, .events = POLLIN}, {.fd = d->stop_fd, .events = POLLIN}};
 	uint8_t in[BUS_ADU_MAX];
 	size_t len = 0;
 
 	for (;;) {
-		poll(fds, 2, -1);
-		if (fds[1].revents)
+		struct pollfd fds[2] = {{.fd = d->master, .events = POLLIN}, {.fd = d->stop_fd, .events = POLLIN}};
+
+		if (d->master >= 0 && poll(fds, 2, -1) > 0 && fds[1].revents)
 			return false;
-		if (len == sizeof in || read(d->master, in + len, 1) != 1)
+		if (len == sizeof in)
 			return false;
+		if (d->master < 0 || read(d->master, in + len, 1) != 1) {
+			len = 0;
+			if (!next_client(d))
+				return false;
+			continue;
+		}
 		len++;
 		if (len >= 4 && bus_crc(in, len) == 0 && bus_pdu_parse_request(in + 1, len - 3, q)) {
 			q->unit = in[0];
@@ -105,13 +132,10 @@ static void *serve(void *arg)
 	return NULL;
 }
 
-static void device_start_seeded(struct device *d, answer_fn *answer, uint64_t seed)
+static void make_line(struct device *d)
 {
 	struct termios raw;
 
-	*d = (struct device){.answer = answer};
-	rng_seed(&d->rng, seed);
-	d->stop_fd = eventfd(0, 0);
 	d->master = posix_openpt(O_RDWR | O_NOCTTY);
 	assert_int_equal(grantpt(d->master), 0);
 	assert_int_equal(unlockpt(d->master), 0);
@@ -120,6 +144,32 @@ static void device_start_seeded(struct device *d, answer_fn *answer, uint64_t se
 	assert_int_equal(tcgetattr(d->slave, &raw), 0);
 	cfmakeraw(&raw);
 	assert_int_equal(tcsetattr(d->slave, TCSANOW, &raw), 0);
+}
+
+static void make_gateway(struct device *d)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof at;
+
+	d->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(d->listen_fd, (struct sockaddr *)&at, sizeof at), 0);
+	assert_int_equal(listen(d->listen_fd, 8), 0);
+	assert_int_equal(getsockname(d->listen_fd, (struct sockaddr *)&at, &len), 0);
+	snprintf(d->path, sizeof d->path, ":%u", ntohs(at.sin_port));
+}
+
+/* Which of the two the tests run over. */
+static bool over_gateway;
+
+static void device_start_seeded(struct device *d, answer_fn *answer, uint64_t seed)
+{
+	*d = (struct device){.answer = answer, .master = -1, .slave = -1, .listen_fd = -1};
+	rng_seed(&d->rng, seed);
+	d->stop_fd = eventfd(0, 0);
+	if (over_gateway)
+		make_gateway(d);
+	else
+		make_line(d);
 	assert_int_equal(pthread_create(&d->thread, NULL, serve, d), 0);
 }
 
@@ -128,9 +178,9 @@ static void device_stop(struct device *d)
 	d->go = true;
 	eventfd_write(d->stop_fd, 1);
 	pthread_join(d->thread, NULL);
-	close(d->slave);
-	close(d->master);
-	close(d->stop_fd);
+	for (size_t i = 0; i < 4; i++)
+		if ((int[]){d->slave, d->master, d->listen_fd, d->stop_fd}[i] >= 0)
+			close((int[]){d->slave, d->master, d->listen_fd, d->stop_fd}[i]);
 }
 
 static void device_start(struct device *d, answer_fn *answer)
@@ -142,6 +192,8 @@ static struct bus_address address_of(const char *path)
 {
 	struct bus_address a = {.kind = BUS_RTU, .baud = 115200, .parity = 'E', .stop = 1};
 
+	if (path[0] == ':')
+		return (struct bus_address){.kind = BUS_RTU_TCP, .host = "127.0.0.1", .port = (uint16_t)atoi(path + 1)};
 	assert_true(str_copy(a.path, sizeof a.path, path));
 	return a;
 }
@@ -614,6 +666,200 @@ static void a_line_that_never_falls_silent_is_said_to_be_and_used_when_it_does(v
 	loop_free(l);
 }
 
+/* ---- somebody else ------------------------------------------------------------------------------------------ */
+
+static void say_frame(struct device *d, const struct bus_request *q)
+{
+	uint8_t pdu[BUS_PDU_MAX], adu[BUS_ADU_MAX];
+
+	say(d, adu, bus_rtu_frame(q->unit, pdu, bus_pdu_encode(q, pdu), adu));
+}
+
+/* After each answer another master asks unit 9, which answers it. */
+static void with_another_master(struct device *d, int nth, const struct bus_request *q)
+{
+	struct bus_request theirs = read_holding(9, 300 + (uint16_t)nth, 2);
+
+	answer_rightly(d, nth, q);
+	while (!d->go)
+		usleep(500);
+	d->go = false;
+	say_frame(d, &theirs);
+	answer_rightly(d, nth, &theirs);
+	d->told++;
+}
+
+static void another_master_is_seen_and_its_values_are_nobodys(void **state)
+{
+	struct bus_request q = read_holding(1, 10, 2);
+	const struct bus_counters *c;
+	struct loop *l = new_loop();
+	struct device d;
+	struct bus_link *k;
+	struct bus_reply r;
+	char words[96];
+	struct err e;
+
+	(void)state;
+	device_start(&d, with_another_master);
+	k = link_to(l, d.path, 1);
+	c = bus_link_counters(k);
+	for (int i = 1; i <= 3; i++) {
+		assert_false(c->second_master.seen && i <= 2);
+		q.address++;
+		r = ask(l, k, &q);
+		assert_right(&r, &q);
+		d.go = true;
+		while (d.told < i) /* a live loop hears it in the meantime */
+			assert_int_equal(loop_turn(l, now_read().boot_us + US_PER_MS, &e), 0);
+	}
+	q.address++;
+	r = ask(l, k, &q);
+	assert_right(&r, &q);
+	assert_true(c->second_master.seen);
+	assert_int_equal(c->second_master.requests, 3);
+	assert_int_equal(c->second_master.answers, 3);
+	assert_int_equal(c->foreign_frames, 6);
+	assert_int_equal(c->garbled, 0);
+	assert_string_equal(bus_second_master_words(&c->second_master, words),
+			    "another master asks unit 9, function 3: 3 questions, 3 answers heard");
+	d.go = true;
+	bus_link_free(k);
+	device_stop(&d);
+	loop_free(l);
+}
+
+/* Instead of an answer, what another master is told. */
+static void answers_of_a_stranger(struct device *d, int nth, const struct bus_request *q)
+{
+	struct bus_request theirs = read_holding(7, 40, 3);
+
+	if (nth % 2 == 0)
+		answer_rightly(d, nth, &theirs);
+	else
+		answer_rightly(d, nth, q);
+}
+
+static void answers_of_units_that_nobody_asked_are_evidence_of_another_master(void **state)
+{
+	struct bus_request q = read_holding(1, 10, 2);
+	const struct bus_counters *c;
+	struct loop *l = new_loop();
+	struct device d;
+	struct bus_link *k;
+
+	(void)state;
+	device_start(&d, answers_of_a_stranger);
+	k = link_to(l, d.path, 1);
+	c = bus_link_counters(k);
+	for (int i = 0; i < 6; i++) {
+		struct bus_reply r = ask(l, k, &q);
+
+		assert_true(r.outcome == BUS_OK || r.outcome == BUS_GARBLED);
+		assert_int_equal(c->second_master.seen, c->second_master.answers >= 3);
+	}
+	assert_true(c->second_master.seen);
+	assert_int_equal(c->second_master.unit, 7);
+	assert_int_equal(c->second_master.requests, 0);
+	bus_link_free(k);
+	device_stop(&d);
+	loop_free(l);
+}
+
+static void noise_after(struct device *d, int nth, const struct bus_request *q)
+{
+	answer_rightly(d, nth, q);
+	if (nth == 0) {
+		while (!d->go)
+			usleep(500);
+		say(d, "\1\2\3\4\5\6\7\10\11\12\13\14", 12);
+		d->told++;
+	}
+}
+
+static void noise_between_the_questions_is_counted_and_is_no_master(void **state)
+{
+	struct bus_request q = read_holding(1, 10, 2);
+	const struct bus_counters *c;
+	struct loop *l = new_loop();
+	struct device d;
+	struct bus_link *k;
+	struct bus_reply r;
+
+	(void)state;
+	device_start(&d, noise_after);
+	k = link_to(l, d.path, 1);
+	c = bus_link_counters(k);
+	r = ask(l, k, &q);
+	assert_right(&r, &q);
+	d.go = true;
+	while (!d.told)
+		usleep(500);
+	q.address++;
+	r = ask(l, k, &q);
+	assert_right(&r, &q);
+	assert_int_equal(c->noise_bytes, 12);
+	assert_int_equal(c->second_master.requests + c->second_master.answers + c->foreign_frames, 0);
+	bus_link_free(k);
+	device_stop(&d);
+	loop_free(l);
+}
+
+static void echo(struct device *d, int nth, const struct bus_request *q)
+{
+	say_frame(d, q);
+	answer_rightly(d, nth, q);
+}
+
+static void an_adapter_that_echoes_is_named_and_is_no_second_master(void **state)
+{
+	struct bus_request q = read_holding(1, 1000, 2);
+	struct loop *l = new_loop();
+	struct device d;
+	struct bus_link *k;
+
+	(void)state;
+	device_start(&d, echo);
+	k = link_to(l, d.path, 1);
+	for (int i = 0; i < 4; i++) {
+		struct bus_reply r = ask_for(l, k, &q, 50);
+
+		assert_outcome(&r, BUS_GARBLED);
+		assert_non_null(strstr(r.why, "echoes"));
+	}
+	assert_false(bus_link_counters(k)->second_master.seen);
+	bus_link_free(k);
+	device_stop(&d);
+	loop_free(l);
+}
+
+static void mute(struct device *d, int nth, const struct bus_request *q)
+{
+	if (nth > 0)
+		answer_rightly(d, nth, q);
+}
+
+static void a_question_after_one_without_an_answer_is_a_retry(void **state)
+{
+	struct bus_request q = read_holding(1, 10, 2), other = read_holding(2, 10, 2);
+	struct loop *l = new_loop();
+	struct device d;
+	struct bus_link *k;
+
+	(void)state;
+	device_start(&d, mute);
+	k = link_to(l, d.path, 1);
+	(void)ask_for(l, k, &q, 20);
+	(void)ask(l, k, &other);
+	assert_int_equal(bus_link_counters(k)->retries, 0);
+	(void)ask(l, k, &q);
+	(void)ask(l, k, &q);
+	assert_int_equal(bus_link_counters(k)->retries, 1);
+	bus_link_free(k);
+	device_stop(&d);
+	loop_free(l);
+}
+
 /* ---- the line ---------------------------------------------------------------------------------------------------- */
 
 static void a_line_in_use_is_refused_and_its_user_named(void **state)
@@ -693,12 +939,6 @@ static void a_line_that_has_gone_is_unreachable(void **state)
 	loop_free(l);
 }
 
-static void mute(struct device *d, int nth, const struct bus_request *q)
-{
-	if (nth > 0)
-		answer_rightly(d, nth, q);
-}
-
 static void a_line_freed_with_a_question_open_never_calls(void **state)
 {
 	struct bus_request q = read_holding(1, 10, 4);
@@ -723,9 +963,68 @@ static void a_line_freed_with_a_question_open_never_calls(void **state)
 	loop_free(l);
 }
 
+/* ---- the gateway --------------------------------------------------------------------------------------------- */
+
+static void answer_and_hang_up(struct device *d, int nth, const struct bus_request *q)
+{
+	answer_rightly(d, nth, q);
+	shutdown(d->master, SHUT_RDWR);
+}
+
+static void a_gateway_that_hangs_up_between_questions_is_connected_anew(void **state)
+{
+	struct bus_request q = read_holding(1, 10, 2);
+	struct loop *l = new_loop();
+	struct asked a = {0};
+	struct device d;
+	struct bus_link *k;
+	struct err e;
+
+	(void)state;
+	device_start(&d, answer_and_hang_up);
+	k = link_to(l, d.path, 1);
+	for (int i = 1; i <= 3; i++) {
+		struct bus_reply r = ask(l, k, &q);
+
+		assert_right(&r, &q);
+		assert_int_equal(bus_link_counters(k)->connects, i);
+		q.address++;
+	}
+	turn(l); /* the end of the connection */
+	assert_int_equal(bus_link_ask_on(k, 3, &q, 0, ask_note, &a, &e), 0);
+	while (!a.calls)
+		turn(l);
+	assert_outcome(&a.reply, BUS_CANCELLED);
+	assert_int_equal(d.questions, 3);
+	bus_link_free(k);
+	device_stop(&d);
+	loop_free(l);
+}
+
+static void a_gateway_where_nobody_listens_is_unreachable(void **state)
+{
+	struct bus_request q = read_holding(1, 10, 2);
+	struct loop *l = new_loop();
+	struct device d;
+	struct bus_link *k;
+
+	(void)state;
+	device_start(&d, answer_rightly);
+	device_stop(&d);
+	k = link_to(l, d.path, 1);
+	for (int i = 0; i < 2; i++) {
+		struct bus_reply r = ask(l, k, &q);
+
+		assert_outcome(&r, BUS_UNREACHABLE);
+		assert_non_null(strstr(r.why, "refused"));
+	}
+	bus_link_free(k);
+	loop_free(l);
+}
+
 int main(void)
 {
-	static const struct CMUnitTest fixed[] = {
+	static const struct CMUnitTest both[] = {
 		cmocka_unit_test(every_function_goes_over_a_serial_line),
 		cmocka_unit_test(the_reply_to_the_previous_question_is_never_a_value),
 		cmocka_unit_test(a_device_always_one_answer_behind_gives_no_value_at_all),
@@ -737,10 +1036,27 @@ int main(void)
 		cmocka_unit_test(the_answer_to_a_process_that_died_is_not_taken_by_its_successor),
 		cmocka_unit_test(a_byte_at_a_time_does_not_extend_the_patience),
 		cmocka_unit_test(a_line_that_never_falls_silent_is_said_to_be_and_used_when_it_does),
+		cmocka_unit_test(a_line_freed_with_a_question_open_never_calls),
+		cmocka_unit_test(another_master_is_seen_and_its_values_are_nobodys),
+		cmocka_unit_test(answers_of_units_that_nobody_asked_are_evidence_of_another_master),
+		cmocka_unit_test(noise_between_the_questions_is_counted_and_is_no_master),
+		cmocka_unit_test(an_adapter_that_echoes_is_named_and_is_no_second_master),
+		cmocka_unit_test(a_question_after_one_without_an_answer_is_a_retry),
+	};
+	static const struct CMUnitTest line[] = {
 		cmocka_unit_test(a_line_in_use_is_refused_and_its_user_named),
 		cmocka_unit_test(a_line_that_is_not_there_is_unreachable_until_it_comes),
 		cmocka_unit_test(a_line_that_has_gone_is_unreachable),
-		cmocka_unit_test(a_line_freed_with_a_question_open_never_calls),
 	};
-	return run_with_lies(lies, COUNT_OF(lies), a_lie_is_found_and_does_no_harm_to_the_next, fixed, COUNT_OF(fixed));
+	static const struct CMUnitTest gateway[] = {
+		cmocka_unit_test(a_gateway_that_hangs_up_between_questions_is_connected_anew),
+		cmocka_unit_test(a_gateway_where_nobody_listens_is_unreachable),
+	};
+	int failed = cmocka_run_group_tests_name("a line", line, NULL, NULL);
+
+	failed += run_with_lies(lies, COUNT_OF(lies), a_lie_is_found_and_does_no_harm_to_the_next, both, COUNT_OF(both));
+	over_gateway = true;
+	failed += cmocka_run_group_tests_name("a gateway", gateway, NULL, NULL);
+	failed += run_with_lies(lies, COUNT_OF(lies), a_lie_is_found_and_does_no_harm_to_the_next, both, COUNT_OF(both));
+	return failed;
 }
