@@ -41,7 +41,7 @@ static void updated(void *arg, int device)
 	struct inverter *i = &o->inverters[device];
 	struct err e = { 0 };
 
-	if (i->asked || poll_device_state(o->poll, device) != POLL_LIVE)
+	if (i->asked || poll_device_state(o->poll, device) != DEVICE_LIVE)
 		return;
 	if (poll_write(o->poll, device, POINT_BATTERY_SETPOINT_W, 0, POLL_CONTROL, now_read().boot_us + WRITE_MS * US_PER_MS, written,
 		       o, &e))
@@ -50,11 +50,11 @@ static void updated(void *arg, int device)
 		i->asked = true;
 }
 
-static void state(void *arg, int device, enum poll_state s, const char *why)
+static void state(void *arg, int device, enum device_state s, const char *why)
 {
 	struct inverter *i = &((struct off *)arg)->inverters[device];
 
-	if (s == POLL_LOST)
+	if (s == DEVICE_LOST)
 		str_copy(i->why, sizeof i->why, why ? why : "");
 	updated(arg, device);
 }

@@ -45,58 +45,51 @@ static void safe_is_reached(struct staff *s, const struct wire_stopped *w)
 	staff_end_all(s);
 }
 
-/* false: not what this child may say. */
-static bool handle(struct child *c, enum wire_kind kind, const void *body)
+static const char *take_from_child(void *arg, enum wire_kind kind, const void *body)
 {
+	static const char not_its[] = "it said what it may not say";
+	struct child *c = arg;
 	struct wire_odd odd;
 
 	switch (kind) {
 	case WIRE_ALIVE:
 		c->asked = false;
-		return true;
+		return NULL;
 	case WIRE_RUNNING:
 		if (!wire_text_ok(((const struct wire_running *)body)->missing))
-			return false;
+			return not_its;
 		child_running(c, body);
-		return true;
+		return NULL;
 	case WIRE_FAILED:
 		c->failed = (enum err_kind)((const struct wire_failed *)body)->kind;
-		return c->failed > ERR_NONE && c->failed <= ERR_INTERRUPTED;
+		return c->failed > ERR_NONE && c->failed <= ERR_INTERRUPTED ? NULL : not_its;
 	case WIRE_ODD:
 		odd = *(const struct wire_odd *)body;
 		odd.why[sizeof(odd.why) - 1] = '\0';
 		other_is_odd(c, &odd);
-		return true;
+		return NULL;
 	case WIRE_STOPPED:
 		if (c->index != FIELD || !wire_text_ok(((const struct wire_stopped *)body)->why))
-			return false;
+			return not_its;
 		safe_is_reached(c->staff, body);
-		return true;
+		return NULL;
 	default:
-		return false;
+		return not_its;
 	}
 }
 
-void hear_child(void *arg, int fd, unsigned events)
+/* Gone: its pidfd tells the rest. Odd: it ends now. */
+static void child_is_silent(void *arg, const struct err *e)
 {
 	struct child *c = arg;
-	enum wire_kind kind;
-	const void *body;
-	size_t len;
-	struct err e;
-	int got;
 
-	(void)fd, (void)events;
-	while (c->wire && (got = wire_receive(c->wire, &kind, &body, &len, &e)) != 0) {
-		if (got > 0 && handle(c, kind, body))
-			continue;
-		/* Gone: its pidfd tells the rest. Odd: it ends now. */
-		if (got > 0 || e.kind == ERR_INPUT) {
-			log_line(LOG_ERROR, "%s is ended: %s", c->name, got > 0 ? "it said what it may not say" : e.text);
-			kill(c->proc.pid, SIGKILL);
-		}
-		loop_remove(c->wire_source);
-		c->wire_source = NULL;
+	if (e->kind != ERR_INPUT)
 		return;
-	}
+	log_line(LOG_ERROR, "%s is ended: %s", c->name, e->text);
+	kill(c->proc.pid, SIGKILL);
+}
+
+struct wire_ear hear_child(struct child *c)
+{
+	return (struct wire_ear){ .said = take_from_child, .ended = child_is_silent, .arg = c };
 }

@@ -13,20 +13,12 @@
 
 #include "ctl/ctl.h"
 
-static const char *const child_names[CHILDREN] = { "psecd-core", "psecd-field" };
+const char *const child_names[CHILDREN] = { "psecd-core", "psecd-field" };
 static const char *const child_users[CHILDREN] = { "psec-core", "psec-field" };
-
-static void print_diag(void *arg, const struct diag *d)
-{
-	char line[DIAG_LEN];
-
-	(void)arg;
-	log_line(LOG_ERROR, "%s", diag_format(d, line));
-}
 
 int place_read(struct place *p, const char *dir, struct err *e)
 {
-	struct diag_sink sink = { .fn = print_diag };
+	struct diag_sink sink = { .fn = log_diag };
 
 	p->lock_fd = p->state_fd = p->listen_fd = -1;
 	for (int i = 0; i < CHILDREN; i++)

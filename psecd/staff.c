@@ -98,6 +98,7 @@ static int child_start(struct child *c, struct err *e)
 {
 	struct staff *s = c->staff;
 	struct child *other = staff_other(c);
+	const struct wire_ear ear = hear_child(c);
 	struct wire_peer peer = { .generation = ++s->generation };
 	auto_close int ours = -1, theirs = -1, end_a = -1, end_b = -1;
 	int own[2], between[2];
@@ -117,8 +118,7 @@ static int child_start(struct child *c, struct err *e)
 	c->failed = ERR_NONE;
 	c->began_boot_us = loop_now(s->loop)->boot_us;
 	if (loop_add_fd(s->loop, c->proc.pidfd, LOOP_READ, child_ended, c, &c->end_source, e) < 0 ||
-	    wire_new(take_fd(&ours), &c->wire, e) < 0 ||
-	    loop_add_fd(s->loop, wire_fd(c->wire), LOOP_READ, hear_child, c, &c->wire_source, e) < 0 ||
+	    wire_new(s->loop, take_fd(&ours), &ear, &c->wire, e) < 0 ||
 	    wire_send_peer(c->wire, &peer, end_a, e) != 1)
 		return err_ctx(e, "start %s", c->name);
 	/* One that does not read is found by the question for its health. */
@@ -132,9 +132,8 @@ static int child_start(struct child *c, struct err *e)
 static void child_clear(struct child *c)
 {
 	loop_remove(c->end_source);
-	loop_remove(c->wire_source);
 	wire_free(c->wire);
-	c->end_source = c->wire_source = NULL;
+	c->end_source = NULL;
 	c->wire = NULL;
 	c->runs = c->ready = c->asked = false;
 }
@@ -204,7 +203,7 @@ static void child_ended(void *arg, int fd, unsigned events)
 
 	(void)fd, (void)events;
 	if (c->wire)
-		hear_child(c, wire_fd(c->wire), LOOP_READ); /* its last words */
+		wire_hear(c->wire); /* its last words */
 	if (!c->runs)
 		return;
 	proc_reap(&c->proc, &clean, how);
@@ -298,7 +297,6 @@ int staff_check(const struct place *p, struct err *e)
 
 int staff_new(struct loop *l, const struct place *p, struct staff **out, struct err *e)
 {
-	static const char *const names[CHILDREN] = { "psecd-core", "psecd-field" };
 	struct staff *s = xcalloc(1, sizeof(*s));
 	int64_t watchdog_us = notify_watchdog_us();
 
@@ -313,7 +311,7 @@ int staff_new(struct loop *l, const struct place *p, struct staff **out, struct 
 	s->health = (struct loop_timer){ .fn = health_due, .arg = s };
 	s->patience = (struct loop_timer){ .fn = patience_over, .arg = s };
 	for (int i = 0; i < CHILDREN; i++) {
-		s->children[i] = (struct child){ .staff = s, .index = i, .name = names[i], .proc = { .pidfd = -1 } };
+		s->children[i] = (struct child){ .staff = s, .index = i, .name = child_names[i], .proc = { .pidfd = -1 } };
 		s->children[i].restart = (struct loop_timer){ .fn = restart_due, .arg = &s->children[i] };
 	}
 	*out = s;

@@ -12,7 +12,7 @@ struct child {
 	struct proc proc;
 	bool runs, ready, asked;
 	struct wire *wire;
-	struct loop_source *wire_source, *end_source;
+	struct loop_source *end_source;
 	struct loop_timer restart;
 	int64_t began_boot_us;
 	int backoff_ms;
@@ -36,6 +36,6 @@ struct staff {
 struct child *staff_other(struct child *c);
 void staff_tell_core(struct staff *s);       /* who runs, and what protection is missing */
 void staff_end_all(struct staff *s);
-void hear_child(void *arg, int fd, unsigned events); /* loop_fd_fn of a child's pair */
+struct wire_ear hear_child(struct child *c);
 
 #endif

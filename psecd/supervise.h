@@ -10,6 +10,7 @@
 #include "wire/wire.h"
 
 enum { CORE, FIELD, CHILDREN };
+extern const char *const child_names[CHILDREN]; /* of the programs, and in what is said of them */
 
 /* ---- place: the folders, the lock, the socket, the users, the sealed site ---- */
 struct place {

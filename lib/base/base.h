@@ -206,5 +206,11 @@ enum log_level { LOG_ERROR = 3, LOG_WARNING = 4, LOG_NOTICE = 5, LOG_INFO = 6, L
 /* One line on stderr: "<n>name: text" (sd-daemon(3)); the prefix only when stderr is not a terminal. */
 void log_init(const char *name, enum log_level most);
 void log_line(enum log_level level, const char *fmt, ...) printf_like(2, 3);
+/* How grave what happened is, and the level at which a log has it. */
+enum severity { SEVERITY_INFO, SEVERITY_WARNING, SEVERITY_ALARM, SEVERITY_COUNT };
+const char *severity_name(enum severity s); /* "info", "warning", "alarm" */
+enum log_level severity_level(enum severity s);
+/* Each fault as a line of its own: fn of a diag_sink. */
+void log_diag(void *arg, const struct diag *d);
 
 #endif

@@ -41,3 +41,26 @@ void log_line(enum log_level level, const char *fmt, ...)
 	(void)written;
 	errno = saved;
 }
+
+static const struct { const char *name; enum log_level level; } severities[SEVERITY_COUNT] = {
+	[SEVERITY_INFO] = { "info", LOG_NOTICE }, [SEVERITY_WARNING] = { "warning", LOG_WARNING },
+	[SEVERITY_ALARM] = { "alarm", LOG_ERROR },
+};
+
+const char *severity_name(enum severity s)
+{
+	return severities[s < SEVERITY_COUNT ? s : SEVERITY_ALARM].name;
+}
+
+enum log_level severity_level(enum severity s)
+{
+	return severities[s < SEVERITY_COUNT ? s : SEVERITY_ALARM].level;
+}
+
+void log_diag(void *arg, const struct diag *d)
+{
+	char line[DIAG_LEN];
+
+	(void)arg;
+	log_line(LOG_ERROR, "%s", diag_format(d, line));
+}

@@ -31,7 +31,6 @@ void conf_free_(struct conf **c);
 #define auto_conf __attribute__((cleanup(conf_free_)))
 const struct conf_node *conf_root(const struct conf *c);
 const char *conf_name(const struct conf *c);
-const char *conf_text(const struct conf *c);
 
 /* The child of a map, or NULL. */
 const struct conf_node *conf_get(const struct conf_node *map, const char *key);

@@ -376,8 +376,3 @@ const char *conf_name(const struct conf *c)
 {
 	return c->name;
 }
-
-const char *conf_text(const struct conf *c)
-{
-	return c->text;
-}

@@ -72,7 +72,7 @@ enum control_state {
 const char *control_state_name(enum control_state s);
 
 /* What is lost; bits. */
-enum {
+enum control_lost {
 	CONTROL_LOST_METER = 1,
 	CONTROL_LOST_INVERTER = 2,
 	CONTROL_LOST_BMS = 4,
@@ -80,6 +80,9 @@ enum {
 	CONTROL_FROZEN_METER = 16, /* nothing new for 10 s while the command moved */
 	CONTROL_NOT_OBEYED = 32,   /* three set-points in a row were not shown when read back */
 };
+enum { CONTROL_LOST_COUNT = 6 };
+/* "meter-frozen", of one bit. */
+const char *control_lost_name(enum control_lost bit);
 /* "meter lost, BMS lost"; returns to. */
 char *control_lost_words(unsigned lost, char to[96]);
 

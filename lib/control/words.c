@@ -57,19 +57,32 @@ const char *control_check_words(enum control_check_result r)
 	return (unsigned)r < COUNT_OF(checks) ? checks[r] : "?";
 }
 
+/* By bit. */
+static const struct { const char *name, *words; } losses[CONTROL_LOST_COUNT] = {
+	{ "meter", "meter lost" }, { "inverter", "inverter lost" }, { "bms", "BMS lost" }, { "envelope", "core silent" },
+	{ "meter-frozen", "meter frozen" }, { "not-obeyed", "set-point not obeyed" },
+};
+
+const char *control_lost_name(enum control_lost bit)
+{
+	for (size_t i = 0; i < COUNT_OF(losses); i++) {
+		if (bit == 1u << i)
+			return losses[i].name;
+	}
+	return "?";
+}
+
 char *control_lost_words(unsigned lost, char to[96])
 {
-	static const char *const words[] = { "meter lost", "inverter lost", "BMS lost", "core silent", "meter frozen",
-					     "set-point not obeyed" };
 	size_t len = 0;
 
 	to[0] = '\0';
-	for (size_t i = 0; i < COUNT_OF(words); i++) {
+	for (size_t i = 0; i < COUNT_OF(losses); i++) {
 		if (!(lost & 1u << i))
 			continue;
 		str_copy(to + len, 96 - len, len ? ", " : "");
 		len += strlen(to + len);
-		str_copy(to + len, 96 - len, words[i]);
+		str_copy(to + len, 96 - len, losses[i].words);
 		len += strlen(to + len);
 	}
 	return to;

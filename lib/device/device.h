@@ -171,6 +171,9 @@ enum device_quality {
 	DEVICE_ABSENT,     /* the device marks it not available */
 	DEVICE_IMPOSSIBLE, /* outside what can be true */
 };
+/* A device of a running site, as poll finds it. */
+enum device_state { DEVICE_WAITING /* not asked yet */, DEVICE_STARTING, DEVICE_LIVE, DEVICE_LOST, DEVICE_STATE_COUNT };
+const char *device_state_name(enum device_state s);
 const char *device_quality_name(enum device_quality q);     /* "good", "unknown", "absent", "impossible" */
 must_check bool device_quality_parse(const char *name, enum device_quality *out);
 struct device_reading {

@@ -100,6 +100,13 @@ bool point_is_control(enum device_point p)
 
 static const char *const qualities[] = { "good", "unknown", "absent", "impossible" };
 
+const char *device_state_name(enum device_state s)
+{
+	static const char *const names[DEVICE_STATE_COUNT] = { "waiting", "starting", "live", "lost" };
+
+	return (unsigned)s < DEVICE_STATE_COUNT ? names[s] : "?";
+}
+
 const char *device_quality_name(enum device_quality q)
 {
 	return (unsigned)q < COUNT_OF(qualities) ? qualities[q] : "?";

@@ -25,7 +25,6 @@ struct loop {
 	struct timers timers;
 	int64_t armed_us; /* what timer_fd was set to; INT64_MAX when it is not */
 	struct now now;
-	uint64_t turns;
 	unsigned depth; /* turns within turns */
 	bool stop;
 	sigset_t handled, blocked_by_us;
@@ -278,7 +277,6 @@ int loop_turn(struct loop *l, int64_t deadline_boot_us, struct err *e)
 	if (n < 0 && errno != EINTR)
 		return err_set(e, ERR_BUG, errno, "cannot wait for events");
 	l->now = now_read();
-	l->turns++;
 	l->depth++;
 	for (int i = 0; i < n; i++)
 		handle(&events[i]);
@@ -306,9 +304,4 @@ void loop_stop(struct loop *l)
 const struct now *loop_now(const struct loop *l)
 {
 	return &l->now;
-}
-
-uint64_t loop_turns(const struct loop *l)
-{
-	return l->turns;
 }

@@ -22,8 +22,6 @@ must_check int loop_turn(struct loop *l, int64_t deadline_boot_us, struct err *e
 void loop_stop(struct loop *l);
 /* The time of this turn; before the first turn, of loop_new. */
 const struct now *loop_now(const struct loop *l);
-/* Turns so far: tests count wake-ups by it. */
-uint64_t loop_turns(const struct loop *l);
 
 typedef void loop_fd_fn(void *arg, int fd, unsigned events);
 /* Watch fd; the loop does not own it: loop_remove the source before closing fd. */

@@ -7,6 +7,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "jot/jot.h"
+
 struct cell {
 	bool set;
 	int64_t whole;            /* OUT_INT, OUT_BOOL, OUT_TIME */
@@ -272,8 +274,7 @@ static void record(const struct out *o, struct buf *b)
 /* New reference. */
 static json_t *for_programs(const struct out_column *k, const struct cell *c)
 {
-	char time[BASE_TIME_LEN];
-	json_t *value = NULL;
+	json_t *value;
 
 	if (!c->set)
 		return json_null();
@@ -285,20 +286,14 @@ static json_t *for_programs(const struct out_column *k, const struct cell *c)
 	case OUT_BOOL:
 		return json_boolean(c->whole);
 	case OUT_TIME:
-		return json_string(time_format(c->whole, time));
+		return jot_time(c->whole);
 	case OUT_JSON:
 		return json_incref(c->json);
 	case OUT_TEXT:
 		value = json_string(c->text);
-		break;
+		return value ? value : jot_text(c->text); /* not UTF-8, so not JSON either: shown as to people */
 	}
-	if (!value) {
-		/* Not UTF-8, so not JSON either: shown as to people. */
-		auto_free char *safe = printable(c->text);
-
-		value = json_string(safe);
-	}
-	return value;
+	return json_null();
 }
 
 static json_t *row_object(const struct out *o, size_t row)

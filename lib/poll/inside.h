@@ -50,7 +50,7 @@ struct dev {
 	const struct device_profile *profile;
 	const struct device_profile_info *info;
 	unsigned roles;                    /* that are read: the site's */
-	enum poll_state state;
+	enum device_state state;
 	enum phase phase;
 	char why[120];
 	int64_t due_us, backoff_us;
@@ -101,7 +101,7 @@ struct poll {
 
 /* poll.c */
 int64_t poll_clock(const struct poll *p);
-void dev_set_state(struct dev *d, enum poll_state s, const char *why);
+void dev_set_state(struct dev *d, enum device_state s, const char *why);
 void poll_add_device(struct poll *p, int index, const struct site_device *s, const struct device_profile *profile);
 
 /* turn.c: whose turn it is on a line */

@@ -31,12 +31,12 @@ int poll_read_once(const struct site_device *s, const struct device_profile *pro
 	d = &p->devs[0];
 	deadline = now_read().boot_us + timeout_ms * US_PER_MS;
 	poll_start(p);
-	while (r == 0 && !all_tried(d) && d->state != POLL_LOST) {
+	while (r == 0 && !all_tried(d) && d->state != DEVICE_LOST) {
 		r = loop_turn(l, deadline, e);
-		if (r == 0 && !all_tried(d) && d->state != POLL_LOST && now_read().boot_us >= deadline)
+		if (r == 0 && !all_tried(d) && d->state != DEVICE_LOST && now_read().boot_us >= deadline)
 			r = err_set(e, ERR_UNREACHABLE, 0, "'%s' did not answer everything in %d ms", s->name, timeout_ms);
 	}
-	if (r == 0 && d->state == POLL_LOST)
+	if (r == 0 && d->state == DEVICE_LOST)
 		r = err_set(e, ERR_UNREACHABLE, 0, "'%s': %s", s->name, d->why);
 	if (r == 0)
 		*out = take(d->map);

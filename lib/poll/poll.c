@@ -3,24 +3,17 @@
 
 #include "poll/inside.h"
 
-const char *poll_state_name(enum poll_state s)
-{
-	static const char *const names[] = { "waiting", "starting", "live", "lost" };
-
-	return names[s];
-}
-
 int64_t poll_clock(const struct poll *p)
 {
 	return loop_now(p->loop)->boot_us;
 }
 
-void dev_set_state(struct dev *d, enum poll_state s, const char *why)
+void dev_set_state(struct dev *d, enum device_state s, const char *why)
 {
 	bool same = d->state == s && why[0] == '\0';
 
 	d->state = s;
-	if (s == POLL_LOST)
+	if (s == DEVICE_LOST)
 		str_copy(d->why, sizeof d->why, why);
 	if (!same && d->poll->hooks.state != NULL)
 		d->poll->hooks.state(d->poll->hooks.arg, d->index, s, why);
@@ -158,11 +151,11 @@ void poll_again(struct poll *p, int device)
 	line_pump(d->line);
 }
 
-enum poll_state poll_device_state(const struct poll *p, int device)
+enum device_state poll_device_state(const struct poll *p, int device)
 {
 	const struct dev *d = find(p, device);
 
-	return d != NULL ? d->state : POLL_WAITING;
+	return d != NULL ? d->state : DEVICE_WAITING;
 }
 
 const char *poll_device_why(const struct poll *p, int device)
@@ -201,8 +194,8 @@ int poll_write(struct poll *p, int device, enum device_point point, double value
 
 	if (d == NULL)
 		return err_set(e, ERR_BUG, 0, "device %d is not polled", device);
-	if (d->state != POLL_LIVE)
-		return err_set(e, ERR_UNREACHABLE, 0, "'%s' is %s%s%s", d->site->name, poll_state_name(d->state),
+	if (d->state != DEVICE_LIVE)
+		return err_set(e, ERR_UNREACHABLE, 0, "'%s' is %s%s%s", d->site->name, device_state_name(d->state),
 			       d->why[0] ? ": " : "", d->why);
 	if (expires_boot_us <= poll_clock(p))
 		return err_set(e, ERR_REFUSED, 0, "'%s': the write had expired before it was asked for", d->site->name);

@@ -14,14 +14,11 @@
 
 struct poll;
 
-enum poll_state { POLL_WAITING /* not asked yet */, POLL_STARTING, POLL_LIVE, POLL_LOST };
-const char *poll_state_name(enum poll_state s);
-
 struct poll_hooks {
 	/* A block of device arrived (or was lost): its points may have new values; read them with poll_reading. */
 	void (*updated)(void *arg, int device);
 	/* A device came, went, or is another one (why: "serial 4711 instead of 4712"). */
-	void (*state)(void *arg, int device, enum poll_state s, const char *why);
+	void (*state)(void *arg, int device, enum device_state s, const char *why);
 	void *arg;
 };
 
@@ -34,7 +31,7 @@ void poll_start(struct poll *p);
 must_check bool poll_reading(const struct poll *p, int device, enum device_point point, struct device_reading *out);
 /* Read everything of device anew as soon as its line is free, whatever its rates; asked for by a person's test. */
 void poll_again(struct poll *p, int device);
-enum poll_state poll_device_state(const struct poll *p, int device);
+enum device_state poll_device_state(const struct poll *p, int device);
 const char *poll_device_why(const struct poll *p, int device);          /* of the last loss, or "" */
 const struct device_map *poll_device_map(const struct poll *p, int device); /* NULL until it was live once */
 

@@ -22,8 +22,8 @@ void dev_lose(struct dev *d, const char *why)
 	d->due_us = poll_clock(d->poll) + d->backoff_us;
 	d->failures = 0;
 	dev_forget_values(d);
-	if (d->state != POLL_LOST || !str_eq(d->why, said))
-		dev_set_state(d, POLL_LOST, said);
+	if (d->state != DEVICE_LOST || !str_eq(d->why, said))
+		dev_set_state(d, DEVICE_LOST, said);
 	write_drop(d, said);
 	if (d->poll->hooks.updated != NULL && d->map != NULL)
 		d->poll->hooks.updated(d->poll->hooks.arg, d->index);
@@ -31,8 +31,8 @@ void dev_lose(struct dev *d, const char *why)
 
 void dev_begin(struct dev *d)
 {
-	if (d->state == POLL_WAITING)
-		dev_set_state(d, POLL_STARTING, "");
+	if (d->state == DEVICE_WAITING)
+		dev_set_state(d, DEVICE_STARTING, "");
 	if (d->info->sunspec) {
 		device_walk_begin(&d->walk);
 		d->phase = PHASE_WALK;
@@ -139,7 +139,7 @@ static bool is_another(const struct dev *d, char why[120])
 /* heard: it has answered since it was down. One that has nothing to say about itself is live with its first value. */
 static void go_live(struct dev *d, bool heard)
 {
-	bool again = d->state == POLL_LIVE;
+	bool again = d->state == DEVICE_LIVE;
 	char why[120] = "";
 	bool another = is_another(d, why);
 
@@ -154,7 +154,7 @@ static void go_live(struct dev *d, bool heard)
 	if (another)
 		write_drop(d, why); /* it was meant for the other one */
 	if (heard && (!again || another))
-		dev_set_state(d, POLL_LIVE, why);
+		dev_set_state(d, DEVICE_LIVE, why);
 }
 
 void dev_enter_identity(struct dev *d)

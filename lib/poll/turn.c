@@ -193,8 +193,8 @@ static void block_ok(struct dev *d, size_t block, const struct bus_reply *r)
 	schedule(d, block, now_us);
 	if (d->blocks[block].rate == DEVICE_FAST)
 		count_rate(d, now_us);
-	if (d->phase == PHASE_RUN && d->state != POLL_LIVE)
-		dev_set_state(d, POLL_LIVE, "");
+	if (d->phase == PHASE_RUN && d->state != DEVICE_LIVE)
+		dev_set_state(d, DEVICE_LIVE, "");
 	if (d->phase == PHASE_IDENTITY)
 		dev_identity_step(d);
 	else if (d->poll->hooks.updated != NULL)

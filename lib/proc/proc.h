@@ -33,8 +33,5 @@ must_check int proc_start(const struct proc_spec *spec, struct proc *out, struct
 void proc_reap(struct proc *p, bool *clean, char text[64]);
 /* SIGTERM, wait at most patience_ms, SIGKILL, reap. */
 void proc_end(struct proc *p, int patience_ms);
-/* Run to the end within timeout_ms, its stdout into out (at most max bytes), stderr's first line into *e when it
- * fails. ERR_UNREACHABLE when the time is over. */
-must_check int proc_run(const struct proc_spec *spec, int timeout_ms, size_t max, struct buf *out, struct err *e);
 
 #endif

@@ -14,7 +14,7 @@ const char *right_name(enum right r)
 	return (size_t)r < COUNT_OF(names) ? names[r] : names[RIGHT_NONE];
 }
 
-bool right_parse(const char *name, enum right *out)
+static bool parse_right(const char *name, enum right *out)
 {
 	for (size_t i = RIGHT_VIEWER; i < COUNT_OF(names); i++)
 		if (str_eq(name, names[i])) {
@@ -92,7 +92,7 @@ static enum right judge(const struct site *site, const char *user, gid_t primary
 		bool named = *a->user ? *user && str_eq(a->user, user) :
 				       *a->group && find_group(a->group, &gid) && is_member(gid, primary, groups, count);
 
-		if (named && right_parse(a->right, &given) && given > best)
+		if (named && parse_right(a->right, &given) && given > best)
 			best = given;
 	}
 	return best;

@@ -13,7 +13,6 @@
 
 enum right { RIGHT_NONE, RIGHT_VIEWER, RIGHT_OPERATOR, RIGHT_TECHNICIAN, RIGHT_SITE_ADMIN, RIGHT_FLEET_ADMIN };
 const char *right_name(enum right r);                 /* "operator" */
-must_check bool right_parse(const char *name, enum right *out);
 
 struct right_caller {
 	uid_t uid;

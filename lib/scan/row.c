@@ -1,6 +1,7 @@
 /* A row as programs see it; the same JSON crosses the control socket. */
 #include <string.h>
 
+#include "jot/jot.h"
 #include "scan/scan.h"
 
 static const char *const states[] = { [SCAN_DEVICE] = "device", [SCAN_MODBUS] = "modbus", [SCAN_SILENT] = "silent",
@@ -10,17 +11,6 @@ static const char *const matches[] = { [DEVICE_NO] = NULL, [DEVICE_PROPOSED] = "
 const char *scan_state_name(enum scan_state s)
 {
 	return (unsigned)s < COUNT_OF(states) ? states[s] : "?";
-}
-
-/* Text from a device may be no UTF-8. */
-static json_t *text_json(const char *text)
-{
-	char safe[512];
-
-	if (!text || !text[0])
-		return json_null();
-	str_printable(safe, sizeof safe, text, strlen(text));
-	return json_string(safe);
 }
 
 static json_t *sunspec_json(const struct device_sunspec *s)
@@ -42,12 +32,12 @@ json_t *scan_row_to_json(const struct scan_row *row)
 	char address[BUS_ADDRESS_LEN];
 
 	for (size_t i = 0; i < row->fault_count; i++)
-		json_array_append_new(faults, text_json(row->faults[i]));
+		json_array_append_new(faults, jot_word(row->faults[i]));
 	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "state",
-			 scan_state_name(row->state), "address", text_json(bus_address_format(&row->address, address)),
-			 "make", text_json(id->make), "model", text_json(id->model), "serial", text_json(id->serial),
-			 "version", text_json(id->version), "profile", text_json(row->profile), "match",
-			 text_json(matches[row->match]), "evidence", text_json(row->evidence), "sunspec",
+			 scan_state_name(row->state), "address", jot_word(bus_address_format(&row->address, address)),
+			 "make", jot_word(id->make), "model", jot_word(id->model), "serial", jot_word(id->serial),
+			 "version", jot_word(id->version), "profile", jot_word(row->profile), "match",
+			 jot_word(matches[row->match]), "evidence", jot_word(row->evidence), "sunspec",
 			 sunspec_json(&row->sunspec), "faults", faults);
 }
 

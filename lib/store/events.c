@@ -1,16 +1,5 @@
 #include "db.h"
 
-const char *store_severity_name(enum store_severity severity)
-{
-	static const char *const names[] = {
-		[STORE_INFO] = "info",
-		[STORE_WARNING] = "warning",
-		[STORE_ALARM] = "alarm",
-	};
-
-	return (size_t)severity < COUNT_OF(names) ? names[severity] : names[STORE_ALARM];
-}
-
 int store_put_event(struct store *s, const struct store_event *event, int64_t *id, struct err *e)
 {
 	const char *const texts[] = { event->kind, event->subject, event->text, event->who };
@@ -48,7 +37,7 @@ static int read_events(struct store *s, sqlite3_stmt *st, store_event_fn *fn, vo
 				.id = sqlite3_column_int64(st, 0),
 				.utc_us = sqlite3_column_int64(st, 1),
 				.utc_valid = sqlite3_column_int(st, 2),
-				.severity = (enum store_severity)sqlite3_column_int(st, 3),
+				.severity = (enum severity)sqlite3_column_int(st, 3),
 				.kind = texts[0],
 				.subject = texts[1],
 				.text = texts[2],

@@ -42,13 +42,11 @@ must_check int store_read_samples(struct store *s, const char *point, int64_t fr
 				  bool means, size_t max, store_sample_fn *fn, void *arg, struct err *e);
 
 /* ---- events: what happened, in words ---- */
-enum store_severity { STORE_INFO, STORE_WARNING, STORE_ALARM };
-const char *store_severity_name(enum store_severity s);
 struct store_event {
 	int64_t id;            /* rises by one */
 	int64_t utc_us;
 	bool utc_valid;
-	enum store_severity severity;
+	enum severity severity;
 	const char *kind;      /* "signal-lost", "mode", "safe" … */
 	const char *subject;   /* device or ""; */
 	const char *text;

@@ -156,12 +156,12 @@ static void tick(void *arg)
 	struct trial *t = arg;
 	int64_t now_us = clock_us(t), ran_us;
 
-	if (poll_device_state(t->poll, t->device) == POLL_LOST) {
+	if (poll_device_state(t->poll, t->device) == DEVICE_LOST) {
 		t->lost = true;
 		str_copy(t->lost_why, sizeof t->lost_why, poll_device_why(t->poll, t->device));
 	}
 	if (t->began_us == 0) {
-		if (poll_device_state(t->poll, t->device) == POLL_LIVE) {
+		if (poll_device_state(t->poll, t->device) == DEVICE_LIVE) {
 			t->began_us = now_us;
 			t->lost = false;
 			again(t);

@@ -10,7 +10,7 @@ static int wish(const struct call *k, const struct wish *w, json_t **result, str
 	if (keep_wish(k->core, w, k->caller->name, e) < 0)
 		return -1;
 	*result = json_pack("{s:s, s:o, s:o, s:b}", "mode", site_mode_name(w->mode), "manual_w",
-			    json_number(w->manual_w), "target_w", json_number(w->target_w), "kept", !k->core->wish_unkept);
+			    jot_number(w->manual_w), "target_w", jot_number(w->target_w), "kept", !k->core->wish_unkept);
 	return 0;
 }
 
@@ -101,7 +101,7 @@ int change_scan(const struct call *k, json_t **result, struct err *e)
 		ctl_peer_subscribe(k->peer, topics[i]);
 	c->scan_id = w.id;
 	c->scan_peer = k->peer;
-	record_event(c, STORE_INFO, "scan", "", k->caller->name, "scan of %s%s", w.targets[0],
+	record_event(c, SEVERITY_INFO, "scan", "", k->caller->name, "scan of %s%s", w.targets[0],
 		     w.count > 1 ? " and others" : "");
 	*result = json_pack("{s:I}", "scan", (json_int_t)w.id);
 	return 0;

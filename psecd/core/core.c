@@ -32,7 +32,7 @@ static int open_store(struct core *c, struct err *e)
 		return -1;
 	if (recovered) {
 		log_line(LOG_ERROR, "psec.db was broken; it is kept aside and a new one is begun");
-		record_event(c, STORE_ALARM, "store", "", "", "psec.db was broken; it is kept aside and a new one is begun");
+		record_event(c, SEVERITY_ALARM, "store", "", "", "psec.db was broken; it is kept aside and a new one is begun");
 	}
 	return 0;
 }
@@ -65,7 +65,7 @@ static int run(struct core *c, struct err *e)
 
 	if (prepare(c, &running, e) < 0)
 		return -1;
-	record_event(c, STORE_INFO, "start", "", "", "psecd %s runs site %s", PSEC_VERSION, c->site->id);
+	record_event(c, SEVERITY_INFO, "start", "", "", "psecd %s runs site %s", PSEC_VERSION, c->site->id);
 	if (wire_send(c->supervisor, WIRE_RUNNING, &running, sizeof(running), e) != 1)
 		return err_ctx(e, "tell the supervisor");
 	return loop_run(c->loop, e);
@@ -76,8 +76,6 @@ static void release(struct core *c)
 	if (c->record)
 		record_flush(c);
 	ctl_server_free(c->ctl);
-	loop_remove(c->field_source);
-	loop_remove(c->supervisor_source);
 	wire_free(c->field);
 	wire_free(c->supervisor);
 	record_release(c);
@@ -90,22 +88,13 @@ static void release(struct core *c)
 int main(void)
 {
 	static struct core core;
-	struct wire_failed failed = { 0 };
-	struct err e = { 0 }, ignored;
+	struct err e = { 0 };
 	int result;
 
-	log_init("psecd-core", LOG_INFO);
-	signal(SIGPIPE, SIG_IGN);
-	/* Ctrl-C in a terminal reaches the whole group; the supervisor ends us in its order. */
-	signal(SIGINT, SIG_IGN);
-	signal(SIGHUP, SIG_IGN);
+	wire_child_begin("psecd-core");
 	result = run(&core, &e);
-	if (result < 0) {
-		log_line(LOG_ERROR, "%s", e.text);
-		failed.kind = (int32_t)e.kind;
-		if (core.supervisor && wire_send(core.supervisor, WIRE_FAILED, &failed, sizeof(failed), &ignored) != 1)
-			log_line(LOG_DEBUG, "nobody hears it");
-	}
+	if (result < 0)
+		wire_child_failed(core.supervisor, &e);
 	release(&core);
 	return result < 0 || core.failed ? 1 : 0;
 }

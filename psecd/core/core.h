@@ -10,6 +10,7 @@
 #include "control/control.h"
 #include "ctl/ctl.h"
 #include "device/device.h"
+#include "jot/jot.h"
 #include "loop/loop.h"
 #include "right/right.h"
 #include "site/site.h"
@@ -54,7 +55,6 @@ struct core {
 
 	/* processes */
 	struct wire *supervisor, *field;
-	struct loop_source *supervisor_source, *field_source;
 	uint64_t generation;
 	bool field_ready;        /* it polls and has told what it knows */
 	struct wire_staff staff;
@@ -96,8 +96,8 @@ must_check int core_meet_supervisor(struct core *c, struct err *e);
 /* 1 sent; otherwise the field is gone or does not read. */
 int core_tell_field(struct core *c, enum wire_kind kind, const void *body, size_t len);
 
-/* ---- known.c: what the field says, judged; false: it broke the contract, why says how ---- */
-bool known_take(struct core *c, enum wire_kind kind, const void *body, const char **why);
+/* ---- known.c: what the field says, judged; NULL, or how it broke the contract ---- */
+const char *known_take(struct core *c, enum wire_kind kind, const void *body);
 void known_field_gone(struct core *c);
 /* The last value of a role's point, of the first device that has it; NAN when there is no good one. */
 double known_value(const struct core *c, enum site_role role, enum device_point p, int64_t *at_boot_us);
@@ -123,10 +123,10 @@ void record_release(struct core *c);
 void record_sample(struct core *c, int device, int point, const struct wire_sample *s);
 void record_decision(struct core *c);
 void record_flush(struct core *c);
-void record_event(struct core *c, enum store_severity severity, const char *kind, const char *subject, const char *who,
+void record_event(struct core *c, enum severity severity, const char *kind, const char *subject, const char *who,
 		  const char *fmt, ...) printf_like(6, 7);
 /* true: it is in the database. */
-bool record_event_at(struct core *c, int64_t utc_us, enum store_severity severity, const char *kind,
+bool record_event_at(struct core *c, int64_t utc_us, enum severity severity, const char *kind,
 		     const char *subject, const char *who, const char *text);
 json_t *record_event_json(const struct store_event *event);
 void record_remember(void *core, const struct store_event *event); /* among the last few, for status */
@@ -136,9 +136,6 @@ json_t *report_control(struct core *c);
 json_t *report_status(struct core *c);
 json_t *report_points(struct core *c, int device);
 json_t *report_check(const struct wire_checked *w);
-json_t *json_number(double v);          /* null for NaN and infinities */
-json_t *json_text(const char *s);       /* control characters and what is no UTF-8 are escaped */
-json_t *json_time(int64_t utc_us);
 /* Something changed: tell the subscribers of "live", at most twice a second. */
 void report_changed(struct core *c);
 

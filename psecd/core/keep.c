@@ -62,7 +62,7 @@ void keep_again(struct core *c)
 	if (!c->wish_unkept || store_wish(c, &c->wish, &e) < 0)
 		return;
 	c->wish_unkept = false;
-	record_event(c, STORE_INFO, "mode", "", "", "mode %s is stored now", site_mode_name(c->wish.mode));
+	record_event(c, SEVERITY_INFO, "mode", "", "", "mode %s is stored now", site_mode_name(c->wish.mode));
 }
 
 int keep_wish(struct core *c, const struct wish *w, const char *who, struct err *e)
@@ -81,13 +81,13 @@ int keep_wish(struct core *c, const struct wish *w, const char *who, struct err 
 	c->wish = *w;
 	keep_send_envelope(c);
 	if (w->mode != old.mode)
-		record_event(c, STORE_INFO, "mode", "", who, "mode is %s, was %s", site_mode_name(w->mode), site_mode_name(old.mode));
+		record_event(c, SEVERITY_INFO, "mode", "", who, "mode is %s, was %s", site_mode_name(w->mode), site_mode_name(old.mode));
 	if (c->wish_unkept)
-		record_event(c, STORE_ALARM, "mode", "", who, "mode off holds, but not over a restart: %s", e->text);
+		record_event(c, SEVERITY_ALARM, "mode", "", who, "mode off holds, but not over a restart: %s", e->text);
 	if (w->manual_w != old.manual_w && w->mode == SITE_MODE_MANUAL)
-		record_event(c, STORE_INFO, "set", "", who, "manual set-point is %.0f W, was %.0f W", w->manual_w, old.manual_w);
+		record_event(c, SEVERITY_INFO, "set", "", who, "manual set-point is %.0f W, was %.0f W", w->manual_w, old.manual_w);
 	if (w->target_w != old.target_w)
-		record_event(c, STORE_INFO, "set", "", who, "grid target is %.0f W, was %.0f W", w->target_w, old.target_w);
+		record_event(c, SEVERITY_INFO, "set", "", who, "grid target is %.0f W, was %.0f W", w->target_w, old.target_w);
 	report_changed(c);
 	return 0;
 }
@@ -149,7 +149,7 @@ static int store_proof(struct core *c, struct err *e)
 	if (!p->there)
 		return store_put_setting(c->store, "control.check", "", e);
 	o = json_pack("{s:s, s:f, s:f, s:f, s:o}", "at_utc", time_format(p->at_utc_us, at), "step_w", p->step_w, "before_w",
-		      p->before_w, "after_w", p->after_w, "devices", json_text(p->devices));
+		      p->before_w, "after_w", p->after_w, "devices", jot_text(p->devices));
 	text = json_dumps(o, JSON_COMPACT);
 	json_decref(o);
 	return store_put_setting(c->store, "control.check", text ? text : "", e);
@@ -186,7 +186,7 @@ void keep_judge_proof(struct core *c)
 	describe_devices(c, now);
 	if (str_eq(now, c->proof.devices))
 		return;
-	record_event(c, STORE_ALARM, "check", "", "", "the sign check is void: devices were '%.100s', are '%.100s'",
+	record_event(c, SEVERITY_ALARM, "check", "", "", "the sign check is void: devices were '%.100s', are '%.100s'",
 		     c->proof.devices, now);
 	c->proof.there = false;
 	if (store_proof(c, &e) < 0)
@@ -206,7 +206,7 @@ int keep_begin_check(struct core *c, const char *who, struct err *e)
 		return err_set(e, ERR_AGAIN, 0, "psecd-field does not read; try again");
 	c->check_runs = true;
 	str_copy(c->check_who, sizeof(c->check_who), who);
-	record_event(c, STORE_INFO, "check", "", who, "sign check begins: a 500 W step of the battery");
+	record_event(c, SEVERITY_INFO, "check", "", who, "sign check begins: a 500 W step of the battery");
 	return 0;
 }
 
@@ -227,14 +227,14 @@ void keep_check_result(struct core *c, const struct wire_checked *w)
 					   .before_w = w->check.before_w, .after_w = w->check.after_w };
 		describe_devices(c, c->proof.devices);
 		if (store_proof(c, &e) < 0) {
-			record_event(c, STORE_ALARM, "check", "", "", "the sign check cannot be kept: %s", e.text);
+			record_event(c, SEVERITY_ALARM, "check", "", "", "the sign check cannot be kept: %s", e.text);
 			c->proof.there = false;
 		}
 	}
 	if (isfinite(w->check.before_w) && isfinite(w->check.after_w))
 		snprintf(numbers, sizeof(numbers), " (grid %.0f W before, %.0f W after %+.0f W)", w->check.before_w, w->check.after_w,
 			 w->check.step_w);
-	record_event(c, passed ? STORE_INFO : STORE_ALARM, "check", "", c->check_who, "sign check: %s%s",
+	record_event(c, passed ? SEVERITY_INFO : SEVERITY_ALARM, "check", "", c->check_who, "sign check: %s%s",
 		     control_check_words((enum control_check_result)w->result), numbers);
 	keep_send_envelope(c);
 	params = report_check(w);

@@ -7,8 +7,6 @@
 
 #include "scan/scan.h"
 
-enum { STATE_LIVE = 2, STATE_COUNT = 4 }; /* enum poll_state; core may not see poll */
-
 static bool device_ok(const struct core *c, int device)
 {
 	return device >= 0 && (size_t)device < c->site->device_count;
@@ -66,7 +64,7 @@ static bool take_why(struct core *c, const struct wire_why *w)
 static bool take_decision(struct core *c, const struct wire_decision *w)
 {
 	if ((unsigned)w->decision.state > CONTROL_REFUSED || (unsigned)w->decision.clamp >= CONTROL_CLAMP_COUNT ||
-	    w->decision.lost >= CONTROL_NOT_OBEYED * 2 || !time_ok(c, w->at_boot_us) ||
+	    w->decision.lost >= 1u << CONTROL_LOST_COUNT || !time_ok(c, w->at_boot_us) ||
 	    isinf(w->decision.setpoint_w) || isinf(w->decision.wish_w))
 		return false;
 	c->decision = *w;
@@ -79,13 +77,13 @@ static bool take_device(struct core *c, const struct wire_device *w)
 {
 	struct known_device *d;
 
-	if (!device_ok(c, w->device) || w->state >= STATE_COUNT || !wire_text_ok(w->why) || !wire_text_ok(w->identity.make) ||
+	if (!device_ok(c, w->device) || w->state >= DEVICE_STATE_COUNT || !wire_text_ok(w->why) || !wire_text_ok(w->identity.make) ||
 	    !wire_text_ok(w->identity.model) || !wire_text_ok(w->identity.version) || !wire_text_ok(w->identity.serial))
 		return false;
 	d = &c->devices[w->device];
 	d->heard = true;
 	d->last = *w;
-	if (w->state == STATE_LIVE)
+	if (w->state == DEVICE_LIVE)
 		keep_judge_proof(c);
 	return true;
 }
@@ -94,9 +92,9 @@ static bool take_event(struct core *c, const struct wire_event *w)
 {
 	struct wire_noted noted = { .serial = w->serial };
 
-	if (w->severity > STORE_ALARM || !wire_text_ok(w->kind) || !wire_text_ok(w->subject) || !wire_text_ok(w->text))
+	if (w->severity >= SEVERITY_COUNT || !wire_text_ok(w->kind) || !wire_text_ok(w->subject) || !wire_text_ok(w->text))
 		return false;
-	if (record_event_at(c, w->utc_us, (enum store_severity)w->severity, w->kind, w->subject, "", w->text))
+	if (record_event_at(c, w->utc_us, (enum severity)w->severity, w->kind, w->subject, "", w->text))
 		core_tell_field(c, WIRE_NOTED, &noted, sizeof(noted));
 	return true;
 }
@@ -138,25 +136,6 @@ static bool take_scan_step(struct core *c, const struct wire_scan_step *w)
 	return true;
 }
 
-/* As json_text, of a text that has lines: field says why nothing answered in one line for each range. */
-static json_t *json_lines(const char *s)
-{
-	char clean[2048];
-	size_t at = 0;
-
-	clean[0] = '\0';
-	for (size_t len; *s && at + 2 < sizeof(clean); s += len + (s[len] == '\n')) {
-		len = strcspn(s, "\n");
-		str_printable(clean + at, sizeof(clean) - at - 1, s, len);
-		at += strlen(clean + at);
-		if (s[len] == '\n') {
-			clean[at++] = '\n';
-			clean[at] = '\0';
-		}
-	}
-	return json_string(clean);
-}
-
 static bool take_scan_done(struct core *c, const struct wire_scan_done *w)
 {
 	json_t *params;
@@ -166,7 +145,7 @@ static bool take_scan_done(struct core *c, const struct wire_scan_done *w)
 	if (w->id != c->scan_id || !c->scan_peer)
 		return true;
 	params = json_pack("{s:I, s:s, s:o}", "scan", (json_int_t)w->id, "failure",
-			   w->kind == ERR_NONE ? "" : err_kind_name((enum err_kind)w->kind), "text", json_lines(w->text));
+			   w->kind == ERR_NONE ? "" : err_kind_name((enum err_kind)w->kind), "text", jot_lines(w->text));
 	ctl_notify(c->ctl, "scan.done", params);
 	json_decref(params);
 	c->scan_peer = NULL;
@@ -182,11 +161,10 @@ static bool take_checked(struct core *c, const struct wire_checked *w)
 	return true;
 }
 
-bool known_take(struct core *c, enum wire_kind kind, const void *body, const char **why)
+const char *known_take(struct core *c, enum wire_kind kind, const void *body)
 {
 	bool ok = false;
 
-	*why = "a message holds what cannot be";
 	switch (kind) {
 	case WIRE_SAMPLES:
 		ok = take_samples(c, body);
@@ -222,11 +200,11 @@ bool known_take(struct core *c, enum wire_kind kind, const void *body, const cha
 		ok = true;
 		break;
 	default:
-		*why = "a message that is not the field's to send";
+		return "a message that is not the field's to send";
 	}
 	if (ok)
 		report_changed(c);
-	return ok;
+	return ok ? NULL : "a message holds what cannot be";
 }
 
 void known_field_gone(struct core *c)
@@ -234,7 +212,7 @@ void known_field_gone(struct core *c)
 	json_t *params;
 
 	if (c->field_ready && !c->stopping)
-		record_event(c, STORE_ALARM, "field", "", "",
+		record_event(c, SEVERITY_ALARM, "field", "", "",
 			     "psecd-field is gone; nothing is controlled until it is back, the devices' watchdogs act");
 	c->field_ready = false;
 	c->decided = false;

@@ -67,7 +67,7 @@ static int ask_control(const struct call *k, json_t **result, struct err *e)
 static int ask_whoami(const struct call *k, json_t **result, struct err *e)
 {
 	(void)e;
-	*result = json_pack("{s:o, s:s}", "name", json_text(k->caller->name), "right", right_name(k->caller->right));
+	*result = json_pack("{s:o, s:s}", "name", jot_text(k->caller->name), "right", right_name(k->caller->right));
 	return 0;
 }
 
@@ -115,8 +115,8 @@ static int ask_events(const struct call *k, json_t **result, struct err *e)
 
 static void add_sample(void *arg, const struct store_sample *s)
 {
-	json_array_append_new(arg, json_pack("{s:o, s:o, s:o}", "point", json_text(s->point), "utc", json_time(s->utc_us),
-					     "value", json_number(s->value)));
+	json_array_append_new(arg, json_pack("{s:o, s:o, s:o}", "point", jot_text(s->point), "utc", jot_time(s->utc_us),
+					     "value", jot_number(s->value)));
 }
 
 /* {point, from_utc, to_utc, means, max}; a page that is full is continued from the last row's time. */
@@ -197,7 +197,7 @@ static void note_refusal(struct core *c, const struct right_caller *caller, cons
 		return;
 	str_copy(last, sizeof(last), key);
 	last_boot_us = now;
-	record_event(c, STORE_WARNING, "refused", "", caller->name, "%s", e->text);
+	record_event(c, SEVERITY_WARNING, "refused", "", caller->name, "%s", e->text);
 }
 
 static int answer(void *arg, struct ctl_peer *peer, const char *name, const json_t *params, json_t **result,

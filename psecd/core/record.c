@@ -140,9 +140,9 @@ void record_decision(struct core *c)
 
 json_t *record_event_json(const struct store_event *v)
 {
-	return json_pack("{s:I, s:o, s:s, s:o, s:o, s:o, s:o}", "id", (json_int_t)v->id, "utc", json_time(v->utc_us),
-			 "severity", store_severity_name(v->severity), "kind", json_text(v->kind), "subject",
-			 json_text(v->subject), "text", json_text(v->text), "who", json_text(v->who));
+	return json_pack("{s:I, s:o, s:s, s:o, s:o, s:o, s:o}", "id", (json_int_t)v->id, "utc", jot_time(v->utc_us),
+			 "severity", severity_name(v->severity), "kind", jot_text(v->kind), "subject",
+			 jot_text(v->subject), "text", jot_text(v->text), "who", jot_text(v->who));
 }
 
 void record_remember(void *core, const struct store_event *event)
@@ -156,12 +156,11 @@ void record_remember(void *core, const struct store_event *event)
 
 static bool put_event(struct core *c, struct store_event *v)
 {
-	static const enum log_level levels[] = { LOG_NOTICE, LOG_WARNING, LOG_ERROR };
 	bool kept;
 	json_t *o;
 	struct err e;
 
-	log_line(levels[v->severity], "%s: %s%s%s%s%s%s", v->kind, v->subject, v->subject[0] ? ": " : "", v->text,
+	log_line(severity_level(v->severity), "%s: %s%s%s%s%s%s", v->kind, v->subject, v->subject[0] ? ": " : "", v->text,
 		 v->who[0] ? " (" : "", v->who, v->who[0] ? ")" : "");
 	kept = store_put_event(c->store, v, &v->id, &e) == 0;
 	if (!kept)
@@ -174,7 +173,7 @@ static bool put_event(struct core *c, struct store_event *v)
 	return kept;
 }
 
-bool record_event_at(struct core *c, int64_t utc_us, enum store_severity severity, const char *kind,
+bool record_event_at(struct core *c, int64_t utc_us, enum severity severity, const char *kind,
 		     const char *subject, const char *who, const char *text)
 {
 	char clean_text[4 * WIRE_TEXT_LEN], clean_kind[96], clean_subject[4 * SITE_NAME_LEN];
@@ -187,7 +186,7 @@ bool record_event_at(struct core *c, int64_t utc_us, enum store_severity severit
 	return put_event(c, &v);
 }
 
-void record_event(struct core *c, enum store_severity severity, const char *kind, const char *subject, const char *who,
+void record_event(struct core *c, enum severity severity, const char *kind, const char *subject, const char *who,
 		  const char *fmt, ...)
 {
 	char text[480];

@@ -7,28 +7,6 @@
 
 enum { LIVE_MS = 500, SIZE_MS = 60000 };
 
-static const char *const device_states[] = { "waiting", "starting", "live", "lost" }; /* as poll_state_name says it */
-
-json_t *json_number(double v)
-{
-	return isfinite(v) ? json_real(v) : json_null();
-}
-
-json_t *json_text(const char *s)
-{
-	char clean[2048];
-
-	str_printable(clean, sizeof(clean), s, strlen(s));
-	return json_string(clean);
-}
-
-json_t *json_time(int64_t utc_us)
-{
-	char text[BASE_TIME_LEN];
-
-	return json_string(time_format(utc_us, text));
-}
-
 static int64_t now_us(const struct core *c)
 {
 	return loop_now(c->loop)->boot_us;
@@ -38,17 +16,13 @@ static int64_t now_us(const struct core *c)
 
 static json_t *lost_list(const struct core *c)
 {
-	static const struct { unsigned bit; const char *word; } words[] = {
-		{ CONTROL_LOST_METER, "meter" }, { CONTROL_LOST_INVERTER, "inverter" }, { CONTROL_LOST_BMS, "bms" },
-		{ CONTROL_LOST_ENVELOPE, "envelope" }, { CONTROL_FROZEN_METER, "meter-frozen" }, { CONTROL_NOT_OBEYED, "not-obeyed" },
-	};
 	json_t *list = json_array();
 
 	if (!c->field_ready)
 		json_array_append_new(list, json_string("field"));
-	for (size_t i = 0; c->decided && i < COUNT_OF(words); i++) {
-		if (c->decision.decision.lost & words[i].bit)
-			json_array_append_new(list, json_string(words[i].word));
+	for (unsigned bit = 1; c->decided && bit < 1u << CONTROL_LOST_COUNT; bit <<= 1) {
+		if (c->decision.decision.lost & bit)
+			json_array_append_new(list, json_string(control_lost_name((enum control_lost)bit)));
 	}
 	return list;
 }
@@ -59,15 +33,15 @@ static json_t *checked(const struct core *c)
 
 	if (!p->there)
 		return json_null();
-	return json_pack("{s:o, s:s, s:o, s:o, s:o}", "at_utc", json_time(p->at_utc_us), "result", "passed", "step_w",
-			 json_number(p->step_w), "before_w", json_number(p->before_w), "after_w", json_number(p->after_w));
+	return json_pack("{s:o, s:s, s:o, s:o, s:o}", "at_utc", jot_time(p->at_utc_us), "result", "passed", "step_w",
+			 jot_number(p->step_w), "before_w", jot_number(p->before_w), "after_w", jot_number(p->after_w));
 }
 
 json_t *report_check(const struct wire_checked *w)
 {
 	return json_pack("{s:b, s:s, s:o, s:o, s:o}", "passed", w->result == CONTROL_CHECK_PASSED, "result",
-			 control_check_words((enum control_check_result)w->result), "step_w", json_number(w->check.step_w), "before_w",
-			 json_number(w->check.before_w), "after_w", json_number(w->check.after_w));
+			 control_check_words((enum control_check_result)w->result), "step_w", jot_number(w->check.step_w), "before_w",
+			 jot_number(w->check.before_w), "after_w", jot_number(w->check.after_w));
 }
 
 static json_t *timing(const struct core *c)
@@ -84,8 +58,8 @@ static json_t *envelope(const struct core *c)
 {
 	int64_t left_ms = (c->envelope.expires_boot_us - now_us(c)) / US_PER_MS;
 
-	return json_pack("{s:o, s:o, s:I}", "target_w", json_number(c->wish.target_w), "manual_w",
-			 json_number(c->wish.manual_w), "expires_in_ms", (json_int_t)(left_ms > 0 ? left_ms : 0));
+	return json_pack("{s:o, s:o, s:I}", "target_w", jot_number(c->wish.target_w), "manual_w",
+			 jot_number(c->wish.manual_w), "expires_in_ms", (json_int_t)(left_ms > 0 ? left_ms : 0));
 }
 
 static json_t *device(const struct core *c, size_t i)
@@ -98,17 +72,17 @@ static json_t *device(const struct core *c, size_t i)
 
 	o = json_pack("{s:s, s:s, s:s, s:o, s:s, s:o}", "name", d->name, "profile", d->profile, "address",
 		      bus_address_format(&d->address, address), "roles", site_roles_to_json(d->roles), "state",
-		      device_states[k->heard ? w->state : 0], "why", json_text(k->heard ? w->why : ""));
-	json_object_set_new(o, "rate_hz", json_number(w->rate_hz));
+		      device_state_name(k->heard ? w->state : DEVICE_WAITING), "why", jot_text(k->heard ? w->why : ""));
+	json_object_set_new(o, "rate_hz", jot_number(w->rate_hz));
 	json_object_set_new(o, "latency_us", json_integer(w->latency_us));
 	json_object_set_new(o, "reads", json_integer((json_int_t)w->reads));
 	json_object_set_new(o, "writes", json_integer((json_int_t)w->writes));
 	json_object_set_new(o, "timeouts", json_integer((json_int_t)w->timeouts));
 	json_object_set_new(o, "garbled", json_integer((json_int_t)w->garbled));
 	json_object_set_new(o, "exceptions", json_integer((json_int_t)w->exceptions));
-	json_object_set_new(o, "make", json_text(w->identity.make));
-	json_object_set_new(o, "model", json_text(w->identity.model));
-	json_object_set_new(o, "serial", json_text(w->identity.serial));
+	json_object_set_new(o, "make", jot_text(w->identity.make));
+	json_object_set_new(o, "model", jot_text(w->identity.model));
+	json_object_set_new(o, "serial", jot_text(w->identity.serial));
 	return o;
 }
 
@@ -136,12 +110,12 @@ static void add_powers(const struct core *c, json_t *o)
 	double pv = known_sum(c, SITE_PV_INVERTER, POINT_PV_POWER_W);
 	double genset = known_sum(c, SITE_GENSET, POINT_GENSET_POWER_W);
 
-	json_object_set_new(o, "load_w", json_number(load_w(c, grid, battery, pv + genset)));
-	json_object_set_new(o, "grid_w", json_number(grid));
-	json_object_set_new(o, "battery_w", has_role(c, SITE_BATTERY_INVERTER) ? json_number(battery) : json_null());
-	json_object_set_new(o, "pv_w", has_role(c, SITE_PV_INVERTER) ? json_number(pv) : json_null());
-	json_object_set_new(o, "soc_percent", json_number(known_value(c, SITE_BMS, POINT_BMS_SOC_PERCENT, NULL)));
-	json_object_set_new(o, "shown_w", json_number(known_value(c, SITE_BATTERY_INVERTER, POINT_BATTERY_SETPOINT_W, NULL)));
+	json_object_set_new(o, "load_w", jot_number(load_w(c, grid, battery, pv + genset)));
+	json_object_set_new(o, "grid_w", jot_number(grid));
+	json_object_set_new(o, "battery_w", has_role(c, SITE_BATTERY_INVERTER) ? jot_number(battery) : json_null());
+	json_object_set_new(o, "pv_w", has_role(c, SITE_PV_INVERTER) ? jot_number(pv) : json_null());
+	json_object_set_new(o, "soc_percent", jot_number(known_value(c, SITE_BMS, POINT_BMS_SOC_PERCENT, NULL)));
+	json_object_set_new(o, "shown_w", jot_number(known_value(c, SITE_BATTERY_INVERTER, POINT_BATTERY_SETPOINT_W, NULL)));
 	json_object_set_new(o, "age_ms", at_us ? json_integer((now_us(c) - at_us) / US_PER_MS) : json_null());
 }
 
@@ -155,14 +129,14 @@ static void add_decision(const struct core *c, json_t *o)
 	json_object_set_new(o, "state", json_string(state));
 	json_object_set_new(o, "clamp", c->decided ? json_string(control_clamp_name(d->clamp)) : json_null());
 	json_object_set_new(o, "clamp_words", c->decided ? json_string(control_clamp_words(d->clamp)) : json_null());
-	json_object_set_new(o, "wish_w", c->decided ? json_number(d->wish_w) : json_null());
-	json_object_set_new(o, "setpoint_w", c->decided ? json_number(d->setpoint_w) : json_null());
+	json_object_set_new(o, "wish_w", c->decided ? jot_number(d->wish_w) : json_null());
+	json_object_set_new(o, "setpoint_w", c->decided ? jot_number(d->setpoint_w) : json_null());
 	json_object_set_new(o, "lost", lost_list(c));
 	if (!c->field_ready)
 		str_copy(words, sizeof(words), "psecd-field is gone, it is started again");
 	else
 		control_lost_words(c->decided ? d->lost : 0, words);
-	json_object_set_new(o, "lost_words", json_text(words));
+	json_object_set_new(o, "lost_words", jot_text(words));
 	json_object_set_new(o, "sample_to_wire_us", c->decided && c->decision.sample_to_wire_us >= 0
 							   ? json_integer(c->decision.sample_to_wire_us) : json_null());
 	json_object_set_new(o, "sample_to_wire", timing(c));
@@ -173,7 +147,7 @@ json_t *report_control(struct core *c)
 	json_t *o = json_object(), *devices = json_array();
 
 	json_object_set_new(o, "site", json_pack("{s:s, s:s, s:o}", "id", c->site->id, "tier",
-						 site_tier_name(c->site->tier), "title", json_text(c->site->title)));
+						 site_tier_name(c->site->tier), "title", jot_text(c->site->title)));
 	add_decision(c, o);
 	add_powers(c, o);
 	json_object_set_new(o, "checked", checked(c));
@@ -184,9 +158,9 @@ json_t *report_control(struct core *c)
 		json_array_append_new(devices, device(c, i));
 	json_object_set_new(o, "devices", devices);
 	json_object_set_new(o, "events", json_deep_copy(c->last_events));
-	json_object_set_new(o, "protection", json_text(c->staff.missing));
-	json_object_set_new(o, "store_fault", json_text(c->store_fault));
-	json_object_set_new(o, "utc", json_time(loop_now(c->loop)->utc_us));
+	json_object_set_new(o, "protection", jot_text(c->staff.missing));
+	json_object_set_new(o, "store_fault", jot_text(c->store_fault));
+	json_object_set_new(o, "utc", jot_time(loop_now(c->loop)->utc_us));
 	return o;
 }
 
@@ -219,7 +193,7 @@ static json_t *store_json(struct core *c)
 	}
 	return json_pack("{s:I, s:I, s:I, s:I, s:o}", "bytes", (json_int_t)c->size.bytes, "samples",
 			 (json_int_t)c->size.samples, "means", (json_int_t)c->size.means, "events",
-			 (json_int_t)c->size.events, "fault", json_text(c->store_fault));
+			 (json_int_t)c->size.events, "fault", jot_text(c->store_fault));
 }
 
 json_t *report_status(struct core *c)
@@ -241,10 +215,10 @@ static json_t *point(const struct core *c, const struct known_point *k, int p)
 	bool good = k->sample.quality == DEVICE_GOOD;
 
 	return json_pack("{s:s, s:o, s:o, s:s, s:s, s:o, s:o}", "point", info->name, "value",
-			 good ? json_number(k->sample.value) : json_null(), "raw",
-			 good ? json_number(k->sample.raw) : json_null(), "unit", info->unit, "quality",
+			 good ? jot_number(k->sample.value) : json_null(), "raw",
+			 good ? jot_number(k->sample.raw) : json_null(), "unit", info->unit, "quality",
 			 device_quality_name((enum device_quality)k->sample.quality), "why",
-			 json_text(good ? "" : k->why ? k->why : whys[k->sample.quality]), "age_ms",
+			 jot_text(good ? "" : k->why ? k->why : whys[k->sample.quality]), "age_ms",
 			 k->sample.at_boot_us ? json_integer((now_us(c) - k->sample.at_boot_us) / US_PER_MS) : json_null());
 }
 

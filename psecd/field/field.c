@@ -11,14 +11,6 @@
 
 #include "jail/jail.h"
 
-static void print_diag(void *arg, const struct diag *d)
-{
-	char line[DIAG_LEN];
-
-	(void)arg;
-	log_line(LOG_ERROR, "%s", diag_format(d, line));
-}
-
 static void terminate(void *arg, int signo)
 {
 	(void)signo;
@@ -34,16 +26,16 @@ static void device_updated(void *arg, int device)
 	tell_updated(f, device);
 }
 
-static void device_state(void *arg, int device, enum poll_state s, const char *why)
+static void device_state(void *arg, int device, enum device_state s, const char *why)
 {
 	struct field *f = arg;
 	const char *name = f->site->devices[device].name;
 
-	if (s == POLL_LIVE)
-		tell_event(f, SAY_INFO, "device", name, "is live");
-	else if (s == POLL_LOST && f->said_state[device] != POLL_LOST) /* each vain try is not news */
-		tell_event(f, SAY_WARNING, "device", name, "is lost: %s", why);
-	if (s == POLL_LIVE || s == POLL_LOST)
+	if (s == DEVICE_LIVE)
+		tell_event(f, SEVERITY_INFO, "device", name, "is live");
+	else if (s == DEVICE_LOST && f->said_state[device] != DEVICE_LOST) /* each vain try is not news */
+		tell_event(f, SEVERITY_WARNING, "device", name, "is lost: %s", why);
+	if (s == DEVICE_LIVE || s == DEVICE_LOST)
 		f->said_state[device] = s;
 	tell_device(f, device);
 	law_device_changed(f, device);
@@ -61,7 +53,7 @@ static bool has_line(const struct site *s)
 /* The profiles, and whether this site can be run with them. */
 static int load(struct field *f, struct err *e)
 {
-	struct diag_sink sink = { .fn = print_diag };
+	struct diag_sink sink = { .fn = log_diag };
 
 	if (wire_start_map(WIRE_FD_START, &f->start, e) < 0)
 		return -1;
@@ -140,24 +132,15 @@ static int check_only(struct field *f)
 int main(int argc, char **argv)
 {
 	static struct field field;
-	struct wire_failed failed = { 0 };
-	struct err e = { 0 }, ignored;
+	struct err e = { 0 };
 	int result;
 
-	log_init("psecd-field", LOG_INFO);
+	wire_child_begin("psecd-field");
 	if (argc == 2 && str_eq(argv[1], "-n"))
 		return check_only(&field);
-	signal(SIGPIPE, SIG_IGN);
-	/* Ctrl-C in a terminal reaches the whole group; the supervisor ends us in its order. */
-	signal(SIGINT, SIG_IGN);
-	signal(SIGHUP, SIG_IGN);
 	result = run(&field, &e);
-	if (result < 0) {
-		log_line(LOG_ERROR, "%s", e.text);
-		failed.kind = (int32_t)e.kind;
-		if (field.supervisor && wire_send(field.supervisor, WIRE_FAILED, &failed, sizeof(failed), &ignored) != 1)
-			log_line(LOG_DEBUG, "nobody hears it");
-	}
+	if (result < 0)
+		wire_child_failed(field.supervisor, &e);
 	release(&field);
 	return result < 0 ? 1 : 0;
 }

@@ -13,7 +13,6 @@
 #include "site/site.h"
 #include "wire/wire.h"
 
-enum severity { SAY_INFO, SAY_WARNING, SAY_ALARM }; /* as store says it; field may not see the store */
 
 enum { ASKED_MAX = 16 };
 struct law {
@@ -62,11 +61,10 @@ struct field {
 	struct poll *poll;
 	/* processes */
 	struct wire *supervisor, *core;
-	struct loop_source *supervisor_source, *core_source;
 	uint64_t generation;
 	int64_t began_boot_us;
 	bool started;                    /* devices are being polled */
-	enum poll_state said_state[SITE_DEVICES_MAX]; /* live or lost, as an event said it */
+	enum device_state said_state[SITE_DEVICES_MAX]; /* live or lost, as an event said it */
 	/* work */
 	struct law law;
 	struct check check;

@@ -83,7 +83,7 @@ static void written(void *arg, int device, enum device_point p, double value, en
 		control_sent(l->control, value, sent_boot_us);
 	} else if (how == POLL_NOT_SHOWN || how == POLL_FAILED) {
 		control_not_shown(l->control, sent_boot_us > 0);
-		tell_event(f, SAY_WARNING, "set-point", f->site->devices[device].name, "%.0f W is not shown: %s", value, why);
+		tell_event(f, SEVERITY_WARNING, "set-point", f->site->devices[device].name, "%.0f W is not shown: %s", value, why);
 	}
 	if (f->leaving)
 		leave_written(f, value, how, why);
@@ -148,7 +148,7 @@ void law_decide(struct field *f, bool grid_is_new)
 		return; /* before the first envelope nobody has said what is wanted */
 	law_input(f, &in);
 	control_step(l->control, &in, &l->envelope, now, &l->decision);
-	if (l->decision.write && poll_device_state(f->poll, l->inverter) == POLL_LIVE)
+	if (l->decision.write && poll_device_state(f->poll, l->inverter) == DEVICE_LIVE)
 		law_write(f, l->decision.setpoint_w, POLL_CONTROL, grid_is_new ? now->boot_us : 0);
 	if (l->decision.wake_boot_us < INT64_MAX)
 		loop_timer_set(f->loop, &l->wake, l->decision.wake_boot_us);

@@ -41,12 +41,12 @@ static void say_state(struct field *f)
 	if (d->lost && just_began(f))
 		return;
 	if (d->lost & ~l->said_lost)
-		tell_event(f, SAY_ALARM, "signal-lost", "", "%s", control_lost_words(d->lost, words));
+		tell_event(f, SEVERITY_ALARM, "signal-lost", "", "%s", control_lost_words(d->lost, words));
 	else if (l->said_lost & ~d->lost)
-		tell_event(f, SAY_INFO, "signal-back", "", "%s%s", d->lost ? "still " : "all signals are there",
+		tell_event(f, SEVERITY_INFO, "signal-back", "", "%s%s", d->lost ? "still " : "all signals are there",
 			   d->lost ? control_lost_words(d->lost, words) : "");
 	if (d->state != l->said_state)
-		tell_event(f, worse ? SAY_WARNING : SAY_INFO, "state", "", "control is %s, was %s; set-point %.0f W (%s)",
+		tell_event(f, worse ? SEVERITY_WARNING : SEVERITY_INFO, "state", "", "control is %s, was %s; set-point %.0f W (%s)",
 			   control_state_name(d->state), control_state_name(l->said_state), round(d->setpoint_w) + 0.0,
 			   control_clamp_words(d->clamp));
 	l->said_lost = d->lost;
@@ -64,7 +64,7 @@ void said_decision(struct field *f)
 	    now_us - l->class_said_boot_us < CLASS_MS * US_PER_MS)
 		return;
 	if (l->said_class >= 0 || class != CLASS_FREE)
-		tell_event(f, SAY_INFO, "limit", "", "set-point %.0f W: %s", round(l->decision.setpoint_w) + 0.0,
+		tell_event(f, SEVERITY_INFO, "limit", "", "set-point %.0f W: %s", round(l->decision.setpoint_w) + 0.0,
 			   class == CLASS_FREE ? "no limit decides any more" : control_clamp_words(l->decision.clamp));
 	l->said_class = class;
 	l->class_said_boot_us = now_us;
@@ -77,5 +77,5 @@ void said_refusal(struct field *f, const struct err *e)
 	if (just_began(f) || str_eq(l->said_refusal, e->text))
 		return;
 	str_copy(l->said_refusal, sizeof(l->said_refusal), e->text);
-	tell_event(f, SAY_WARNING, "set-point", "", "not written: %s", e->text);
+	tell_event(f, SEVERITY_WARNING, "set-point", "", "not written: %s", e->text);
 }

@@ -94,7 +94,6 @@ void tell_noted(struct field *f, uint64_t serial)
 
 void tell_event(struct field *f, enum severity severity, const char *kind, const char *subject, const char *fmt, ...)
 {
-	static const enum log_level levels[] = { LOG_INFO, LOG_WARNING, LOG_ERROR };
 	struct tell *t = f->tell;
 	struct wire_event *w;
 	va_list ap;
@@ -114,7 +113,7 @@ void tell_event(struct field *f, enum severity severity, const char *kind, const
 	vsnprintf(w->text, sizeof(w->text), fmt, ap);
 	va_end(ap);
 	if (!f->core) /* core writes the log; without it we do */
-		log_line(levels[severity], "%s: %s%s%s", w->kind, w->subject, w->subject[0] ? ": " : "", w->text);
+		log_line(severity_level(severity), "%s: %s%s%s", w->kind, w->subject, w->subject[0] ? ": " : "", w->text);
 	else if (!send_events(f))
 		flush_soon(f);
 }
@@ -128,9 +127,9 @@ static bool send_device(struct field *f, int device)
 	struct wire_device w = { .device = (int16_t)device, .state = (uint8_t)poll_device_state(f->poll, device) };
 	struct poll_stats s;
 
-	td->connected |= w.state == POLL_LIVE;
+	td->connected |= w.state == DEVICE_LIVE;
 	w.connected = td->connected;
-	str_copy(w.why, sizeof(w.why), w.state == POLL_LOST ? poll_device_why(f->poll, device) : "");
+	str_copy(w.why, sizeof(w.why), w.state == DEVICE_LOST ? poll_device_why(f->poll, device) : "");
 	if (map)
 		w.identity = *device_map_identity(map);
 	poll_device_stats(f->poll, device, &s);

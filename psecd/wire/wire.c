@@ -25,8 +25,10 @@ union body {
 
 struct wire {
 	int fd;
+	struct loop_source *source;
+	struct wire_ear ear;
 	int passed_fd; /* came with WIRE_PEER, not taken yet */
-	bool greeted;
+	bool greeted, over;
 	struct { struct header head; union body body; } in;
 };
 
@@ -90,15 +92,23 @@ const char *wire_build(void)
 	return build;
 }
 
-int wire_new(int fd, struct wire **out, struct err *e)
+static void readable(void *arg, int fd, unsigned events)
+{
+	(void)fd, (void)events;
+	wire_hear(arg);
+}
+
+int wire_new(struct loop *l, int fd, const struct wire_ear *ear, struct wire **out, struct err *e)
 {
 	struct wire_hello hello = { 0 };
 	struct wire *w = xcalloc(1, sizeof(*w));
 
 	w->fd = fd;
 	w->passed_fd = -1;
+	w->ear = *ear;
 	str_copy(hello.build, sizeof(hello.build), wire_build());
-	if (wire_send(w, WIRE_HELLO, &hello, sizeof(hello), e) != 1) {
+	if (wire_send(w, WIRE_HELLO, &hello, sizeof(hello), e) != 1 ||
+	    loop_add_fd(l, fd, LOOP_READ, readable, w, &w->source, e) < 0) {
 		wire_free(w);
 		return err_ctx(e, "say hello");
 	}
@@ -110,15 +120,11 @@ void wire_free(struct wire *w)
 {
 	if (!w)
 		return;
+	loop_remove(w->source);
 	if (w->passed_fd >= 0)
 		close(w->passed_fd);
 	close(w->fd);
 	free(w);
-}
-
-int wire_fd(const struct wire *w)
-{
-	return w->fd;
 }
 
 int wire_take_fd(struct wire *w)
@@ -208,7 +214,8 @@ static int judge(struct wire *w, size_t got, bool cut, bool fds_ok, struct err *
 	return 0;
 }
 
-int wire_receive(struct wire *w, enum wire_kind *kind, const void **body, size_t *len, struct err *e)
+/* 1 with a message in w->in, 0 nothing there, -1 gone or odd. */
+static int receive(struct wire *w, struct err *e)
 {
 	union { struct cmsghdr head; char space[CMSG_SPACE(2 * sizeof(int))]; } control;
 
@@ -235,11 +242,29 @@ int wire_receive(struct wire *w, enum wire_kind *kind, const void **body, size_t
 			w->greeted = true;
 			continue;
 		}
-		*kind = (enum wire_kind)w->in.head.kind;
-		*body = &w->in.body;
-		*len = w->in.head.len;
 		return 1;
 	}
+}
+
+void wire_hear(struct wire *w)
+{
+	const char *why;
+	struct err e;
+	int got = 0;
+
+	while (!w->over && (got = receive(w, &e)) > 0) {
+		why = w->ear.said(w->ear.arg, (enum wire_kind)w->in.head.kind, &w->in.body);
+		if (!why)
+			continue;
+		got = err_set(&e, ERR_INPUT, 0, "%s", why);
+		break;
+	}
+	if (w->over || got == 0)
+		return;
+	w->over = true;
+	loop_remove(w->source);
+	w->source = NULL;
+	w->ear.ended(w->ear.arg, &e);
 }
 
 int wire_start_map(int fd, const struct wire_start **out, struct err *e)

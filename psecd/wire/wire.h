@@ -12,6 +12,7 @@
 
 #include "base/base.h"
 #include "control/control.h"
+#include "loop/loop.h"
 #include "scan/scan.h"
 #include "site/site.h"
 
@@ -95,19 +96,26 @@ struct wire_start {
 /* Map what lies in fd, read only, until the process ends; fd is closed. ERR_BUG: of another build, or not sealed. */
 must_check int wire_start_map(int fd, const struct wire_start **out, struct err *e);
 
-struct wire; /* one end */
-/* Owns fd, also when it fails; says hello. */
-must_check int wire_new(int fd, struct wire **out, struct err *e);
+struct wire; /* one end, on a loop */
+/* What its owner does with what it hears. */
+struct wire_ear {
+	/* A message: NULL, or how its sender broke the contract. body is valid until it returns; it must not free the end. */
+	const char *(*said)(void *arg, enum wire_kind kind, const void *body);
+	/* Once, and nothing comes after it: the other is gone (ERR_UNREACHABLE) or odd (ERR_INPUT: what said answered, length, kind,
+	 * a descriptor where none belongs, no hello first, other build). It may free the end. */
+	void (*ended)(void *arg, const struct err *e);
+	void *arg;
+};
+/* Owns fd, also when it fails; says hello and hears from the next turn on. */
+must_check int wire_new(struct loop *l, int fd, const struct wire_ear *ear, struct wire **out, struct err *e);
 void wire_free(struct wire *w);
-int wire_fd(const struct wire *w);
+/* Hear at once what lies there: the last words of a process that has ended. */
+void wire_hear(struct wire *w);
 /* 1 sent; 0 the peer does not read (nothing was sent, the caller keeps the newest); -1 the peer is gone. */
 must_check int wire_send(struct wire *w, enum wire_kind kind, const void *body, size_t len, struct err *e);
 /* WIRE_PEER with a descriptor, which stays the caller's. */
 must_check int wire_send_peer(struct wire *w, const struct wire_peer *peer, int fd, struct err *e);
-/* 1 with *kind and *body (valid until the next call), 0 nothing there, -1 gone (ERR_UNREACHABLE) or odd (ERR_INPUT:
- * length, kind, a descriptor where none belongs, no hello first, other build). */
-must_check int wire_receive(struct wire *w, enum wire_kind *kind, const void **body, size_t *len, struct err *e);
-/* The descriptor that came with the last WIRE_PEER; the caller's from now on. -1: none. */
+/* While a WIRE_PEER is being said: the descriptor that came with it, the caller's from now on. -1: none. */
 int wire_take_fd(struct wire *w);
 /* The exact length of a kind's body; -1 for a kind that does not exist. */
 int wire_length(enum wire_kind kind);
@@ -115,5 +123,17 @@ int wire_length(enum wire_kind kind);
 const char *wire_build(void);
 /* Is the text of an array that came over the wire ended? */
 #define wire_text_ok(a) (memchr((a), '\0', sizeof(a)) != NULL)
+
+/* ---- a child's life, as far as all children are alike (child.c) ---- */
+/* First in main: its name in the log, and signals that a terminal sends to the whole group are the supervisor's. */
+void wire_child_begin(const char *name);
+/* Its pair with the supervisor. */
+must_check int wire_child_meet(struct loop *l, const struct wire_ear *ear, struct wire **out, struct err *e);
+/* The end to the other child, which came with WIRE_PEER; NULL when that died meanwhile: another end will come. */
+struct wire *wire_child_meet_peer(struct loop *l, struct wire *supervisor, const struct wire_ear *ear);
+/* The other child broke the contract: the supervisor ends it. */
+void wire_child_odd(struct wire *supervisor, uint64_t generation, const char *who, const char *why);
+/* Why it cannot run: said in the log and to the supervisor (NULL: not met yet). */
+void wire_child_failed(struct wire *supervisor, const struct err *e);
 
 #endif

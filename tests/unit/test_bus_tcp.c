@@ -735,10 +735,8 @@ static void an_open_link_without_a_question_wakes_nobody(void **state)
 	k = link_to(l, s.port, &(struct bus_options){.answer_ms = 10});
 	r = ask(l, k, &q);
 	assert_right(&r, &q);
-	uint64_t turns = loop_turns(l);
 	assert_int_equal(loop_turn(l, now_read().boot_us + 100 * US_PER_MS, &e), 0);
 	assert_true(now_read().boot_us - r.received_boot_us >= 100 * US_PER_MS); /* nothing ended the one turn */
-	assert_int_equal(loop_turns(l), turns + 1);
 	bus_link_free(k);
 	server_stop(&s);
 	loop_free(l);

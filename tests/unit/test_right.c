@@ -64,20 +64,6 @@ static void need_root(void)
 		skip();
 }
 
-static void names_and_rights_match(void **state)
-{
-	enum right r;
-
-	(void)state;
-	for (int i = RIGHT_VIEWER; i <= RIGHT_FLEET_ADMIN; i++) {
-		assert_true(right_parse(right_name((enum right)i), &r));
-		assert_int_equal(r, i);
-	}
-	assert_false(right_parse("none", &r));
-	assert_false(right_parse("", &r));
-	assert_false(right_parse("Viewer", &r));
-}
-
 static void the_owner_is_site_admin_and_nobody_else_is_anything(void **state)
 {
 	struct site s = { 0 };
@@ -213,7 +199,6 @@ static void what_is_not_a_socket_has_no_caller(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(names_and_rights_match),
 		cmocka_unit_test(the_owner_is_site_admin_and_nobody_else_is_anything),
 		cmocka_unit_test(my_own_user_and_group_can_be_named),
 		cmocka_unit_test(a_user_gets_what_access_says),

@@ -186,13 +186,13 @@ static void the_number_of_points_has_a_bound(void **state)
 
 static void add_event(void *arg, const struct store_event *v)
 {
-	buf_addf(arg, "%lld:%s:%s:%s:%s:%s:%d ", (long long)v->id, store_severity_name(v->severity), v->kind, v->subject, v->text,
+	buf_addf(arg, "%lld:%s:%s:%s:%s:%s:%d ", (long long)v->id, severity_name(v->severity), v->kind, v->subject, v->text,
 		 v->who, v->utc_valid);
 }
 
 static void events_have_rising_numbers_and_pages(void **state)
 {
-	struct store_event v = { .utc_us = T0, .utc_valid = true, .severity = STORE_ALARM, .kind = "safe", .subject = "bms",
+	struct store_event v = { .utc_us = T0, .utc_valid = true, .severity = SEVERITY_ALARM, .kind = "safe", .subject = "bms",
 				 .text = "it's \x1b[2J", .who = "unix:anna" };
 	struct store *s = open_with(NULL, false);
 	auto_buf struct buf b = BUF_INIT;
@@ -201,7 +201,7 @@ static void events_have_rising_numbers_and_pages(void **state)
 	(void)state;
 	ok(store_put_event(s, &v, &id, &e));
 	assert_int_equal(id, 1);
-	v = (struct store_event){ .severity = STORE_INFO, .kind = "mode", .text = "off" };
+	v = (struct store_event){ .severity = SEVERITY_INFO, .kind = "mode", .text = "off" };
 	ok(store_put_event(s, &v, NULL, &e));
 	ok(store_put_event(s, &v, &id, &e));
 	assert_int_equal(id, 3);
