@@ -76,8 +76,8 @@ static void put_cells(struct out *o, const struct scan_row *row)
 static int by_address(const void *a, const void *b)
 {
 	const struct scan_row *x = a, *y = b;
-	int order = strverscmp(x->address.kind == BUS_TCP ? x->address.host : x->address.path,
-			       y->address.kind == BUS_TCP ? y->address.host : y->address.path);
+	int order = strverscmp(x->address.kind != BUS_RTU ? x->address.host : x->address.path,
+			       y->address.kind != BUS_RTU ? y->address.host : y->address.path);
 
 	if (!order)
 		order = (int)x->address.port - (int)y->address.port;

@@ -25,9 +25,9 @@ void scan_found_release(struct scan_found *f)
 
 static void show_progress(struct out_progress *p, const struct now *now, const struct scan_progress *at)
 {
-	char found[32];
+	char found[sizeof at->where + 32];
 
-	snprintf(found, sizeof found, "%zu found", at->found);
+	snprintf(found, sizeof found, "%zu found%s%s", at->found, at->where[0] ? ", " : "", at->where);
 	out_progress_step(p, now, at->finished, at->hosts, found);
 }
 
@@ -69,6 +69,8 @@ static int follow(struct work *w, struct scan *s, const struct cmd_env *env, str
 	while (!w->done && !*env->interrupted)
 		if (loop_turn(w->loop, now_read().boot_us + LOOK_MS * US_PER_MS, e) < 0)
 			return -1;
+	if (!w->done)
+		scan_break_off(s);
 	out_progress_end(&w->progress);
 	return 0;
 }
@@ -115,8 +117,10 @@ static int hear(struct scan_found *found, struct out_progress *progress, const c
 		.hosts = (size_t)json_integer_value(json_object_get(params, "hosts")),
 		.found = (size_t)json_integer_value(json_object_get(params, "found")),
 	};
+	const char *where = json_string_value(json_object_get(params, "where"));
 	struct scan_row row;
 
+	str_copy(at.where, sizeof at.where, where ? where : "");
 	if (str_eq(topic, "scan.row")) {
 		if (scan_row_from_json(json_object_get(params, "row"), &row, e) < 0)
 			return -1;

@@ -147,6 +147,8 @@ struct bus_counters {
 	uint64_t retries;          /* of asked: to a unit whose question before this one had no answer */
 	/* RTU, on a line or behind a gateway */
 	uint64_t crc_errors;       /* of garbled: bytes with a wrong checksum where an answer was due */
+	uint64_t late_answers;     /* after their question was given up; no values */
+	uint8_t late_unit;         /* whose the last of them was */
 	uint64_t foreign_frames;   /* whole frames that answer nothing we asked */
 	uint64_t noise_bytes;      /* came while nothing was due, and are no frame */
 	struct bus_second_master second_master;

@@ -57,6 +57,12 @@ static bool take_in(struct rtu *r)
 	return true;
 }
 
+static void count_late(struct rtu *r)
+{
+	r->link->counters.late_answers++;
+	r->link->counters.late_unit = r->in[0];
+}
+
 static void take_off(struct rtu *r, size_t len)
 {
 	r->in_len -= len;
@@ -195,8 +201,10 @@ static void take_late(struct rtu *r)
 	size_t len;
 
 	while (front(r, false, &len) == FRAMED &&
-	       suspects_judge(&r->suspects, NULL, r->in[0], r->in + 1, len - 3, &ignored) == VERDICT_LATE)
+	       suspects_judge(&r->suspects, NULL, r->in[0], r->in + 1, len - 3, &ignored) == VERDICT_LATE) {
+		count_late(r);
 		take_off(r, len);
+	}
 }
 
 /* Bytes came in the silence: late answers do not prolong it, all else does. */
@@ -292,6 +300,8 @@ static bool judged(struct rtu *r, size_t len)
 	struct bus_reply reply = {0};
 	enum verdict v = suspects_judge(&r->suspects, &r->asked, r->in[0], r->in + 1, len - 3, &reply);
 
+	if (v == VERDICT_LATE)
+		count_late(r);
 	if (v == VERDICT_ODD && is_echo(r))
 		reply_fail(&reply, BUS_GARBLED, ECHO);
 	else if (v == VERDICT_ODD && r->in[0] != r->asked.unit)

@@ -2,65 +2,44 @@
 
 #include <string.h>
 
-#include "probes.h"
+#include "search.h"
+#include "unit.h"
 
 enum {
-	UNITS_MAX = 256,
 	SILENCES_MAX = 2,          /* TCP: so many units in a row without an answer, and no other is tried */
 	FAILURES_MAX = 3,          /* closings, garbled or missing answers within a unit that did answer */
-	SAME_EXCEPTIONS_MAX = 8,   /* the same no to everything */
 	NOBODY = 199,              /* a unit that no site uses: who answers for it answers for every unit */
 	PATIENCE_MIN_MS = 250,
 	RTU_ANSWER_MS = 300,
-	QUIET_MS = 50,             /* a line that is only read, and bus knows late answers */
+	QUIET_MS = 20,             /* a line that is only read, and bus knows late answers */
 	GATEWAY_NO_PATH = 0x0A, GATEWAY_NO_ANSWER = 0x0B, DEVICE_BUSY = 6, /* MAP 7 */
-	FC43_BASIC = 1,            /* MAP 6.21: ReadDevId code */
 };
-
-static const uint8_t likely_tcp[] = { 1, 2, 3, 255, 247, 71, 100, 126, 240, 0 };
-static const uint8_t likely_rtu[] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 100, 126, 240, 247 };
-/* The commonest first; 19200 E is the standard's default (MSL 2.5.1). */
-static const struct { uint32_t baud; char parity; uint8_t stop; } settings[] = {
-	{ 9600, 'N', 1 }, { 19200, 'E', 1 }, { 38400, 'N', 1 }, { 115200, 'N', 1 }, { 4800, 'N', 1 },
-};
-
-enum phase { WALK, MODEL_1, FC43, PROBES, IS_ANYBODY };
 
 struct dialogue {
 	struct loop *loop;
-	const struct device_catalogue *catalogue;
 	struct bus_address address;
 	const struct scan_options *options;
 	struct dialogue_hooks hooks;
 	struct bus_link *link;
 	struct loop_timer later;
-	bool fixed_setting;
-	size_t setting;
-	/* which units */
-	uint8_t units[UNITS_MAX];
-	bool listed[256];
-	size_t unit_count, unit_at;
-	uint8_t unit;
+	struct search search;
 	/* what the host showed so far */
-	bool spoke, busy, noise, over;
+	bool spoke, named, busy, noise, over, gateway_tried;
 	int silences, closings, garbled, refusals;
 	uint8_t last_exception;
 	int64_t slowest_us;
+	uint64_t late;                 /* of the link's late answers, those seen */
+	struct bus_second_master second_master;
 	char why[96];
 	/* the unit at hand */
-	enum phase phase;
-	bool heard, gave_value;
-	int failures, same_exceptions;
-	struct device_walk walk;
-	size_t probe_at;
-	struct scan_row row;
-	struct probes probes;
+	struct unit unit;
+	bool heard, unhurried;         /* unhurried: it was late once */
+	int failures;
 	/* a named unit waits here until it is known whether the next is another one */
 	bool holds;
 	struct scan_row held;
-	bool anybody_asked;
-	uint8_t doubted;
-	struct device_probe doubted_answer; /* to what it answered */
+	bool anybody_asked, asking_anybody;
+	struct bus_request doubted;    /* the question that the second unit answered */
 };
 
 static void on_reply(void *arg, const struct bus_request *q, const struct bus_reply *r);
@@ -68,19 +47,7 @@ static void next_unit(struct dialogue *d);
 
 /* ---- rows ---- */
 
-static void fault(struct scan_row *row, const char *fmt, ...) printf_like(2, 3);
-static void fault(struct scan_row *row, const char *fmt, ...)
-{
-	va_list args;
-
-	if (row->fault_count == SCAN_FAULTS_MAX)
-		return;
-	va_start(args, fmt);
-	vsnprintf(row->faults[row->fault_count++], sizeof *row->faults, fmt, args);
-	va_end(args);
-}
-
-static void flush(struct dialogue *d)
+void dialogue_flush(struct dialogue *d)
 {
 	if (d->holds)
 		d->hooks.row(d->hooks.arg, &d->held);
@@ -92,7 +59,7 @@ static void host_row(struct dialogue *d, enum scan_state state, const char *text
 	struct scan_row row = { .state = state, .address = d->address };
 
 	row.address.has_unit = false;
-	fault(&row, "%s", text);
+	row_fault(&row, "%s", text);
 	d->hooks.row(d->hooks.arg, &row);
 }
 
@@ -117,9 +84,20 @@ static void tell_host(struct dialogue *d)
 		host_row(d, SCAN_NOT_MODBUS, text);
 	} else if (d->closings) {
 		host_row(d, SCAN_SILENT, "closes the connection unasked: it may serve one master only, and has one");
-	} else if (d->silences && d->address.kind == BUS_TCP) {
+	} else if (d->silences && d->address.kind != BUS_RTU) {
 		host_row(d, SCAN_SILENT, "accepts the connection and answers no likely unit; try --every-unit");
 	}
+}
+
+/* Whose questions disturb ours, and are disturbed by them. */
+static void tell_second_master(struct dialogue *d)
+{
+	char words[96], text[96];
+
+	if (!d->second_master.seen)
+		return;
+	snprintf(text, sizeof text, "%.70s; stop it, scan again", bus_second_master_words(&d->second_master, words));
+	host_row(d, SCAN_MODBUS, text);
 }
 
 /* ---- the end, outside of the link's callback ---- */
@@ -133,15 +111,34 @@ static void on_over(void *arg)
 	d->hooks.done(d->hooks.arg, d);
 }
 
+static void on_reopen(void *arg);
+
+/* A host that takes a connection and knows no MBAP may be a gateway that passes bytes on raw. */
+static bool try_as_gateway(struct dialogue *d)
+{
+	if (d->address.kind != BUS_TCP || d->gateway_tried || !d->silences || d->spoke || d->garbled || d->closings ||
+	    (d->address.has_unit && (d->address.unit == 0 || d->address.unit > 247)))
+		return false;
+	d->gateway_tried = true;
+	d->address.kind = BUS_RTU_TCP;
+	search_init(&d->search, &d->address, true, d->options->every_unit, true);
+	d->later.fn = on_reopen;
+	loop_timer_set(d->loop, &d->later, loop_now(d->loop)->boot_us);
+	return true;
+}
+
 static void finish(struct dialogue *d)
 {
-	if (d->over)
+	if (d->over || try_as_gateway(d))
 		return;
 	d->over = true;
-	if (d->holds || d->gave_value)
-		flush(d);
-	else
+	if (d->gateway_tried && !d->spoke)
+		d->address.kind = BUS_TCP; /* as it was named */
+	if (d->named)
+		dialogue_flush(d);
+	else if (!d->second_master.seen)
 		tell_host(d);
+	tell_second_master(d);
 	d->later.fn = on_over;
 	loop_timer_set(d->loop, &d->later, loop_now(d->loop)->boot_us);
 }
@@ -150,65 +147,74 @@ static void finish(struct dialogue *d)
 
 static int patience_ms(const struct dialogue *d)
 {
-	int answer_ms = d->address.kind == BUS_RTU && d->options->answer_ms > RTU_ANSWER_MS && !d->spoke ? RTU_ANSWER_MS :
-			d->options->answer_ms;
+	int most_ms = d->options->answer_ms;
 	int64_t seen_ms = 4 * d->slowest_us / US_PER_MS;
 
+	if (d->unhurried || d->heard)
+		return most_ms;
+	if (!d->spoke)
+		return d->address.kind != BUS_TCP && most_ms > RTU_ANSWER_MS ? RTU_ANSWER_MS : most_ms;
 	/* A host that answered shows how long its other units may take. */
-	if (!d->spoke || d->heard || seen_ms >= answer_ms)
-		return answer_ms;
-	return seen_ms > PATIENCE_MIN_MS ? (int)seen_ms : PATIENCE_MIN_MS;
+	if (seen_ms >= most_ms)
+		return most_ms;
+	return seen_ms > PATIENCE_MIN_MS ? (int)seen_ms : PATIENCE_MIN_MS < most_ms ? PATIENCE_MIN_MS : most_ms;
 }
 
-static void ask(struct dialogue *d, uint8_t function, uint16_t address, uint16_t count)
+static void ask(struct dialogue *d, const struct bus_request *q)
 {
-	struct bus_request q = { .unit = d->unit, .function = function, .address = address, .count = count };
 	struct err e;
 
-	if (bus_link_ask(d->link, &q, patience_ms(d), on_reply, d, &e) == 0)
+	if (bus_link_ask(d->link, q, patience_ms(d), on_reply, d, &e) == 0)
 		return;
 	str_copy(d->why, sizeof d->why, e.text);
 	finish(d);
 }
 
-static void ask_next(struct dialogue *d);
+static void begin_unit(struct dialogue *d, uint8_t number);
 
-static void begin_unit(struct dialogue *d, uint8_t unit)
+/* The unit's row is complete. */
+static void concluded(struct dialogue *d)
 {
-	d->unit = unit;
-	d->phase = WALK;
-	d->heard = d->gave_value = false;
-	d->failures = d->same_exceptions = 0;
-	d->probe_at = 0;
-	d->row = (struct scan_row){ .state = SCAN_DEVICE, .address = d->address };
-	d->row.address.unit = unit;
-	d->row.address.has_unit = true;
-	device_walk_begin(&d->walk);
-	probes_forget(&d->probes);
-	ask_next(d);
-}
-
-static void list_unit(struct dialogue *d, uint8_t unit)
-{
-	if (d->listed[unit])
-		return;
-	d->listed[unit] = true;
-	d->units[d->unit_count++] = unit;
-}
-
-static void list_units(struct dialogue *d)
-{
-	const uint8_t *likely = d->address.kind == BUS_TCP ? likely_tcp : likely_rtu;
-	size_t n = d->address.kind == BUS_TCP ? COUNT_OF(likely_tcp) : COUNT_OF(likely_rtu);
-
-	if (d->address.has_unit) {
-		list_unit(d, d->address.unit);
+	if (d->busy)
+		row_fault(&d->unit.row, "was busy (exception 6) in between: another master?");
+	if (!d->unit.gave_value) {
+		d->refusals++;
+		d->last_exception = d->unit.last_exception;
+		next_unit(d);
 		return;
 	}
-	for (size_t i = 0; i < n; i++)
-		list_unit(d, likely[i]);
-	for (int unit = 1; d->options->every_unit && unit <= 247; unit++)
-		list_unit(d, (uint8_t)unit);
+	dialogue_flush(d);
+	d->held = d->unit.row;
+	d->holds = d->named = true;
+	/* On a line, units are devices; on a host, one may answer to every unit. */
+	if (d->address.kind != BUS_TCP || d->anybody_asked)
+		dialogue_flush(d);
+	if (d->address.has_unit)
+		finish(d);
+	else
+		next_unit(d);
+}
+
+static void go_on(struct dialogue *d)
+{
+	struct bus_request q;
+
+	if (d->asking_anybody)
+		q = d->doubted;
+	else if (!unit_question(&d->unit, &q)) {
+		concluded(d);
+		return;
+	}
+	ask(d, &q);
+}
+
+static void begin_unit(struct dialogue *d, uint8_t number)
+{
+	d->heard = false;
+	d->failures = 0;
+	unit_begin(&d->unit, &d->address, number);
+	d->hooks.step(d->hooks.arg);
+	go_on(d);
 }
 
 static void on_reopen(void *arg)
@@ -221,11 +227,9 @@ static void on_reopen(void *arg)
 
 	bus_link_free(d->link);
 	d->link = NULL;
-	d->address.baud = settings[d->setting].baud;
-	d->address.parity = settings[d->setting].parity;
-	d->address.stop = settings[d->setting].stop;
-	d->unit_at = 0;
-	d->silences = 0;
+	d->late = 0;
+	if (d->address.kind == BUS_RTU && !d->search.settled)
+		search_setting(&d->search, &d->address);
 	if (bus_link_new(d->loop, &d->address, &o, &d->link, &e) < 0) {
 		str_copy(d->why, sizeof d->why, e.text);
 		finish(d);
@@ -238,155 +242,22 @@ static void next_unit(struct dialogue *d)
 {
 	bool enough = d->address.kind == BUS_TCP && d->silences >= SILENCES_MAX && !d->options->every_unit;
 
-	if (!enough && d->unit_at < d->unit_count) {
-		begin_unit(d, d->units[d->unit_at++]);
-	} else if (d->address.kind == BUS_RTU && !d->spoke && !d->fixed_setting &&
-		   d->setting + 1 < COUNT_OF(settings)) {
-		d->setting++;
+	d->unhurried = d->search.again_count > 0;
+	switch (enough ? SEARCH_END : search_next(&d->search)) {
+	case SEARCH_UNIT:
+		begin_unit(d, d->search.unit);
+		break;
+	case SEARCH_SETTING:
 		d->later.fn = on_reopen;
 		loop_timer_set(d->loop, &d->later, loop_now(d->loop)->boot_us);
-	} else {
-		finish(d);
-	}
-}
-
-static void ask_next(struct dialogue *d)
-{
-	struct device_probe p;
-
-	switch (d->phase) {
-	case WALK:
-		if (device_walk_next(&d->walk, &p))
-			ask(d, p.function, p.address, p.count);
-		return;
-	case MODEL_1: {
-		const struct device_model *m = &d->walk.found.models[0];
-
-		ask(d, BUS_READ_HOLDING, m->address, m->length < 66 ? m->length : 66);
-		return;
-	}
-	case FC43:
-		ask(d, BUS_DEVICE_ID, 0, FC43_BASIC);
-		return;
-	case PROBES:
-		p = d->probes.ask[d->probe_at];
-		ask(d, p.function, p.address, p.count);
-		return;
-	case IS_ANYBODY:
-		d->unit = NOBODY;
-		p = d->doubted_answer;
-		ask(d, p.function, p.address, p.count);
-		return;
-	}
-}
-
-/* ---- judging a unit ---- */
-
-static void conclude(struct dialogue *d)
-{
-	const struct device_profile *p;
-
-	if (d->walk.found.found) {
-		struct buf b = BUF_INIT;
-
-		d->row.sunspec = d->walk.found;
-		p = device_sunspec_profile(d->catalogue, &d->walk.found);
-		d->row.match = DEVICE_IDENTIFIED;
-		buf_addf(&b, "SunSpec at %u: models", d->walk.found.base);
-		for (size_t i = 0; i < d->walk.found.model_count; i++)
-			buf_addf(&b, "%s%u", i ? ", " : " ", d->walk.found.models[i].id);
-		str_copy(d->row.evidence, sizeof d->row.evidence, b.data);
-		buf_release(&b);
-		if (d->walk.why[0])
-			fault(&d->row, "%.90s", d->walk.why);
-	} else {
-		p = probes_match(&d->probes, d->catalogue, &d->row.match, d->row.evidence);
-	}
-	if (p)
-		str_copy(d->row.profile, sizeof d->row.profile, device_profile_info(p)->id);
-	if (p && !d->row.identity.make[0]) {
-		str_copy(d->row.identity.make, sizeof d->row.identity.make, device_profile_info(p)->make);
-		if (!d->walk.found.found)
-			str_copy(d->row.identity.model, sizeof d->row.identity.model, device_profile_info(p)->model);
-	}
-	if (!p && d->gave_value)
-		fault(&d->row, "answers, but no profile fits: name one in site.yaml or write one, psec-profile(5)");
-	if (d->busy)
-		fault(&d->row, "was busy (exception 6) in between: another master?");
-	if (!d->gave_value) {
-		d->refusals++;
-		next_unit(d);
-		return;
-	}
-	flush(d);
-	d->held = d->row;
-	d->holds = true;
-	if (d->address.has_unit) {
-		finish(d);
-	} else {
-		next_unit(d);
-	}
-}
-
-static void after_walk(struct dialogue *d)
-{
-	const struct device_sunspec *s = &d->walk.found;
-	struct device_probe p;
-
-	if (device_walk_next(&d->walk, &p)) {
-		ask(d, p.function, p.address, p.count);
-		return;
-	}
-	if (s->found && s->model_count && s->models[0].id == 1 && s->models[0].length >= 64)
-		d->phase = MODEL_1;
-	else if (s->found)
-		return conclude(d);
-	else
-		d->phase = FC43;
-	ask_next(d);
-}
-
-/* The answer to the question at hand; NULL: it failed. */
-static void take_answer(struct dialogue *d, const struct bus_reply *r)
-{
-	switch (d->phase) {
-	case WALK:
-		device_walk_answer(&d->walk, r ? r->regs : NULL, r ? r->count : 0);
-		after_walk(d);
-		return;
-	case MODEL_1:
-		if (r)
-			device_sunspec_identity(r->regs, r->count, &d->row.identity);
-		conclude(d);
-		return;
-	case FC43:
-		/* What is no identification leaves the unit to its registers. */
-		if (r && !device_fc43_identity(r->bytes, r->count, &d->row.identity))
-			d->row.identity = (struct device_identity){ 0 };
-		d->phase = PROBES;
 		break;
-	case PROBES:
-		if (r) {
-			memcpy(d->probes.regs[d->probe_at], r->regs, r->count * sizeof r->regs[0]);
-			d->probes.answered[d->probe_at] = true;
-		}
-		d->probe_at++;
+	case SEARCH_END:
+		finish(d);
 		break;
-	case IS_ANYBODY:
-		if (r) {
-			fault(&d->held, "answers to every unit; unit %u is taken", d->held.address.unit);
-			finish(d);
-		} else {
-			d->silences = 0;
-			begin_unit(d, d->doubted);
-		}
-		return;
 	}
-	if (d->probe_at < d->probes.count && d->same_exceptions < SAME_EXCEPTIONS_MAX)
-		ask_next(d);
-	else
-		conclude(d);
 }
+
+/* ---- judging what came ---- */
 
 /* A second unit answers: before it is believed, one that no site uses is asked the same. */
 static bool is_doubted(const struct dialogue *d)
@@ -394,40 +265,58 @@ static bool is_doubted(const struct dialogue *d)
 	return d->address.kind == BUS_TCP && d->holds && !d->anybody_asked;
 }
 
-static void doubt(struct dialogue *d, const struct bus_request *q)
+static void ask_anybody(struct dialogue *d, const struct bus_request *q)
 {
-	d->anybody_asked = true;
-	d->doubted_answer = (struct device_probe){ q->function, q->address, q->count };
-	d->doubted = d->unit;
-	d->phase = IS_ANYBODY;
+	d->anybody_asked = d->asking_anybody = true;
+	d->doubted = *q;
+	d->doubted.unit = NOBODY;
 	d->heard = false;
 	d->failures = 0;
-	ask_next(d);
+	go_on(d);
+}
+
+/* Did unit NOBODY answer? */
+static void anybody_answered(struct dialogue *d, bool yes)
+{
+	d->asking_anybody = false;
+	if (yes) {
+		row_fault(&d->held, "answers to every unit; unit %u is taken", d->held.address.unit);
+		finish(d);
+		return;
+	}
+	d->silences = 0;
+	dialogue_flush(d);
+	begin_unit(d, d->unit.row.address.unit);
+}
+
+static void take_answer(struct dialogue *d, const struct bus_reply *r)
+{
+	if (d->asking_anybody) {
+		anybody_answered(d, r && r->outcome == BUS_OK);
+		return;
+	}
+	unit_answer(&d->unit, r);
+	go_on(d);
 }
 
 static void on_exception(struct dialogue *d, const struct bus_reply *r)
 {
 	d->spoke = true;
 	if (r->exception == GATEWAY_NO_PATH || r->exception == GATEWAY_NO_ANSWER) {
-		if (d->phase == IS_ANYBODY)
-			take_answer(d, NULL);
-		else if (d->heard)
+		if (d->asking_anybody || d->heard)
 			take_answer(d, NULL);
 		else
 			next_unit(d);
 		return;
 	}
-	if (r->exception == DEVICE_BUSY)
-		d->busy = true;
+	d->busy |= r->exception == DEVICE_BUSY;
 	d->heard = true;
-	d->same_exceptions = r->exception == d->last_exception ? d->same_exceptions + 1 : 1;
-	d->last_exception = r->exception;
-	take_answer(d, NULL);
+	take_answer(d, r);
 }
 
 static void on_failure(struct dialogue *d, const struct bus_reply *r)
 {
-	bool first = !d->heard && d->phase != IS_ANYBODY;
+	bool first = !d->heard && !d->asking_anybody;
 
 	str_copy(d->why, sizeof d->why, r->why);
 	d->closings += r->outcome == BUS_CLOSED;
@@ -436,38 +325,57 @@ static void on_failure(struct dialogue *d, const struct bus_reply *r)
 	if (first && (r->outcome == BUS_TIMEOUT || r->outcome == BUS_LINE_NOISE)) {
 		d->silences++;
 		next_unit(d);
-	} else if (!d->spoke && d->closings + d->garbled >= 2) {
+	} else if (!d->spoke && d->closings + (d->address.kind == BUS_TCP ? d->garbled : 0) >= 2) {
 		finish(d);
+	} else if (first && ++d->failures < FAILURES_MAX) {
+		go_on(d); /* once more: a first answer may be a leftover of somebody else's */
 	} else if (first) {
-		ask_next(d); /* once more: a first answer may be a leftover of somebody else's */
-	} else if (++d->failures >= FAILURES_MAX) {
-		conclude(d);
+		next_unit(d);
+	} else if (++d->failures >= FAILURES_MAX && !d->asking_anybody) {
+		unit_conclude(&d->unit);
+		concluded(d);
 	} else {
 		take_answer(d, NULL);
 	}
 }
 
+/* What the line showed beside the answer. A unit that answers after its time is asked again with more. */
+static void look_at_line(struct dialogue *d)
+{
+	const struct bus_counters *c = bus_link_counters(d->link);
+
+	if (c->second_master.seen)
+		d->second_master = c->second_master;
+	if (c->late_answers == d->late)
+		return;
+	d->late = c->late_answers;
+	if (search_again(&d->search, c->late_unit))
+		search_settle(&d->search);
+}
+
 static void on_reply(void *arg, const struct bus_request *q, const struct bus_reply *r)
 {
 	struct dialogue *d = arg;
+	bool answered = r->outcome == BUS_OK || r->outcome == BUS_EXCEPTION;
 
-	if (r->received_boot_us - r->sent_boot_us > d->slowest_us && r->outcome != BUS_TIMEOUT)
+	look_at_line(d);
+	if (answered && r->received_boot_us - r->sent_boot_us > d->slowest_us)
 		d->slowest_us = r->received_boot_us - r->sent_boot_us;
+	if (answered) {
+		d->silences = 0;
+		search_settle(&d->search);
+	}
 	switch (r->outcome) {
 	case BUS_OK:
 		d->spoke = true;
-		d->silences = 0;
 		if (is_doubted(d)) {
-			doubt(d, q);
+			ask_anybody(d, q);
 			return;
 		}
-		if (d->phase != IS_ANYBODY)
-			d->heard = d->gave_value = true;
-		d->same_exceptions = 0;
+		d->heard |= !d->asking_anybody;
 		take_answer(d, r);
 		return;
 	case BUS_EXCEPTION:
-		d->silences = 0;
 		on_exception(d, r);
 		return;
 	case BUS_UNREACHABLE:
@@ -482,26 +390,21 @@ static void on_reply(void *arg, const struct bus_request *q, const struct bus_re
 
 /* ---- life ---- */
 
-int dialogue_new(struct loop *l, const struct device_catalogue *c, const struct bus_address *a, bool fixed_setting,
+int dialogue_new(struct loop *l, const struct device_catalogue *c, const struct bus_address *a, bool setting_given,
 		 const struct scan_options *o, const struct dialogue_hooks *hooks, struct dialogue **out, struct err *e)
 {
 	struct dialogue *d = xcalloc(1, sizeof *d);
 	struct bus_options bo = { .connect_ms = o->connect_ms, .answer_ms = o->answer_ms, .quiet_ms = QUIET_MS };
 
 	d->loop = l;
-	d->catalogue = c;
 	d->address = *a;
-	d->fixed_setting = fixed_setting;
 	d->options = o;
 	d->hooks = *hooks;
 	d->later.arg = d;
-	if (a->kind == BUS_RTU && !fixed_setting) {
-		d->address.baud = settings[0].baud;
-		d->address.parity = settings[0].parity;
-		d->address.stop = settings[0].stop;
-	}
-	list_units(d);
-	probes_collect(&d->probes, c);
+	search_init(&d->search, a, setting_given, o->every_unit, false);
+	if (!d->search.settled)
+		search_setting(&d->search, &d->address);
+	unit_init(&d->unit, c);
 	if (bus_link_new(l, &d->address, &bo, &d->link, e) < 0) {
 		free(d);
 		return -1;
@@ -526,10 +429,22 @@ void dialogue_free(struct dialogue *d)
 
 bool dialogue_answered(const struct dialogue *d)
 {
-	return d->spoke || d->closings || d->garbled || d->silences || d->noise;
+	return d->spoke || d->closings || d->garbled || d->noise || d->second_master.seen ||
+	       (d->silences && d->address.kind != BUS_RTU);
+}
+
+bool dialogue_silent(const struct dialogue *d)
+{
+	return d->silences > 0;
 }
 
 const char *dialogue_why(const struct dialogue *d)
 {
 	return d->why;
+}
+
+int64_t dialogue_where(const struct dialogue *d, char to[64])
+{
+	search_words(&d->search, &d->address, to);
+	return (int64_t)(search_left(&d->search) + 1) * (patience_ms(d) + QUIET_MS);
 }

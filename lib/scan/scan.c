@@ -9,7 +9,7 @@
 #include "site/site.h"
 #include "target.h"
 
-enum { PACE_TICK_US = 10000, SPARE_DESCRIPTORS = 64, FLIGHT_MAX = 2048 };
+enum { WORTH_A_WORD_MS = 2000, PACE_TICK_US = 10000, SPARE_DESCRIPTORS = 64, FLIGHT_MAX = 2048 };
 
 struct scan {
 	struct loop *loop;
@@ -26,7 +26,7 @@ struct scan {
 	int64_t began_us;
 	/* for the explanation */
 	size_t answered, refused, timed_out;
-	char why[96];                  /* the last reason */
+	struct buf lines;              /* why a line or gateway gave nothing, a line of text each */
 };
 
 void scan_options_default(struct scan_options *o)
@@ -42,8 +42,27 @@ static void on_row(void *arg, const struct scan_row *row)
 	s->hooks.row(s->hooks.arg, row);
 }
 
+/* The one that takes longest, when it takes long enough to be worth a word. */
+static void where(struct scan *s)
+{
+	int64_t left_ms, most_ms = WORTH_A_WORD_MS;
+	char words[64];
+
+	s->progress.where[0] = '\0';
+	for (size_t i = 0; i < s->next; i++) {
+		left_ms = s->dialogues[i] ? dialogue_where(s->dialogues[i], words) : 0;
+		if (left_ms <= most_ms)
+			continue;
+		most_ms = left_ms;
+		snprintf(s->progress.where, sizeof s->progress.where, "%s, about %lld s left", words,
+			 (long long)(left_ms + 999) / 1000);
+	}
+}
+
 static void report(struct scan *s)
 {
+	if (s->hooks.progress)
+		where(s);
 	if (s->hooks.progress)
 		s->hooks.progress(s->hooks.arg, &s->progress);
 }
@@ -67,6 +86,25 @@ static void end_if_done(struct scan *s)
 
 static void begin_some(void *arg);
 
+static void on_step(void *arg)
+{
+	report(arg);
+}
+
+static void line_gave_nothing(struct scan *s, struct dialogue *d)
+{
+	const struct bus_address *a = NULL;
+
+	for (size_t i = 0; i < s->next; i++)
+		if (s->dialogues[i] == d)
+			a = &s->targets.addresses[i];
+	if (!a || a->kind != BUS_RTU)
+		return;
+	buf_addf(&s->lines, "%s: %s\n", a->path, dialogue_silent(d) ?
+		 "no unit answered: check A/B wires, ground, termination; named baud and parity; --every-unit asks all of 1…247" :
+		 dialogue_why(d));
+}
+
 static void on_done(void *arg, struct dialogue *d)
 {
 	struct scan *s = arg;
@@ -78,7 +116,7 @@ static void on_done(void *arg, struct dialogue *d)
 	else
 		s->timed_out++;
 	if (!dialogue_answered(d))
-		str_copy(s->why, sizeof s->why, dialogue_why(d));
+		line_gave_nothing(s, d);
 	forget(s, d);
 	s->flying--;
 	s->progress.finished++;
@@ -88,6 +126,16 @@ static void on_done(void *arg, struct dialogue *d)
 	end_if_done(s);
 }
 
+/* One host and port is one connection, whatever goes over it. */
+static bool same_door(const struct bus_address *a, const struct bus_address *b)
+{
+	struct bus_address other = *a;
+
+	if (a->kind != BUS_RTU && b->kind != BUS_RTU)
+		other.kind = b->kind;
+	return bus_address_same_link(&other, b);
+}
+
 /* A target that is in use is told, not asked. */
 static bool left_alone(struct scan *s, size_t i)
 {
@@ -95,7 +143,7 @@ static bool left_alone(struct scan *s, size_t i)
 	struct scan_row row = { .state = SCAN_MODBUS, .address = *a };
 
 	for (size_t k = 0; k < s->in_use_count; k++) {
-		if (!bus_address_same_link(&s->in_use[k].address, a))
+		if (!same_door(&s->in_use[k].address, a))
 			continue;
 		snprintf(row.faults[row.fault_count++], sizeof row.faults[0], "in use as '%.31s': left alone",
 			 s->in_use[k].name);
@@ -112,14 +160,14 @@ static bool left_alone(struct scan *s, size_t i)
 
 static void begin(struct scan *s, size_t i)
 {
-	struct dialogue_hooks hooks = { on_row, on_done, s };
+	struct dialogue_hooks hooks = { on_row, on_step, on_done, s };
 	struct err e;
 
 	if (left_alone(s, i))
 		return;
 	if (dialogue_new(s->loop, s->catalogue, &s->targets.addresses[i], s->targets.baud_given[i], &s->options, &hooks,
 			 &s->dialogues[i], &e) < 0) {
-		str_copy(s->why, sizeof s->why, e.text);
+		buf_addf(&s->lines, "%s\n", e.text);
 		s->progress.finished++;
 		return;
 	}
@@ -197,6 +245,13 @@ void scan_start(struct scan *s)
 	loop_timer_set(s->loop, &s->pace, s->began_us);
 }
 
+void scan_break_off(struct scan *s)
+{
+	for (size_t i = 0; i < s->next; i++)
+		if (s->dialogues[i])
+			dialogue_flush(s->dialogues[i]);
+}
+
 void scan_free(struct scan *s)
 {
 	if (!s)
@@ -206,6 +261,7 @@ void scan_free(struct scan *s)
 		dialogue_free(s->dialogues[i]);
 	free(s->dialogues);
 	targets_release(&s->targets);
+	buf_release(&s->lines);
 	free(s);
 }
 
@@ -232,17 +288,16 @@ void scan_explain(const struct scan *s, struct buf *text)
 {
 	const struct bus_address *first = s->targets.addresses;
 
+	if (s->lines.len)
+		buf_adds(text, s->lines.data);
 	if (s->answered || !s->targets.count)
 		return;
 	if (s->refused)
 		buf_addf(text, "%zu of %zu hosts are there, but refuse port %u: is Modbus TCP switched on, is the port another?\n",
 			 s->refused, s->targets.count, first->port);
-	else if (s->timed_out && first->kind == BUS_TCP)
+	else if (s->timed_out && first->kind != BUS_RTU)
 		buf_addf(text, "%zu addresses did not answer on port %u within %d ms\n", s->timed_out, first->port,
 			 s->options.connect_ms);
-	if (first->kind == BUS_TCP)
+	if (first->kind != BUS_RTU)
 		explain_network(first, text);
-	else
-		buf_addf(text, "%s: %s\n", first->path,
-			 s->why[0] ? s->why : "no unit answered: check A/B wires, ground, baud and parity");
 }

@@ -26,7 +26,7 @@ void scan_options_default(struct scan_options *o);
 
 enum scan_state {
 	SCAN_DEVICE,           /* a unit that answered */
-	SCAN_MODBUS,           /* a host that speaks Modbus, but no unit answered with a value */
+	SCAN_MODBUS,           /* a host that speaks Modbus, but no unit answered with a value; a line with another master */
 	SCAN_SILENT,           /* accepts the connection and never answers */
 	SCAN_NOT_MODBUS,       /* answers something else */
 };
@@ -50,7 +50,10 @@ json_t *scan_row_to_json(const struct scan_row *row);
 /* Back, from psecd's notification; of SunSpec only base and model ids cross. ERR_INPUT when it is no row. */
 must_check int scan_row_from_json(const json_t *o, struct scan_row *row, struct err *e);
 
-struct scan_progress { size_t hosts, begun, finished, found; };
+struct scan_progress {
+	size_t hosts, begun, finished, found;
+	char where[112]; /* "9600 8N1, unit 37 (12 of 247), about 40 s left" of the host or line that takes longest; or "" */
+};
 struct scan_hooks {
 	void (*row)(void *arg, const struct scan_row *row);   /* as they come */
 	void (*progress)(void *arg, const struct scan_progress *p);
@@ -59,7 +62,8 @@ struct scan_hooks {
 };
 
 struct scan;
-/* targets: "192.168.1.0/24[:PORT]", "HOST[:PORT]", "10.0.0.1-20", "rtu:/dev/ttyS1[?baud=…&parity=…]"; checked whole
+/* targets: "192.168.1.0/24[:PORT]", "HOST[:PORT]", "10.0.0.1-20", "rtu:/dev/ttyS1[?baud=…&parity=…]", a device's address
+ * (so also "rtu+tcp://HOST:PORT"); checked whole
  * before anything is sent. Caller frees; freeing a running scan ends it. */
 must_check int scan_new(struct loop *l, const struct device_catalogue *c, const char *const *targets, size_t count,
 			const struct scan_options *o, const struct scan_hooks *hooks, struct scan **out, struct err *e);
@@ -67,6 +71,8 @@ must_check int scan_new(struct loop *l, const struct device_catalogue *c, const 
  * question. */
 void scan_leave_alone(struct scan *s, const struct bus_address *a, const char *name);
 void scan_start(struct scan *s);
+/* It is broken off: what is known and was not told yet is told now. */
+void scan_break_off(struct scan *s);
 void scan_free(struct scan *s);
 /* Why nothing answered, for people: "eth1 has no carrier", "192.168.1.0/24 is not on any port of this machine …". Empty
  * when something did. */

@@ -41,7 +41,7 @@ static int push_host(struct targets *t, uint32_t host, uint16_t port, struct err
 static int bad(const char *text, struct err *e)
 {
 	return err_set(e, ERR_USAGE, 0, "'%s' is not a target; expected 192.168.1.0/24, 192.168.1.10, 192.168.1.10-20, each with "
-		       ":PORT if not 502, or rtu:/dev/ttyS1?baud=9600&parity=none", text);
+		       ":PORT if not 502, rtu:/dev/ttyS1?baud=9600&parity=none, or rtu+tcp://HOST:PORT", text);
 }
 
 /* "HOST", "HOST/PREFIX", "HOST-LAST"; every address of a network but its first and last. */
@@ -85,7 +85,7 @@ int targets_add(struct targets *t, const char *text, struct err *e)
 
 	if (strlen(text) >= sizeof copy)
 		return bad("(too long)", e);
-	if (str_starts(text, "rtu:") || str_starts(text, "tcp:")) {
+	if (str_starts(text, "rtu:") || str_starts(text, "tcp:") || str_starts(text, "rtu+tcp:")) {
 		if (bus_address_parse(text, &a, e) < 0) {
 			e->kind = ERR_USAGE;
 			return -1;

@@ -36,7 +36,7 @@ static bool has_role(const struct site_device *d, enum site_role r)
 
 static bool is_loopback(const struct bus_address *a)
 {
-	return a->kind == BUS_TCP && (str_starts(a->host, "127.") || str_eq(a->host, "::1") ||
+	return a->kind != BUS_RTU && (str_starts(a->host, "127.") || str_eq(a->host, "::1") ||
 				      str_eq(a->host, "[::1]") || str_eq(a->host, "localhost"));
 }
 

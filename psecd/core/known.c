@@ -126,11 +126,13 @@ static bool take_scan_step(struct core *c, const struct wire_scan_step *w)
 {
 	json_t *params;
 
+	if (!wire_text_ok(w->progress.where))
+		return false;
 	if (w->id != c->scan_id || !c->scan_peer)
 		return true;
-	params = json_pack("{s:I, s:I, s:I, s:I, s:I}", "scan", (json_int_t)w->id, "hosts", (json_int_t)w->progress.hosts,
+	params = json_pack("{s:I, s:I, s:I, s:I, s:I, s:o}", "scan", (json_int_t)w->id, "hosts", (json_int_t)w->progress.hosts,
 			   "begun", (json_int_t)w->progress.begun, "finished", (json_int_t)w->progress.finished, "found",
-			   (json_int_t)w->progress.found);
+			   (json_int_t)w->progress.found, "where", json_text(w->progress.where));
 	ctl_notify(c->ctl, "scan.progress", params);
 	json_decref(params);
 	return true;
