@@ -132,7 +132,7 @@ static bool take_scan_step(struct core *c, const struct wire_scan_step *w)
 		return true;
 	params = json_pack("{s:I, s:I, s:I, s:I, s:I, s:o}", "scan", (json_int_t)w->id, "hosts", (json_int_t)w->progress.hosts,
 			   "begun", (json_int_t)w->progress.begun, "finished", (json_int_t)w->progress.finished, "found",
-			   (json_int_t)w->progress.found, "where", json_text(w->progress.where));
+			   (json_int_t)w->progress.found, "where", jot_text(w->progress.where));
 	ctl_notify(c->ctl, "scan.progress", params);
 	json_decref(params);
 	return true;
