@@ -106,6 +106,8 @@ $(B)/man/%: man/%.scd
 	$(Q)SOURCE_DATE_EPOCH=0 scdoc <$< >$@
 
 # ---- tests
+# The poller is tested on a clock of the test's own.
+$(foreach t,$(filter test_poll%,$(notdir $(unit_src:.c=))),$(eval wrap_$(t) := -Wl,--wrap=now_read))
 $(B)/unit/%: $(B)/obj/tests/unit/%.o $(B)/libpsec.a $(call obj,$(wire_src)) $(B)/made/link
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
