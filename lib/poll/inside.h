@@ -6,12 +6,13 @@
 #include "poll/poll.h"
 
 enum { OPS_MAX = 4 * DEVICE_WRITES_MAX, BACKOFF_FIRST_MS = 1000, BACKOFF_MOST_MS = 30000, MODE_FRESH_MS = 10000,
-       SHOW_LATER_MS = 200, BUSY_MS = 100, RECONNECT_MS = 5000 };
+       SHOW_LATER_MS = 200, BUSY_MS = 100, LOOK_AGAIN_MS = 5000, CUT_SHORT_MOST = 3,
+       TRY_SHARE = 4 /* a try that failed costs its line at most 1 / (1 + this) of the time */ };
 
 enum phase {
 	PHASE_DOWN,      /* waits until due_us, then starts */
 	PHASE_WALK,      /* SunSpec */
-	PHASE_IDENTITY,  /* what is read once */
+	PHASE_IDENTITY,  /* what is read once: after coming up, and first on every new connection */
 	PHASE_RUN,
 };
 
@@ -35,12 +36,21 @@ struct write_job {
 	struct op ops[OPS_MAX];
 	size_t op_count, at;
 	bool sent;           /* a register was written: it will be carried through */
+	bool taken;          /* and the device said so */
 	bool looked_again;   /* the read-back was not yet so; this is the second look */
 	int64_t not_before_us, sent_us;
 };
 struct mode_shown { bool known; uint16_t address, value; int64_t at_us; };
 
-struct block_plan { int64_t due_us; int64_t period_us; int64_t backoff_us; bool tried; };
+struct block_plan { int64_t due_us; int64_t period_us; int64_t backoff_us; bool tried, told /* it was answered once */; };
+
+/* What is counted of a device. Two halves of each window, so that what is old falls out: see stats.c. */
+struct record {
+	struct poll_stats sums;
+	int64_t latency_us;                /* what to reckon with: follows a slower answer at once, a faster one slowly */
+	struct half { int64_t since_us; struct spread latency; } latency[2];
+	struct beat { int64_t since_us; uint64_t reads; } beats[2];
+};
 
 struct dev {
 	struct poll *poll;
@@ -63,15 +73,18 @@ struct dev {
 	struct block_plan *plans;
 	struct device_identity identity;   /* that it had when it was live */
 	bool has_identity;
-	uint64_t connects_seen;
-	int64_t reconnect_us;              /* when a new connection last made us look at the identity again */
+	/* Who answers was met on this connection of the line (bus_counters.connects), 0: on none. Nothing is written over
+	 * another, and nothing read but by a device that ends each connection so soon that it cannot be met (brief). */
+	uint64_t met, meeting;             /* meeting: the connection on which the reading of the identity began */
+	int64_t met_us;                    /* when */
+	int cut_short;                     /* connections in a row that ended before anything was asked over them */
+	bool brief;
 	struct write_order waiting;
 	struct write_job job;
 	struct mode_shown modes[DEVICE_WRITES_MAX];
 	int64_t last_write_us;
-	struct poll_stats stats;
-	int64_t window_us;
-	uint64_t window_reads;
+	struct record record;
+	size_t beat;                       /* the block whose reads are the rate: the fastest */
 };
 
 enum job_kind { JOB_NONE, JOB_WALK, JOB_BLOCK, JOB_OP };
@@ -87,12 +100,18 @@ struct line {
 	enum job_kind job;
 	size_t block;
 	int control_run;                   /* control reads in a row while others waited */
+	int64_t asked_us;
+	int64_t no_try_until_us;           /* devices that are not live have had their share of the line */
+	struct busy { int64_t since_us, us; } busy[2];
+	struct dev *devs[SITE_DEVICES_MAX];
+	size_t dev_count;
 };
 
 struct poll {
 	struct loop *loop;
 	struct poll_hooks hooks;
 	bool started, only_once;           /* only_once: each block once, then rest (poll_read_once) */
+	struct rng rng;                    /* of the back-off's jitter */
 	struct dev devs[SITE_DEVICES_MAX];
 	size_t dev_count;
 	struct line lines[SITE_DEVICES_MAX];
@@ -106,13 +125,25 @@ void poll_add_device(struct poll *p, int index, const struct site_device *s, con
 
 /* turn.c: whose turn it is on a line */
 void line_pump(struct line *k);
+
+/* answer.c: what came of it */
 void line_answered(void *arg, const struct bus_request *q, const struct bus_reply *r);
+
+/* stats.c */
+void stats_answer(struct dev *d, const struct bus_reply *r);
+void stats_beat(struct dev *d);
+void stats_busy(struct line *k);                                   /* the question in flight has ended */
+void stats_of(const struct dev *d, struct poll_stats *out);
+double stats_busy_percent(const struct line *k);
 
 /* start.c: coming up, going down */
 void dev_begin(struct dev *d);                                     /* due: walk or identity */
 void dev_walk_answer(struct dev *d, const struct bus_reply *r);
-void dev_enter_identity(struct dev *d);                            /* read what is read once (again), then run */
+void dev_meet(struct dev *d);                                      /* read who answers (again), then run */
 void dev_identity_step(struct dev *d);
+void dev_came(struct dev *d);                                      /* it answers as it should: live */
+uint64_t dev_connection(const struct dev *d);                      /* that its line has now or had last; 0: none yet */
+int64_t dev_fast_us(const struct dev *d);
 void dev_lose(struct dev *d, const char *why);                     /* values unknown, wait, start anew */
 void dev_forget_values(struct dev *d);
 
@@ -120,6 +151,7 @@ void dev_forget_values(struct dev *d);
 bool write_due(struct dev *d, int64_t now_us, int64_t *due_us);
 bool write_question(struct dev *d, struct bus_request *q);         /* false: nothing to send after all */
 void write_answer(struct dev *d, const struct bus_reply *r);
+void write_again(struct dev *d);                                   /* from its first register, when who answers was met */
 void write_drop(struct dev *d, const char *why);                   /* the device went: tell who waits */
 
 /* Why an answer is none, for people. */

@@ -29,6 +29,11 @@ void reply_words(const struct bus_reply *r, char *to, size_t n)
 		snprintf(to, n, "%s", bus_outcome_name(r->outcome));
 }
 
+uint64_t dev_connection(const struct dev *d)
+{
+	return d->line->link != NULL ? bus_link_counters(d->line->link)->connects : 0;
+}
+
 static void on_timer(void *arg)
 {
 	line_pump(arg);
@@ -61,6 +66,7 @@ void poll_add_device(struct poll *p, int index, const struct site_device *s, con
 
 	*d = (struct dev){ .poll = p, .index = index, .site = s, .profile = profile, .info = info, .roles = s->roles };
 	d->line = line_of(p, s, &info->timing);
+	d->line->devs[d->line->dev_count++] = d;
 }
 
 /* Serial lines are opened now, while the process may still have the right to; what fails is tried again with its first
@@ -82,6 +88,7 @@ int poll_new(struct loop *l, const struct site *s, const struct device_catalogue
 	struct poll *p = xcalloc(1, sizeof *p);
 
 	p->loop = l;
+	rng_seed(&p->rng, (uint64_t)loop_now(l)->boot_us);
 	if (hooks != NULL)
 		p->hooks = *hooks;
 	for (size_t i = 0; i < s->device_count; i++) {
@@ -177,11 +184,19 @@ void poll_device_stats(const struct poll *p, int device, struct poll_stats *out)
 	const struct dev *d = find(p, device);
 
 	*out = (struct poll_stats){ 0 };
-	if (d == NULL)
+	if (d != NULL)
+		stats_of(d, out);
+}
+
+void poll_line_stats(const struct poll *p, int device, struct poll_line *out)
+{
+	const struct dev *d = find(p, device);
+
+	*out = (struct poll_line){ 0 };
+	if (d == NULL || d->line->link == NULL)
 		return;
-	*out = d->stats;
-	if (d->line->link != NULL)
-		out->connects = bus_link_counters(d->line->link)->connects;
+	out->counters = *bus_link_counters(d->line->link);
+	out->busy_percent = stats_busy_percent(d->line);
 }
 
 int poll_write(struct poll *p, int device, enum device_point point, double value, enum poll_purpose purpose,
@@ -197,6 +212,9 @@ int poll_write(struct poll *p, int device, enum device_point point, double value
 	if (d->state != DEVICE_LIVE)
 		return err_set(e, ERR_UNREACHABLE, 0, "'%s' is %s%s%s", d->site->name, device_state_name(d->state),
 			       d->why[0] ? ": " : "", d->why);
+	if (d->brief)
+		return err_set(e, ERR_REFUSED, 0, "'%s' ends every connection after an answer: who would take the write cannot "
+			       "be known", d->site->name);
 	if (expires_boot_us <= poll_clock(p))
 		return err_set(e, ERR_REFUSED, 0, "'%s': the write had expired before it was asked for", d->site->name);
 	if (device_map_write(d->map, point, value, plan, &count, e) < 0) /* again when it is sent; here only to be able to refuse */

@@ -1,8 +1,13 @@
 /* poll: reads a site's devices at their rates, and the one guarded write.
  *
- * One link a connection or line, one question in flight on it; control inputs first; a device that fails backs off (1 s
- * … 30 s) without slowing the others. On connect: SunSpec walk where the profile is of that kind, identity, then
- * blocks.
+ * One link a connection or line, one question in flight on it. Each block of registers has its beat; a beat that was missed
+ * is not made up for, so that no device is asked more often than was wanted. Inputs of control go first: another block is
+ * begun only where its answer is expected before their next beat, and at the latest after four of them. A device that fails
+ * backs off, 1 s … 30 s, and on a line with others its tries take at most a fifth of the time.
+ *
+ * When a device comes: SunSpec walk where its profile is of that kind, identity, then blocks. On every new connection:
+ * identity first. Who has another serial number than before is lost, is neither read nor written, and is looked at again as
+ * any lost device is; only a new poll takes it for what it is now.
  */
 #ifndef PSEC_POLL_H
 #define PSEC_POLL_H
@@ -17,7 +22,7 @@ struct poll;
 struct poll_hooks {
 	/* A block of device arrived (or was lost): its points may have new values; read them with poll_reading. */
 	void (*updated)(void *arg, int device);
-	/* A device came, went, or is another one (why: "serial 4711 instead of 4712"). */
+	/* A device came, went, or is another one: lost, "serial 4711 instead of 4712; …". */
 	void (*state)(void *arg, int device, enum device_state s, const char *why);
 	void *arg;
 };
@@ -48,12 +53,23 @@ typedef void poll_written_fn(void *arg, int device, enum device_point point, dou
 must_check int poll_write(struct poll *p, int device, enum device_point point, double value, enum poll_purpose purpose,
 			  int64_t expires_boot_us, poll_written_fn *fn, void *arg, struct err *e);
 
+/* ---- how it goes ---- */
+
+enum { POLL_EXCEPTIONS = 12 };
 struct poll_stats {
-	uint64_t reads, writes, timeouts, garbled, exceptions, connects;
-	double rate_hz;            /* of the fast block, over the last 10 s */
-	int64_t latency_us;        /* of the last answer */
+	uint64_t reads, writes, connects /* of its line */;
+	uint64_t timeouts, closed, unreachable, crc_errors, other_unit, garbled /* and nothing of these */;
+	uint64_t exceptions, by_exception[POLL_EXCEPTIONS]; /* code 1…11; 0: any other */
+	double rate_hz, wanted_hz;         /* of the fastest block: over the last 5…10 s, and as configured; 0: not read yet */
+	int64_t latency_us;                /* of the last answer */
+	uint32_t p50_us, p99_us, max_us;   /* of the answers of the last 30…60 s; 0: none */
+	int64_t next_try_boot_us;          /* of a lost device; 0: it is not lost */
+	uint32_t tries;                    /* of it that failed, since it was lost */
 };
 void poll_device_stats(const struct poll *p, int device, struct poll_stats *out);
+/* Of the connection or serial line that the device is on, whoever else is. */
+struct poll_line { struct bus_counters counters; double busy_percent; /* a question was out: over the last 5…10 s */ };
+void poll_line_stats(const struct poll *p, int device, struct poll_line *out);
 
 /* Read one device once, all its points, in a loop of its own: for `device read` without a daemon. The map is the
  * caller's. d->roles 0: every role that profile and device fill. */

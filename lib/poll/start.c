@@ -10,17 +10,42 @@ void dev_forget_values(struct dev *d)
 	memset(d->modes, 0, sizeof d->modes);
 }
 
-void dev_lose(struct dev *d, const char *why)
+/* 1 s, then twice as long up to 30 s, and up to a quarter less, so that devices that went together do not all come back in
+ * one instant; never less than a second. */
+static int64_t next_pause_us(struct dev *d)
 {
-	char said[120];
+	int64_t us;
 
-	str_copy(said, sizeof said, why);
 	d->backoff_us = d->backoff_us == 0 ? BACKOFF_FIRST_MS * US_PER_MS : 2 * d->backoff_us;
 	if (d->backoff_us > BACKOFF_MOST_MS * US_PER_MS)
 		d->backoff_us = BACKOFF_MOST_MS * US_PER_MS;
+	us = d->backoff_us - (int64_t)(rng_real(&d->poll->rng, 0, 0.25) * (double)d->backoff_us);
+	return us < BACKOFF_FIRST_MS * US_PER_MS ? BACKOFF_FIRST_MS * US_PER_MS : us;
+}
+
+static bool shares_line(const struct dev *d)
+{
+	for (size_t i = 0; i < d->line->dev_count; i++)
+		if (d->line->devs[i] != d && d->line->devs[i]->state == DEVICE_LIVE)
+			return true;
+	return false;
+}
+
+void dev_lose(struct dev *d, const char *why)
+{
+	int64_t now_us = poll_clock(d->poll);
+	char said[120];
+
+	str_copy(said, sizeof said, why);
+	if (d->state != DEVICE_LIVE && shares_line(d))
+		d->line->no_try_until_us = now_us + TRY_SHARE * (now_us - d->line->asked_us);
+	d->record.sums.tries += d->state == DEVICE_LOST;
 	d->phase = PHASE_DOWN;
-	d->due_us = poll_clock(d->poll) + d->backoff_us;
+	d->due_us = now_us + next_pause_us(d);
 	d->failures = 0;
+	d->met = d->meeting = 0;
+	d->brief = false;
+	d->cut_short = 0;
 	dev_forget_values(d);
 	if (d->state != DEVICE_LOST || !str_eq(d->why, said))
 		dev_set_state(d, DEVICE_LOST, said);
@@ -28,6 +53,8 @@ void dev_lose(struct dev *d, const char *why)
 	if (d->poll->hooks.updated != NULL && d->map != NULL)
 		d->poll->hooks.updated(d->poll->hooks.arg, d->index);
 }
+
+static void begin_identity(struct dev *d);
 
 void dev_begin(struct dev *d)
 {
@@ -38,7 +65,7 @@ void dev_begin(struct dev *d)
 		d->phase = PHASE_WALK;
 		return;
 	}
-	dev_enter_identity(d);
+	begin_identity(d);
 }
 
 void dev_walk_answer(struct dev *d, const struct bus_reply *r)
@@ -51,12 +78,12 @@ void dev_walk_answer(struct dev *d, const struct bus_reply *r)
 		dev_lose(d, why);
 		return;
 	}
-	d->stats.reads += r->outcome == BUS_OK;
+	d->record.sums.reads += r->outcome == BUS_OK;
 	device_walk_answer(&d->walk, r->outcome == BUS_OK ? r->regs : NULL, r->count);
 	if (device_walk_next(&d->walk, &more))
 		return;
 	if (d->walk.found.found)
-		dev_enter_identity(d);
+		begin_identity(d);
 	else
 		dev_lose(d, d->walk.why);
 }
@@ -101,11 +128,16 @@ static bool make_map(struct dev *d, struct err *e)
 	return true;
 }
 
+int64_t dev_fast_us(const struct dev *d)
+{
+	return (d->site->poll_ms > 0 ? d->site->poll_ms : d->info->timing.poll_ms) * US_PER_MS;
+}
+
 static void plan_blocks(struct dev *d)
 {
-	int64_t fast_us = (d->site->poll_ms > 0 ? d->site->poll_ms : d->info->timing.poll_ms) * US_PER_MS;
-	int64_t now_us = poll_clock(d->poll);
+	int64_t fast_us = dev_fast_us(d), now_us = poll_clock(d->poll);
 
+	d->beat = 0;
 	for (size_t i = 0; i < d->block_count; i++) {
 		struct block_plan *b = &d->plans[i];
 		enum device_rate rate = d->blocks[i].rate;
@@ -113,8 +145,12 @@ static void plan_blocks(struct dev *d)
 
 		*b = (struct block_plan){ .due_us = rate == DEVICE_ONCE ? INT64_MAX : now_us,
 					  .period_us = period_us > fast_us ? period_us : fast_us,
-					  .tried = rate == DEVICE_ONCE };
+					  .tried = rate == DEVICE_ONCE, .told = b->told };
+		if (rate != DEVICE_ONCE && (d->blocks[d->beat].rate == DEVICE_ONCE || b->period_us < d->plans[d->beat].period_us))
+			d->beat = i;
 	}
+	d->record.sums.wanted_hz = d->block_count > 0 && d->blocks[d->beat].rate != DEVICE_ONCE
+					   ? 1e6 / (double)d->plans[d->beat].period_us : 0;
 }
 
 static bool next_once(struct dev *d)
@@ -124,56 +160,97 @@ static bool next_once(struct dev *d)
 	return d->once_next < d->block_count;
 }
 
-/* Is it the device that it was? Only a serial number says so. */
+/* Is it the device that it was? Only a serial number says so for sure, a model that it is not. */
 static bool is_another(const struct dev *d, char why[120])
 {
-	const struct device_identity *now = device_map_identity(d->map);
+	const struct device_identity *now = device_map_identity(d->map), *was = &d->identity;
+	const char *hint = "; if it was replaced, restart psecd";
 
-	if (!d->has_identity || d->identity.serial[0] == '\0' || now->serial[0] == '\0' ||
-	    str_eq(d->identity.serial, now->serial))
+	if (!d->has_identity)
 		return false;
-	snprintf(why, 120, "serial %s instead of %s", now->serial, d->identity.serial);
-	return true;
+	if (was->serial[0] != '\0' && !str_eq(now->serial, was->serial)) {
+		snprintf(why, 120, "serial %s instead of %s%s", now->serial[0] ? now->serial : "none", was->serial, hint);
+		return true;
+	}
+	if (was->model[0] != '\0' && now->model[0] != '\0' && !str_eq(now->model, was->model)) {
+		snprintf(why, 120, "model %s instead of %s%s", now->model, was->model, hint);
+		return true;
+	}
+	return false;
+}
+
+void dev_came(struct dev *d)
+{
+	d->backoff_us = 0;
+	d->record.sums.tries = 0;
+	d->identity = *device_map_identity(d->map);
+	d->has_identity = true;
+	if (d->state != DEVICE_LIVE)
+		dev_set_state(d, DEVICE_LIVE, "");
 }
 
 /* heard: it has answered since it was down. One that has nothing to say about itself is live with its first value. */
 static void go_live(struct dev *d, bool heard)
 {
-	bool again = d->state == DEVICE_LIVE;
-	char why[120] = "";
-	bool another = is_another(d, why);
+	char why[120];
 
+	if (is_another(d, why)) {
+		dev_lose(d, why);
+		return;
+	}
+	if (d->state != DEVICE_LIVE)
+		plan_blocks(d);
 	d->phase = PHASE_RUN;
-	d->backoff_us = 0;
 	d->failures = 0;
-	d->identity = *device_map_identity(d->map);
-	d->has_identity = true;
-	if (d->line->link != NULL)
-		d->connects_seen = bus_link_counters(d->line->link)->connects;
-	plan_blocks(d);
-	if (another)
-		write_drop(d, why); /* it was meant for the other one */
-	if (heard && (!again || another))
-		dev_set_state(d, DEVICE_LIVE, why);
+	d->met = d->meeting;
+	d->met_us = poll_clock(d->poll);
+	if (!heard)
+		return;
+	dev_came(d);
 }
 
-void dev_enter_identity(struct dev *d)
+/* What says nothing about itself is met with a value: the first one that is wanted, now. */
+static void meet_by_value(struct dev *d)
+{
+	size_t first = d->block_count;
+
+	for (size_t i = d->block_count; i-- > 0;)
+		if (d->plans[i].due_us != INT64_MAX && (first == d->block_count || d->blocks[i].required))
+			first = i;
+	if (first < d->block_count && d->plans[first].due_us > poll_clock(d->poll))
+		d->plans[first].due_us = poll_clock(d->poll);
+}
+
+void dev_meet(struct dev *d)
+{
+	int64_t now_us = poll_clock(d->poll), next_us = d->met_us + dev_fast_us(d);
+	bool again = d->state == DEVICE_LIVE;
+
+	d->phase = PHASE_IDENTITY;
+	d->met = d->meeting = 0;
+	/* Not faster than its beat, also when it ends every connection. */
+	d->due_us = again && next_us > now_us ? next_us : now_us;
+	d->once_next = 0;
+	if (next_once(d))
+		return;
+	go_live(d, d->info->sunspec && !again);
+	if (again && d->phase == PHASE_RUN)
+		meet_by_value(d);
+}
+
+static void begin_identity(struct dev *d)
 {
 	struct err e = { 0 };
 
-	if (!make_map(d, &e)) {
+	if (make_map(d, &e))
+		dev_meet(d);
+	else
 		dev_lose(d, e.text);
-		return;
-	}
-	d->phase = PHASE_IDENTITY;
-	d->due_us = poll_clock(d->poll);
-	d->once_next = 0;
-	if (!next_once(d))
-		go_live(d, d->info->sunspec);
 }
 
 void dev_identity_step(struct dev *d)
 {
+	d->meeting = dev_connection(d); /* the questions after the first are held to it */
 	d->once_next++;
 	if (!next_once(d))
 		go_live(d, true);

@@ -4,58 +4,113 @@
 #include "poll/inside.h"
 
 enum { CONTROL_RUN_MOST = 4 };
+enum rank { RANK_WRITE, RANK_CONTROL, RANK_REST };
 
 struct turn {
 	struct dev *dev;
 	enum job_kind job;
 	size_t block;
-	int rank;       /* 0 write, 1 control, 2 the rest */
+	enum rank rank;
 	int64_t due_us;
 };
 
-static bool is_before(const struct turn *a, const struct turn *b, bool control_waits)
+/* What a line looks at before it decides. */
+struct look {
+	int64_t now_us, wake_us;
+	int64_t control_us; /* when the next control read is due that is not due yet */
+	bool rest_first;    /* control has gone first often enough */
+	bool rest_due;      /* something else is due */
+	struct turn best;
+};
+
+static bool is_live(const struct dev *d)
 {
-	int ra = a->rank, rb = b->rank;
+	return d->state == DEVICE_LIVE;
+}
+
+static bool is_before(const struct turn *a, const struct turn *b, bool rest_first)
+{
+	enum rank ra = a->rank, rb = b->rank;
 
 	if (b->job == JOB_NONE)
 		return true;
-	if (control_waits) { /* let one of the others through, too */
-		ra = ra == 1 ? 3 : ra;
-		rb = rb == 1 ? 3 : rb;
-	}
+	if (rest_first && ra != RANK_WRITE && rb != RANK_WRITE && ra != rb)
+		return ra == RANK_REST;
 	return ra != rb ? ra < rb : a->due_us < b->due_us;
 }
 
-static void offer(struct turn *best, int64_t *wake_us, const struct turn *t, int64_t now_us, bool control_waits)
+/* How long the line will be taken, as far as is known: a device that is down may use all its patience. */
+static int64_t takes_us(const struct dev *d)
 {
-	if (t->due_us > now_us) {
-		if (t->due_us < *wake_us)
-			*wake_us = t->due_us;
-	} else if (is_before(t, best, control_waits)) {
-		*best = *t;
+	int64_t pause_us = d->line->options.pause_ms * US_PER_MS;
+
+	return pause_us + (d->phase == PHASE_DOWN ? d->info->timing.answer_ms * US_PER_MS : d->record.latency_us);
+}
+
+static void wake_at(struct look *l, int64_t us)
+{
+	if (us < l->wake_us)
+		l->wake_us = us;
+}
+
+static void offer(struct look *l, const struct turn *t)
+{
+	if (t->due_us > l->now_us) {
+		wake_at(l, t->due_us);
+		return;
+	}
+	if (t->rank == RANK_REST) {
+		l->rest_due = true;
+		if (!l->rest_first && l->control_us != INT64_MAX && l->now_us + takes_us(t->dev) > l->control_us) {
+			wake_at(l, l->control_us); /* it would make a control read wait */
+			return;
+		}
+	}
+	if (is_before(t, &l->best, l->rest_first))
+		l->best = *t;
+}
+
+static void offer_start(struct look *l, struct dev *d)
+{
+	struct turn t = { .dev = d, .rank = RANK_REST, .due_us = d->due_us, .block = d->once_next };
+
+	t.job = d->phase == PHASE_IDENTITY ? JOB_BLOCK : JOB_WALK;
+	if (d->phase == PHASE_DOWN && t.due_us < d->line->no_try_until_us)
+		t.due_us = d->line->no_try_until_us;
+	if (is_live(d) && d->phase == PHASE_IDENTITY)
+		t.rank = RANK_CONTROL; /* a new connection: its control reads and writes wait for this one */
+	offer(l, &t);
+}
+
+static void offer_dev(struct look *l, struct dev *d)
+{
+	struct turn t = { .dev = d, .rank = RANK_WRITE, .job = JOB_OP };
+
+	if (d->phase != PHASE_RUN) {
+		offer_start(l, d);
+		return;
+	}
+	if (d->met != 0 && write_due(d, l->now_us, &t.due_us))
+		offer(l, &t);
+	for (size_t i = 0; i < d->block_count; i++) {
+		t = (struct turn){ d, JOB_BLOCK, i, d->blocks[i].control ? RANK_CONTROL : RANK_REST, d->plans[i].due_us };
+		if (t.due_us != INT64_MAX)
+			offer(l, &t);
 	}
 }
 
-static void offer_dev(struct turn *best, int64_t *wake_us, struct dev *d, int64_t now_us, bool control_waits)
+static int64_t next_control_us(const struct line *k, int64_t now_us)
 {
-	struct turn t = { .dev = d, .rank = 2, .due_us = d->due_us };
+	int64_t next_us = INT64_MAX;
 
-	if (d->phase != PHASE_RUN) {
-		t.job = d->phase == PHASE_IDENTITY ? JOB_BLOCK : JOB_WALK;
-		t.block = d->once_next;
-		offer(best, wake_us, &t, now_us, control_waits);
-		return;
+	for (size_t i = 0; i < k->dev_count; i++) {
+		const struct dev *d = k->devs[i];
+
+		for (size_t b = 0; d->phase == PHASE_RUN && is_live(d) && b < d->block_count; b++)
+			if (d->blocks[b].control && d->plans[b].due_us > now_us && d->plans[b].due_us < next_us)
+				next_us = d->plans[b].due_us;
 	}
-	if (write_due(d, now_us, &t.due_us)) {
-		t.rank = 0;
-		t.job = JOB_OP;
-		offer(best, wake_us, &t, now_us, control_waits);
-	}
-	for (size_t i = 0; i < d->block_count; i++) {
-		t = (struct turn){ d, JOB_BLOCK, i, d->blocks[i].control ? 1 : 2, d->plans[i].due_us };
-		if (t.due_us != INT64_MAX)
-			offer(best, wake_us, &t, now_us, control_waits);
-	}
+	return next_us;
 }
 
 /* Open the connection's object; an address that cannot be had (no such line, another master on it) is a lost device. */
@@ -70,47 +125,78 @@ static bool open_link(struct line *k, struct dev *d)
 	return false;
 }
 
+static void put_probe(struct bus_request *q, uint8_t function, uint16_t address, uint16_t count)
+{
+	q->function = function;
+	q->address = address;
+	q->count = count;
+}
+
+/* The turn's question; false when there is none after all. */
+static bool question(const struct turn *t, struct bus_request *q)
+{
+	struct dev *d = t->dev;
+	struct device_probe probe;
+
+	*q = (struct bus_request){ .unit = d->site->address.unit };
+	if (t->job == JOB_WALK && d->phase == PHASE_DOWN) {
+		dev_begin(d); /* goes to the walk, or straight to identity and blocks */
+		return false; /* who heard of it may have asked something on this line meanwhile */
+	}
+	if (t->job == JOB_OP) {
+		if (!write_question(d, q))
+			return false;
+		q->unit = d->site->address.unit;
+		return true;
+	}
+	if (t->job == JOB_WALK) {
+		if (d->phase != PHASE_WALK || !device_walk_next(&d->walk, &probe))
+			return false;
+		put_probe(q, probe.function, probe.address, probe.count);
+		return true;
+	}
+	if (t->block >= d->block_count)
+		return false;
+	put_probe(q, d->blocks[t->block].function, d->blocks[t->block].address, d->blocks[t->block].count);
+	return true;
+}
+
+/* Over which connection alone the question may go; 0: over any. */
+static uint64_t held_to(const struct turn *t)
+{
+	const struct dev *d = t->dev;
+
+	if (t->job == JOB_OP)
+		return d->met;
+	if (t->job == JOB_WALK || d->brief)
+		return 0;
+	return d->phase == PHASE_IDENTITY ? d->meeting : d->met;
+}
+
 /* Put the turn's question on the wire; false when there is none after all. */
 static bool ask(struct line *k, const struct turn *t)
 {
-	struct bus_request q = { .unit = k->address.unit };
-	struct device_probe probe;
+	struct dev *d = t->dev;
+	struct bus_request q;
 	struct err e = { 0 };
 
-	if (!open_link(k, t->dev))
+	if (!open_link(k, d))
 		return false;
-	if (t->job == JOB_WALK && t->dev->phase == PHASE_DOWN) {
-		dev_begin(t->dev); /* goes to the walk, or straight to identity and blocks */
-		return false;      /* who heard of it may have asked something on this line meanwhile */
-	}
-	if (t->dev->phase == PHASE_WALK && t->job == JOB_WALK) {
-		if (!device_walk_next(&t->dev->walk, &probe))
-			return false;
-	} else if (t->job == JOB_OP) {
-		probe = (struct device_probe){ 0 };
-		if (!write_question(t->dev, &q))
-			return false;
-	} else if (t->job == JOB_BLOCK && t->block < t->dev->block_count) {
-		const struct device_block *b = &t->dev->blocks[t->block];
-
-		probe = (struct device_probe){ b->function, b->address, b->count };
-	} else {
+	if (d->brief && d->phase == PHASE_RUN && poll_clock(k->poll) - d->met_us >= LOOK_AGAIN_MS * US_PER_MS) {
+		dev_meet(d);
 		return false;
 	}
-	if (t->job != JOB_OP) {
-		q.function = probe.function;
-		q.address = probe.address;
-		q.count = probe.count;
-	}
-	q.unit = t->dev->site->address.unit;
-	if (bus_link_ask(k->link, &q, (int)t->dev->info->timing.answer_ms, line_answered, k, &e) < 0) {
-		dev_lose(t->dev, e.text);
+	if (!question(t, &q))
+		return false;
+	if (bus_link_ask_on(k->link, held_to(t), &q, (int)d->info->timing.answer_ms, line_answered, k, &e) < 0) {
+		dev_lose(d, e.text);
 		return false;
 	}
 	k->in_flight = true;
-	k->dev = t->dev;
+	k->dev = d;
 	k->job = t->job;
 	k->block = t->block;
+	k->asked_us = poll_clock(k->poll);
 	return true;
 }
 
@@ -122,170 +208,20 @@ void line_pump(struct line *k)
 		return;
 	/* Each round either asks or moves a device on (down with a later due time, through an empty step): it ends. */
 	while (!k->in_flight) {
-		struct turn best = { .job = JOB_NONE };
-		int64_t wake_us = INT64_MAX, now_us = poll_clock(p);
+		int64_t now_us = poll_clock(p);
+		struct look l = { .now_us = now_us, .wake_us = INT64_MAX, .best.job = JOB_NONE,
+				  .control_us = next_control_us(k, now_us), .rest_first = k->control_run >= CONTROL_RUN_MOST };
 
-		for (size_t i = 0; i < p->dev_count; i++)
-			if (p->devs[i].line == k)
-				offer_dev(&best, &wake_us, &p->devs[i], now_us, k->control_run >= CONTROL_RUN_MOST);
-		if (best.job == JOB_NONE) {
-			if (wake_us == INT64_MAX)
+		for (size_t i = 0; i < k->dev_count; i++)
+			offer_dev(&l, k->devs[i]);
+		if (l.best.job == JOB_NONE) {
+			if (l.wake_us == INT64_MAX)
 				loop_timer_stop(p->loop, &k->timer);
 			else
-				loop_timer_set(p->loop, &k->timer, wake_us);
+				loop_timer_set(p->loop, &k->timer, l.wake_us);
 			return;
 		}
-		if (ask(k, &best))
-			k->control_run = best.rank == 1 ? k->control_run + 1 : 0;
+		if (ask(k, &l.best) && l.best.rank != RANK_WRITE)
+			k->control_run = l.best.rank == RANK_CONTROL && l.rest_due ? k->control_run + 1 : 0;
 	}
-}
-
-/* ---- answers ---- */
-
-static void count(struct dev *d, const struct bus_reply *r)
-{
-	if (r->outcome == BUS_TIMEOUT)
-		d->stats.timeouts++;
-	else if (r->outcome == BUS_GARBLED || r->outcome == BUS_LINE_NOISE)
-		d->stats.garbled++;
-	else if (r->outcome == BUS_EXCEPTION)
-		d->stats.exceptions++;
-	if (r->outcome == BUS_OK || r->outcome == BUS_EXCEPTION)
-		d->stats.latency_us = r->received_boot_us - r->sent_boot_us;
-}
-
-static void count_rate(struct dev *d, int64_t now_us)
-{
-	if (d->window_us == 0)
-		d->window_us = now_us;
-	else
-		d->window_reads++;
-	if (now_us - d->window_us > 10 * US_PER_S || (d->stats.rate_hz == 0 && now_us - d->window_us > US_PER_S)) {
-		d->stats.rate_hz = (double)d->window_reads * 1e6 / (double)(now_us - d->window_us);
-		d->window_us = now_us;
-		d->window_reads = 0;
-	}
-}
-
-static void schedule(struct dev *d, size_t block, int64_t now_us)
-{
-	struct block_plan *b = &d->plans[block];
-
-	b->tried = true;
-	if (d->poll->only_once || d->blocks[block].rate == DEVICE_ONCE) {
-		b->due_us = INT64_MAX;
-		return;
-	}
-	if (b->due_us > now_us)
-		b->due_us = now_us;
-	/* Keep the beat; a beat that was missed is not made up for. */
-	b->due_us += (now_us - b->due_us) / b->period_us * b->period_us + b->period_us;
-}
-
-static void block_ok(struct dev *d, size_t block, const struct bus_reply *r)
-{
-	int64_t now_us = poll_clock(d->poll);
-
-	d->stats.reads++;
-	d->failures = 0;
-	d->plans[block].backoff_us = 0;
-	device_map_take(d->map, block, r->regs, r->received_boot_us - (r->received_boot_us - r->sent_boot_us) / 2);
-	schedule(d, block, now_us);
-	if (d->blocks[block].rate == DEVICE_FAST)
-		count_rate(d, now_us);
-	if (d->phase == PHASE_RUN && d->state != DEVICE_LIVE)
-		dev_set_state(d, DEVICE_LIVE, "");
-	if (d->phase == PHASE_IDENTITY)
-		dev_identity_step(d);
-	else if (d->poll->hooks.updated != NULL)
-		d->poll->hooks.updated(d->poll->hooks.arg, d->index);
-}
-
-/* The device speaks and says no. A block of side values is left alone for a while; without a required point the device
- * is lost. */
-static void block_refused(struct dev *d, size_t block, const char *why)
-{
-	struct block_plan *b = &d->plans[block];
-	int64_t now_us = poll_clock(d->poll);
-
-	device_map_refuse(d->map, block, why);
-	schedule(d, block, now_us);
-	if (d->phase == PHASE_IDENTITY) {
-		dev_identity_step(d); /* no identity there: live without one */
-		return;
-	}
-	if (d->blocks[block].required) {
-		dev_lose(d, why);
-		return;
-	}
-	b->backoff_us = b->backoff_us == 0 ? BACKOFF_FIRST_MS * US_PER_MS : 2 * b->backoff_us;
-	if (b->backoff_us > BACKOFF_MOST_MS * US_PER_MS)
-		b->backoff_us = BACKOFF_MOST_MS * US_PER_MS;
-	if (b->due_us < now_us + b->backoff_us)
-		b->due_us = now_us + b->backoff_us;
-	if (d->poll->hooks.updated != NULL)
-		d->poll->hooks.updated(d->poll->hooks.arg, d->index);
-}
-
-static bool may_pass(const struct bus_reply *r)
-{
-	/* Exceptions 5 and 6 say "later": MAP 7. */
-	return r->outcome != BUS_EXCEPTION || r->exception == 5 || r->exception == 6;
-}
-
-/* A new connection may lead to another device: what was read over the old one is forgotten, identity comes first. */
-static bool is_new_connection(struct dev *d)
-{
-	uint64_t connects = bus_link_counters(d->line->link)->connects;
-	bool changed = connects != d->connects_seen;
-
-	d->connects_seen = connects;
-	if (!changed || d->phase != PHASE_RUN || d->line->address.kind != BUS_TCP)
-		return false;
-	/* A device that closes after every answer would be asked who it is for ever. */
-	if (d->reconnect_us > 0 && poll_clock(d->poll) - d->reconnect_us < RECONNECT_MS * US_PER_MS)
-		return false;
-	d->reconnect_us = poll_clock(d->poll);
-	return true;
-}
-
-static void block_answer(struct dev *d, size_t block, const struct bus_reply *r)
-{
-	char why[120];
-
-	if (r->outcome == BUS_OK) {
-		if (is_new_connection(d)) {
-			dev_forget_values(d);
-			dev_enter_identity(d);
-			return;
-		}
-		block_ok(d, block, r);
-		return;
-	}
-	reply_words(r, why, sizeof why);
-	if (r->outcome == BUS_EXCEPTION && d->plans != NULL && d->phase == PHASE_RUN)
-		d->plans[block].due_us = poll_clock(d->poll) + BUSY_MS * US_PER_MS;
-	if (!may_pass(r)) {
-		d->failures = 0;
-		block_refused(d, block, why);
-	} else if (d->phase != PHASE_RUN || ++d->failures >= 2) {
-		dev_lose(d, why); /* one more try was given: on a shared line a silent unit costs no more */
-	}
-}
-
-void line_answered(void *arg, const struct bus_request *q, const struct bus_reply *r)
-{
-	struct line *k = arg;
-	struct dev *d = k->dev;
-
-	(void)q;
-	k->in_flight = false;
-	count(d, r);
-	if (k->job == JOB_WALK)
-		dev_walk_answer(d, r);
-	else if (k->job == JOB_OP)
-		write_answer(d, r);
-	else
-		block_answer(d, k->block, r);
-	line_pump(k);
 }

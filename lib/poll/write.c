@@ -116,6 +116,8 @@ bool write_question(struct dev *d, struct bus_request *q)
 
 	if (!j->order.active && !begin(d, now_us))
 		return false;
+	if (j->op_count == 0)
+		list_ops(d, now_us); /* begun over a connection that is gone */
 	if (!j->sent && now_us >= j->order.expires_us) {
 		finish(d, POLL_EXPIRED, "its deadline passed before it could be sent");
 		return false;
@@ -186,6 +188,26 @@ static void read_answer(struct dev *d, const struct op *op, const struct bus_rep
 	}
 }
 
+/* Its question could not leave: the connection was gone. What has begun is carried through, from the mode register on, for
+ * the device may have started anew; what has not, waits as if it had just been asked for. */
+void write_again(struct dev *d)
+{
+	struct write_job *j = &d->job;
+
+	memset(d->modes, 0, sizeof d->modes);
+	j->sent = j->taken;
+	if (j->sent) {
+		j->at = j->op_count = 0;
+		j->looked_again = false;
+		j->not_before_us = 0;
+	} else if (d->waiting.active) {
+		finish(d, POLL_REPLACED, "a newer value came first");
+	} else {
+		d->waiting = j->order;
+		*j = (struct write_job){ 0 };
+	}
+}
+
 void write_answer(struct dev *d, const struct bus_reply *r)
 {
 	const struct op op = d->job.ops[d->job.at];
@@ -196,12 +218,13 @@ void write_answer(struct dev *d, const struct bus_reply *r)
 	if (r->outcome == BUS_OK) {
 		d->failures = 0;
 		if (op.kind == OP_WRITE) {
-			d->stats.writes++;
+			d->record.sums.writes++;
+			d->job.taken = true;
 			if (!d->job.plan[op.step].only_when_changed)
 				d->job.sent_us = r->sent_boot_us;
 			next_op(d);
 		} else {
-			d->stats.reads++;
+			d->record.sums.reads++;
 			read_answer(d, &op, r);
 		}
 		return;

@@ -80,9 +80,28 @@ static void a_vanished_device_is_lost_with_its_values_and_comes_back(void **stat
 	bench_free(b);
 }
 
-static void behind_a_new_connection_may_be_another_device(void **state)
+static void behind_a_new_connection_the_identity_is_read_first(void **state)
 {
 	struct bench *b = bench_new();
+
+	(void)state;
+	bench_start(b);
+	WAIT(b, is_live(b, 0) && quality(b, POINT_BMS_TEMPERATURE_C) == DEVICE_GOOD);
+	hang_up(&b->server);
+	b->server.log_len = 0;
+	WAIT(b, b->server.log_len >= 3);
+	assert_int_equal(b->server.log[0].what, SERIAL);
+	assert_int_equal(b->server.log[1].what, POWER);
+	assert_int_equal(b->said_count, 2); /* it never went */
+	assert_int_equal(quality(b, POINT_BATTERY_POWER_W), DEVICE_GOOD);
+	assert_int_equal(b->server.reads[TEMPERATURE], 1); /* what is slow keeps its beat */
+	bench_free(b);
+}
+
+static void another_device_at_the_address_is_lost_until_the_first_is_back(void **state)
+{
+	struct bench *b = bench_new();
+	struct poll_stats stats;
 
 	(void)state;
 	bench_start(b);
@@ -90,9 +109,49 @@ static void behind_a_new_connection_may_be_another_device(void **state)
 	b->server.regs[SERIAL] = 'B' << 8 | '2';
 	hang_up(&b->server);
 	WAIT(b, b->said_count == 3);
-	assert_string_equal(b->said[2], "0 live: serial B2 instead of A1");
+	assert_string_equal(b->said[2], "0 lost: serial B2 instead of A1; if it was replaced, restart psecd");
 	assert_int_equal(quality(b, POINT_BATTERY_POWER_W), DEVICE_UNKNOWN); /* nothing of the other one counts */
+	b->server.log_len = 0;
+	bench_run(b, 20000);
+	assert_true(b->server.log_len >= 3);
+	assert_int_equal(logged(&b->server, SERIAL), b->server.log_len); /* it is asked who it is, and nothing else */
+	poll_device_stats(b->poll, 0, &stats);
+	assert_int_equal(stats.tries, b->server.log_len);
+	b->server.regs[SERIAL] = 'A' << 8 | '1';
 	WAIT(b, is_live(b, 0));
+	bench_free(b);
+}
+
+static void one_that_says_no_longer_who_it_is_is_lost(void **state)
+{
+	struct bench *b = bench_new();
+
+	(void)state;
+	bench_start(b);
+	WAIT(b, is_live(b, 0));
+	b->server.refused = SERIAL;
+	hang_up(&b->server);
+	WAIT(b, poll_device_state(b->poll, 0) == DEVICE_LOST);
+	assert_string_equal(poll_device_why(b->poll, 0),
+			    "it says no longer who it is: exception 2: illegal data address");
+	bench_free(b);
+}
+
+static void one_that_ends_every_connection_is_read_at_its_beat(void **state)
+{
+	struct bench *b = bench_new();
+	uint64_t reads, serials;
+
+	(void)state;
+	b->server.ends = true;
+	bench_start(b);
+	WAIT(b, is_live(b, 0));
+	reads = b->server.reads[POWER];
+	serials = b->server.reads[SERIAL];
+	bench_run(b, 20000);
+	assert_in_range(b->server.reads[POWER] - reads, 990, 1001);
+	assert_in_range(b->server.reads[SERIAL] - serials, 3, 4); /* looked at every 5 s */
+	assert_int_equal(b->said_count, 2);
 	bench_free(b);
 }
 
@@ -153,7 +212,10 @@ int main(void)
 		cmocka_unit_test(fast_points_are_read_more_often_than_slow_ones),
 		cmocka_unit_test(a_silent_unit_costs_its_neighbour_at_most_its_answer_time_a_try),
 		cmocka_unit_test(a_vanished_device_is_lost_with_its_values_and_comes_back),
-		cmocka_unit_test(behind_a_new_connection_may_be_another_device),
+		cmocka_unit_test(behind_a_new_connection_the_identity_is_read_first),
+		cmocka_unit_test(another_device_at_the_address_is_lost_until_the_first_is_back),
+		cmocka_unit_test(one_that_says_no_longer_who_it_is_is_lost),
+		cmocka_unit_test(one_that_ends_every_connection_is_read_at_its_beat),
 		cmocka_unit_test(a_refused_side_value_says_why_and_the_device_lives),
 		cmocka_unit_test(without_a_required_value_a_device_is_lost),
 		cmocka_unit_test(an_idle_poller_has_no_wake_up_without_a_cause),

@@ -212,6 +212,172 @@ static void what_may_not_be_written_is_refused(void **state)
 	bench_free(b);
 }
 
+/* ---- to nobody but the device that was met ---- */
+
+static void a_write_is_never_the_first_question_on_a_connection(void **state)
+{
+	struct bench *b = bench_new();
+	struct err e;
+
+	(void)state;
+	bench_start(b);
+	WAIT(b, is_live(b, 0));
+	for (int i = 1; i <= 5; i++) { /* also when the last look was a moment ago */
+		hang_up(&b->server);
+		b->server.log_len = 0;
+		assert_int_equal(write_watts(b, 100 * i, 1000, &e), 0);
+		WAIT(b, b->written_count == (size_t)i);
+		assert_int_equal(b->written[i - 1].how, POLL_SHOWN);
+		assert_int_equal(b->server.regs[SETPOINT], 100 * i);
+		assert_int_equal(b->server.log[0].what, SERIAL);
+		assert_int_equal(b->server.log[1].what, MODE); /* who has just come may have forgotten it */
+	}
+	assert_int_equal(b->server.writes[SETPOINT], 5);
+	bench_free(b);
+}
+
+static void a_peer_that_was_swapped_behind_the_address_gets_no_write(void **state)
+{
+	struct bench *b = bench_new();
+	struct err e;
+
+	(void)state;
+	bench_start(b);
+	WAIT(b, is_live(b, 0));
+	assert_int_equal(write_watts(b, 100, 1000, &e), 0);
+	WAIT(b, b->written_count == 1);
+	b->server.regs[SERIAL] = 'B' << 8 | '2';
+	b->server.regs[MODE] = b->server.regs[SETPOINT] = 0;
+	hang_up(&b->server);
+	assert_int_equal(write_watts(b, 4000, 10000, &e), 0);
+	WAIT(b, b->written_count == 2);
+	assert_int_equal(b->written[1].how, POLL_FAILED);
+	assert_non_null(strstr(b->written[1].why, "serial B2 instead of A1"));
+	assert_int_equal(b->written[1].sent_us, 0);
+	assert_int_equal(write_watts(b, 4000, 10000, &e), -1);
+	assert_non_null(strstr(e.text, "serial B2 instead of A1"));
+	bench_run(b, 60000);
+	assert_int_equal(b->server.writes[MODE] + b->server.writes[SETPOINT], 2);
+	assert_int_equal(b->server.regs[SETPOINT], 0);
+	bench_free(b);
+}
+
+static void a_connection_that_goes_between_mode_and_value_is_begun_anew(void **state)
+{
+	struct bench *b = bench_new();
+	struct err e;
+
+	(void)state;
+	bench_start(b);
+	WAIT(b, is_live(b, 0));
+	assert_int_equal(write_watts(b, 100, 1000, &e), 0);
+	WAIT(b, b->server.writes[MODE] == 1);
+	hang_up(&b->server);
+	b->server.regs[MODE] = 0; /* it started anew */
+	WAIT(b, b->written_count == 1);
+	if (b->written[0].how == POLL_SHOWN)
+		assert_int_equal(b->server.regs[MODE], 2);
+	else
+		assert_int_equal(b->server.writes[SETPOINT], 0);
+	bench_free(b);
+}
+
+static void one_that_ends_every_connection_is_never_written(void **state)
+{
+	struct bench *b = bench_new();
+	struct err e;
+
+	(void)state;
+	b->server.ends = true;
+	bench_start(b);
+	WAIT(b, is_live(b, 0) && b->server.reads[POWER] > 5);
+	assert_int_equal(write_watts(b, 100, 1000, &e), -1);
+	assert_int_equal(e.kind, ERR_REFUSED);
+	assert_non_null(strstr(e.text, "ends every connection after an answer"));
+	bench_run(b, 6000);
+	assert_int_equal(b->server.writes[MODE] + b->server.writes[SETPOINT], 0);
+	b->server.ends = false; /* from now on its connection lasts */
+	WAIT(b, b->server.reads[SERIAL] > 0 && write_watts(b, 200, 1000, &e) == 0);
+	WAIT(b, b->written_count == 1);
+	assert_int_equal(b->written[0].how, POLL_SHOWN);
+	bench_free(b);
+}
+
+static void one_that_says_nothing_about_itself_is_written_after_a_value_of_this_connection(void **state)
+{
+	struct bench *b = bench_new();
+	struct err e;
+
+	(void)state;
+	str_copy(b->site.devices[0].profile, sizeof b->site.devices[0].profile, "plain");
+	b->site.devices[0].roles = 1u << SITE_BATTERY_INVERTER;
+	bench_start(b);
+	WAIT(b, is_live(b, 0));
+	hang_up(&b->server);
+	b->server.log_len = 0;
+	assert_int_equal(write_watts(b, 100, 1000, &e), 0);
+	WAIT(b, b->written_count == 1);
+	assert_int_equal(b->written[0].how, POLL_SHOWN);
+	assert_int_equal(b->server.log[0].what, POWER);
+	bench_free(b);
+}
+
+/* ---- the mode register later ---- */
+
+static void a_mode_not_seen_for_ten_seconds_is_looked_at_after_the_value_has_left(void **state)
+{
+	struct bench *b = bench_new();
+	struct err e;
+
+	(void)state;
+	bench_start(b);
+	WAIT(b, is_live(b, 0));
+	assert_int_equal(write_watts(b, 100, 1000, &e), 0);
+	WAIT(b, b->written_count == 1);
+	bench_run(b, 9000);
+	b->server.reads[MODE] = 0;
+	assert_int_equal(write_watts(b, 200, 1000, &e), 0);
+	WAIT(b, b->written_count == 2);
+	assert_int_equal(b->server.reads[MODE], 0);
+	bench_run(b, 2000);
+	b->server.log_len = 0;
+	assert_int_equal(write_watts(b, 300, 1000, &e), 0);
+	WAIT(b, b->written_count == 3);
+	assert_int_equal(b->written[2].how, POLL_SHOWN);
+	assert_int_equal(b->server.reads[MODE], 1);
+	assert_int_equal(b->server.writes[MODE], 1);
+	for (size_t i = 0; i < b->server.log_len; i++)
+		if (b->server.log[i].what == MODE)
+			break;
+		else
+			assert_int_not_equal(i + 1, b->server.log_len);
+	assert_int_equal(logged(&b->server, SETPOINT | 0x8000), 1);
+	bench_free(b);
+}
+
+static void a_mode_that_was_changed_behind_our_back_is_told_and_then_set_again(void **state)
+{
+	struct bench *b = bench_new();
+	struct err e;
+
+	(void)state;
+	bench_start(b);
+	WAIT(b, is_live(b, 0));
+	assert_int_equal(write_watts(b, 100, 1000, &e), 0);
+	WAIT(b, b->written_count == 1);
+	bench_run(b, 11000);
+	b->server.regs[MODE] = 0; /* somebody at its panel */
+	assert_int_equal(write_watts(b, 200, 1000, &e), 0);
+	WAIT(b, b->written_count == 2);
+	assert_int_equal(b->written[1].how, POLL_NOT_SHOWN);
+	assert_string_equal(b->written[1].why, "register 500 reads 0 instead of 2");
+	assert_int_equal(write_watts(b, 300, 1000, &e), 0);
+	WAIT(b, b->written_count == 3);
+	assert_int_equal(b->written[2].how, POLL_SHOWN);
+	assert_int_equal(b->server.regs[MODE], 2);
+	bench_free(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -225,6 +391,13 @@ int main(void)
 		cmocka_unit_test(a_write_whose_answer_is_lost_says_that_it_left),
 		cmocka_unit_test(a_write_that_is_asked_for_while_a_neighbour_starts_does_not_cost_the_neighbour),
 		cmocka_unit_test(what_may_not_be_written_is_refused),
+		cmocka_unit_test(a_write_is_never_the_first_question_on_a_connection),
+		cmocka_unit_test(a_peer_that_was_swapped_behind_the_address_gets_no_write),
+		cmocka_unit_test(a_connection_that_goes_between_mode_and_value_is_begun_anew),
+		cmocka_unit_test(one_that_ends_every_connection_is_never_written),
+		cmocka_unit_test(one_that_says_nothing_about_itself_is_written_after_a_value_of_this_connection),
+		cmocka_unit_test(a_mode_not_seen_for_ten_seconds_is_looked_at_after_the_value_has_left),
+		cmocka_unit_test(a_mode_that_was_changed_behind_our_back_is_told_and_then_set_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
