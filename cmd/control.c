@@ -96,6 +96,8 @@ static int mode(const struct cmd_env *env, const void *options, int argc, char *
 		return err_set(e, ERR_USAGE, 0, "there is no mode '%s'%s%s%s; there are off, manual, self-consumption and observe",
 			       shown, near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
 	}
+	if (m == SITE_MODE_OFF) /* whoever wants it off wants to know whether the battery rests, by whichever words */
+		return cmd_control_off.run(env, NULL, 0, NULL, e);
 	return ask_wish(env, "control.mode", json_pack("{s:s}", "mode", site_mode_name(m)), false, e);
 }
 
@@ -104,7 +106,7 @@ static const struct cmd_arg mode_args[] = { { "MODE", true, false, "mode" } };
 static const struct cmd control_mode = {
 	.name = "mode",
 	.summary = "switch to off, manual, self-consumption or observe",
-	.more = "off: nothing is written. manual: the battery does what `psec control set` says. self-consumption: the grid is held at "
+	.more = "off: as `psec control off`, the battery rests and then nothing is written. manual: the battery does what `psec control set` says. self-consumption: the grid is held at "
 		"the target. observe: decides and shows like self-consumption, and writes nothing. Limits, reserve and the BMS hold in "
 		"every mode.",
 	.example = "psec control mode self-consumption",

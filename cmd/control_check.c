@@ -1,12 +1,15 @@
 /* psec control check: the 500 W step, carried out by psecd, its end awaited here. */
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ctl/ctl.h"
+#include "device/device.h"
 #include "live.h"
 #include "table.h"
 
-enum { CHECK_MS = 60000 /* settling, step and return take 15 s at most */, STEP_MS = 500, ASK_MS = 10000 };
+enum { CHECK_MS = 60000 /* settling, step and return take 15 s at most */, STEP_MS = 500, ASK_MS = 10000, READY_MS = 10000,
+       TURN_MS = 200 };
 
 /* The next "check" notification; NULL with *e. */
 static json_t *await_end(const struct cmd_env *env, struct ctl_client *c, struct err *e)
@@ -45,6 +48,58 @@ static json_t *await_end(const struct cmd_env *env, struct ctl_client *c, struct
 	return end;
 }
 
+/* A psecd that has just begun has no fault: its devices are asked for the first time. */
+static bool is_starting(const json_t *status)
+{
+	const json_t *d, *role;
+	char state[LIVE_TEXT];
+	size_t i, n;
+
+	live_text(status, "state", state);
+	if (str_eq(state, "starting") || str_eq(state, "field-gone"))
+		return true;
+	json_array_foreach(json_object_get(status, "devices"), i, d) {
+		bool needed = false;
+
+		json_array_foreach(json_object_get(d, "roles"), n, role) {
+			const char *name = json_string_value(role) ? json_string_value(role) : "";
+
+			needed |= str_eq(name, site_role_name(SITE_GRID_METER)) || str_eq(name, site_role_name(SITE_BATTERY_INVERTER));
+		}
+		live_text(d, "state", state);
+		if (needed && (str_eq(state, device_state_name(DEVICE_WAITING)) || str_eq(state, device_state_name(DEVICE_STARTING))))
+			return true;
+	}
+	return false;
+}
+
+/* Bounded: what is not there by then, the check itself says. */
+static int await_ready(const struct cmd_env *env, struct ctl_client *c, struct err *e)
+{
+	struct now now = now_read();
+	int64_t deadline_us = now.boot_us + READY_MS * US_PER_MS;
+	struct out_progress progress;
+	bool starting = true;
+	int rc = 0;
+
+	out_progress_begin(&progress, "waiting for the devices", &now);
+	while (rc == 0 && starting && now.boot_us < deadline_us) {
+		json_t *status = NULL;
+
+		rc = ctl_call(c, "control.status", NULL, ASK_MS, &status, e);
+		starting = rc == 0 && is_starting(status);
+		json_decref(status);
+		if (rc == 0 && *env->interrupted)
+			rc = err_set(e, ERR_INTERRUPTED, 0, "stopped before the check began");
+		if (rc == 0 && starting)
+			usleep(TURN_MS * 1000);
+		now = now_read();
+		out_progress_step(&progress, &now, 0, 0, NULL);
+	}
+	out_progress_end(&progress);
+	return rc;
+}
+
 static void say(const struct cmd_env *env, const json_t *end, bool passed)
 {
 	char words[LIVE_TEXT], step[64], before[32], after[32];
@@ -68,7 +123,7 @@ static int run(const struct cmd_env *env, const void *options, int argc, char **
 	(void)options, (void)argc, (void)argv;
 	if (cmd_connect_daemon(env, &c, e))
 		return -1;
-	if (!ctl_call(c, "control.check", NULL, ASK_MS, NULL, e))
+	if (!await_ready(env, c, e) && !ctl_call(c, "control.check", NULL, ASK_MS, NULL, e))
 		end = await_end(env, c, e);
 	ctl_client_free(c);
 	if (!end)

@@ -60,6 +60,7 @@ const char *live_state_words(const char *state)
 		{ "safe", "a signal is lost: at the safe set-point, or on the way to it" },
 		{ "returning", "the signals are back: after three good samples a ramp leads back" },
 		{ "refused", "no sign check stands: run `psec control check`" },
+		{ "starting", "psecd has just begun: its devices are being opened" },
 		{ "waiting", "the devices have not been heard yet" },
 		{ "field-gone", "the process that holds the devices is started again" },
 	};

@@ -197,6 +197,7 @@ const char *known_take(struct core *c, enum wire_kind kind, const void *body)
 		break;
 	case WIRE_READY:
 		c->field_ready = true;
+		c->field_lost = false;
 		keep_judge_proof(c);
 		keep_send_envelope(c);
 		ok = true;
@@ -216,6 +217,7 @@ void known_field_gone(struct core *c)
 	if (c->field_ready && !c->stopping)
 		record_event(c, SEVERITY_ALARM, "field", "", "",
 			     "psecd-field is gone; nothing is controlled until it is back, the devices' watchdogs act");
+	c->field_lost |= c->field_ready;
 	c->field_ready = false;
 	c->decided = false;
 	c->check_runs = false;

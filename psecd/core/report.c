@@ -18,7 +18,7 @@ static json_t *lost_list(const struct core *c)
 {
 	json_t *list = json_array();
 
-	if (!c->field_ready)
+	if (c->field_lost)
 		json_array_append_new(list, json_string("field"));
 	for (unsigned bit = 1; c->decided && bit < 1u << CONTROL_LOST_COUNT; bit <<= 1) {
 		if (c->decision.decision.lost & bit)
@@ -119,23 +119,28 @@ static void add_powers(const struct core *c, json_t *o)
 	json_object_set_new(o, "age_ms", at_us ? json_integer((now_us(c) - at_us) / US_PER_MS) : json_null());
 }
 
+static const char *state_name(const struct core *c)
+{
+	if (!c->field_ready)
+		return c->field_lost ? "field-gone" : "starting";
+	return c->decided ? control_state_name(c->decision.decision.state) : "waiting";
+}
+
 static void add_decision(const struct core *c, json_t *o)
 {
 	const struct control_decision *d = &c->decision.decision;
 	char words[96];
-	const char *state = !c->field_ready ? "field-gone" : c->decided ? control_state_name(d->state) : "waiting";
 
 	json_object_set_new(o, "mode", json_string(site_mode_name(c->wish.mode)));
-	json_object_set_new(o, "state", json_string(state));
+	json_object_set_new(o, "state", json_string(state_name(c)));
 	json_object_set_new(o, "clamp", c->decided ? json_string(control_clamp_name(d->clamp)) : json_null());
 	json_object_set_new(o, "clamp_words", c->decided ? json_string(control_clamp_words(d->clamp)) : json_null());
 	json_object_set_new(o, "wish_w", c->decided ? jot_number(d->wish_w) : json_null());
 	json_object_set_new(o, "setpoint_w", c->decided ? jot_number(d->setpoint_w) : json_null());
 	json_object_set_new(o, "lost", lost_list(c));
-	if (!c->field_ready)
+	control_lost_words(c->decided ? d->lost : 0, words);
+	if (c->field_lost)
 		str_copy(words, sizeof(words), "psecd-field is gone, it is started again");
-	else
-		control_lost_words(c->decided ? d->lost : 0, words);
 	json_object_set_new(o, "lost_words", jot_text(words));
 	json_object_set_new(o, "sample_to_wire_us", c->decided && c->decision.sample_to_wire_us >= 0
 							   ? json_integer(c->decision.sample_to_wire_us) : json_null());

@@ -22,6 +22,7 @@ static void field_ended(void *arg, const struct err *e)
 	struct core *c = arg;
 
 	if (e->kind == ERR_INPUT) {
+		c->field_lost = true;
 		record_event(c, SEVERITY_ALARM, "odd", "", "", "psecd-field broke the contract and is ended: %s", e->text);
 		wire_child_odd(c->supervisor, c->generation, "psecd-field", e->text);
 	}
@@ -59,6 +60,15 @@ static bool staff_ok(const struct wire_staff *w)
 	return true;
 }
 
+/* A field that ends before it was ever ready is not starting. */
+static void note_restart(struct core *c)
+{
+	for (uint32_t i = 0; i < c->staff.count; i++) {
+		if (str_eq(c->staff.processes[i].name, "psecd-field") && c->staff.processes[i].restarts && !c->field_ready)
+			c->field_lost = true;
+	}
+}
+
 static const char *take_from_supervisor(void *arg, enum wire_kind kind, const void *body)
 {
 	struct core *c = arg;
@@ -81,6 +91,7 @@ static const char *take_from_supervisor(void *arg, enum wire_kind kind, const vo
 		if (!staff_ok(body))
 			return "it says who runs and holds what cannot be";
 		c->staff = *(const struct wire_staff *)body;
+		note_restart(c);
 		report_changed(c);
 		return NULL;
 	default:

@@ -13,7 +13,6 @@
 #include "site/site.h"
 #include "wire/wire.h"
 
-
 enum { ASKED_MAX = 16 };
 struct law {
 	struct control *control;         /* NULL: the site has no battery */

@@ -38,8 +38,8 @@ daemon() {
 
 @test "control mode, set and off ask what they are told to" {
 	daemon
-	run -0 --separate-stderr "$PSEC" control mode off
-	[ "$output" = "mode off" ]
+	run -0 --separate-stderr "$PSEC" control mode observe
+	[ "$output" = "mode observe" ]
 	run -0 "$PSEC" control mode self-consumption
 	[[ $output == "mode self-consumption"* ]]
 	run -0 "$PSEC" control set -1500
@@ -47,15 +47,18 @@ daemon() {
 	run -0 "$PSEC" control set --target 100
 	run -0 "$PSEC" control set 250 --json
 	/usr/bin/python3 -c 'import json,sys; assert json.loads(sys.argv[1])["manual_w"] == 250' "$output"
-	run -69 --separate-stderr "$PSEC" control off
-	[ "$output" = "mode off" ]
-	[[ $stderr == *"'battery' does not answer (no answer"*"switch it off at the device" ]]
+	for words in off "mode off"; do # by whichever words
+		run -69 --separate-stderr "$PSEC" control $words
+		[ "$output" = "mode off" ]
+		[[ $stderr == *"'battery' does not answer (no answer"*"switch it off at the device" ]]
+	done
 	diff - <(grep -v control.status asked) <<'END'
-["control.mode", {"mode": "off"}]
+["control.mode", {"mode": "observe"}]
 ["control.mode", {"mode": "self-consumption"}]
 ["control.set", {"power_w": -1500.0}]
 ["control.set", {"target_w": 100.0}]
 ["control.set", {"power_w": 250.0}]
+["control.off", {}]
 ["control.off", {}]
 END
 }
@@ -116,7 +119,7 @@ END
 
 @test "without psecd, the answer is 69 and says how to start it" {
 	local c
-	for c in "status" "mode off" "set 5" "check" "watch"; do
+	for c in "status" "mode observe" "set 5" "check" "watch"; do
 		run -69 --separate-stderr "$PSEC" control $c
 		[[ $stderr == *"psecd -C $DIR"* ]]
 		[ -z "$output" ]

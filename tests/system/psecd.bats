@@ -47,6 +47,50 @@ checked() { [ "$(status checked.result)" = passed ]; }
 	checked
 }
 
+# A field that begins only when there is a file "go".
+slow_field() {
+	mkdir libexec
+	ln -s "$B/bin/psecd-core" libexec/
+	cat >libexec/psecd-field <<-SH
+	#!/bin/bash
+	until [ -e "$DIR/go" ]; do read -rt 0.05 <> <(:); done
+	exec "$B/bin/psecd-field"
+	SH
+	chmod +x libexec/psecd-field
+	export PSEC_LIBEXEC=$DIR/libexec
+}
+
+@test "a psecd that has just begun says so, and the sign check waits for its devices" {
+	sim_start --series none --calm
+	slow_field
+	STATE=starting psecd_start
+	[ "$(status lost)" = "[]" ]
+	run -0 "$PSEC" -C "$DIR" status
+	[[ $output == *"Mode        off, starting"* ]]
+	[[ $output != *"is gone"* ]]
+	"$PSEC" -C "$DIR" control check >checked 2>&1 3>&- &
+	check=$!
+	touch go
+	wait $check
+	grep -q '^passed' checked
+}
+
+@test "mode off tells the same truth as off: not done while the inverter is silent" {
+	sim_start --series none
+	psecd_start
+	wait_until 10 all_live
+	run -0 "$PSEC" -C "$DIR" control set -- -800
+	wait_until 15 sim_near setpoint_w -800 1
+	run -0 "$PSEC" -C "$DIR" sim fault battery silent
+	for words in "off" "mode off"; do
+		run -69 "$PSEC" -C "$DIR" control $words
+		[[ $output == *"'battery' does not answer"* ]] || [[ $output == *"switch it off at the device"* ]]
+	done
+	run -0 "$PSEC" -C "$DIR" sim fault battery none
+	wait_until 40 sim_is setpoint_w 0.0
+	run -0 "$PSEC" -C "$DIR" control mode off
+}
+
 @test "psecd scans on request, leaves what it uses alone, and goes on regulating" {
 	local meter bms
 	sim_start --series none --with bms
