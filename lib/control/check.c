@@ -90,7 +90,7 @@ static enum control_check_result baseline(struct control_check *k, const struct 
 static enum control_check_result step(struct control_check *k, const struct control_config *config, double w,
 				      const struct now *now)
 {
-	int64_t settle_us = config->dead_time_us + 4 * config->lag_us + config->meter_delay_us + config->meter_period_us;
+	int64_t settle_us = config->inverter.dead_time_us + 4 * config->inverter.lag_us + config->meter_delay_us + config->meter_period_us;
 	int64_t since_us = now->boot_us - k->stepped_boot_us;
 	enum control_check_result r;
 
@@ -124,7 +124,7 @@ enum control_check_result control_check_step(struct control_check *k, const stru
 	if (k->phase == BASELINE) {
 		/* What the battery did before must have died away first. */
 		if (now->boot_us - k->phase_boot_us >
-		    4 * config->lag_us + config->dead_time_us + config->meter_delay_us)
+		    4 * config->inverter.lag_us + config->inverter.dead_time_us + config->meter_delay_us)
 			add(k, in->grid_w.value);
 		else
 			k->count = 0;

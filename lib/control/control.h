@@ -12,13 +12,18 @@
 #include "site/site.h"
 
 /* ---- what control knows of the plant and of the site ---- */
+/* How an inverter follows its set-point. */
+struct control_model {
+	int64_t dead_time_us, lag_us;
+	double ramp_w_per_s;                        /* INFINITY: none */
+};
+
 struct control_config {
 	struct site_control site;
 	double charge_rating_w, discharge_rating_w; /* of the inverter, >= 0; NaN: not known, then the site's limit must be there */
 	int64_t meter_period_us;                    /* how often its value is refreshed */
 	int64_t meter_delay_us;                     /* age of a value when it appears, to the middle of the meter's averaging */
-	int64_t dead_time_us, lag_us;
-	double ramp_w_per_s;                        /* the inverter's own */
+	struct control_model inverter;              /* as the profile has it */
 	int64_t watchdog_us, write_interval_us;     /* 0: none */
 	bool expects_bms;                           /* a BMS exists and must be heard */
 	int64_t meter_max_age_us, bms_max_age_us, inverter_max_age_us; /* 0: 3 × period, at least 2 s; 5 s; 5 s */
@@ -78,13 +83,22 @@ enum control_lost {
 	CONTROL_LOST_BMS = 4,
 	CONTROL_LOST_ENVELOPE = 8,
 	CONTROL_FROZEN_METER = 16, /* nothing new for 10 s while the command moved */
-	CONTROL_NOT_OBEYED = 32,   /* three set-points in a row were not shown when read back */
+	CONTROL_NOT_OBEYED = 32,   /* set-points are not shown when read back, or shown and the power does not move */
+	CONTROL_TURNED_METER = 64, /* its sign is wrong since a while: until the sign check is passed again */
 };
-enum { CONTROL_LOST_COUNT = 6 };
+enum { CONTROL_LOST_COUNT = 7 };
 /* "meter-frozen", of one bit. */
 const char *control_lost_name(enum control_lost bit);
 /* "meter lost, BMS lost"; returns to. */
 char *control_lost_words(unsigned lost, char to[96]);
+
+/* The oscillation guard: the grid swung around the target and no load explained it, so the law is filtered. */
+struct control_guard {
+	int level;                 /* 0: quiet … CONTROL_GUARD_MOST: the strongest filter */
+	int64_t since_boot_us;     /* when it began to act */
+	double swing_w, period_s;  /* of the swing that it last acted on, peak to peak */
+};
+enum { CONTROL_GUARD_MOST = 3 };
 
 struct control_decision {
 	enum control_state state;
@@ -94,6 +108,7 @@ struct control_decision {
 	bool write;                 /* send it now: it changed, or the watchdog wants to hear from us */
 	double load_w, model_w;     /* estimate of load − pv behind the meter; inverter power at the meter's instant */
 	unsigned lost;              /* CONTROL_LOST_… */
+	struct control_guard guard;
 	int64_t wake_boot_us;       /* when to call again without a new sample (refresh, age, ramp); INT64_MAX: no need */
 };
 
@@ -109,6 +124,14 @@ void control_step(struct control *c, const struct control_input *in, const struc
  * may_stand: it left, so that the inverter may hold it (or some of it) all the same. */
 void control_sent(struct control *c, double setpoint_w, int64_t sent_boot_us);
 void control_not_shown(struct control *c, bool may_stand);
+
+/* What was found out about the inverter from the steps that it was told to make. */
+struct control_learned {
+	struct control_model profile, learned; /* learned: within half and twice of the profile */
+	uint32_t steps, unjudged;  /* steps that told something, and that did not (a clamp, a loss, a load that moved) */
+	double confidence_percent; /* how many of the last steps agree within 15 %, of ten at least */
+};
+void control_learned(const struct control *c, struct control_learned *out);
 
 /* ---- the sign check: a 500 W step that the meter must see (psec-control(1)) ---- */
 enum control_check_result { CONTROL_CHECK_RUNS, CONTROL_CHECK_PASSED, CONTROL_CHECK_WRONG_SIGN, CONTROL_CHECK_NO_EFFECT,

@@ -1,6 +1,9 @@
 #include <math.h>
 
 #include "control/control.h"
+#include "doubt.h"
+#include "guard.h"
+#include "identify.h"
 #include "limits.h"
 #include "model.h"
 
@@ -15,18 +18,31 @@ enum {
 	FROZEN_US = 10000000,    /* nothing new for so long, at least ten periods of the meter, … */
 	FROZEN_W = 200,          /* … while the command moved by this much */
 	HISTORY_US = 5000000,    /* how old a meter sample may be and still find the model's power */
+	DEAF_US = 10000000,      /* an inverter that does not move at all for so long, and its own time twice, is deaf */
+	LIVE_METER_US = 10000000, /* a slower meter shows means of a series, in which nothing swings and everything jumps */
+	JUMP_RATINGS = 3,        /* a jump by so many inverters is believed when it is said twice */
+	POWERS = 8,
 };
 
 struct control {
 	struct control_config config;
 	struct model model;
+	struct identify identify;
+	struct guard guard;
+	struct doubt doubt;
 	struct limits_blocks blocks;
 	enum control_state state;
+	enum control_clamp clamp;        /* of the last decision */
 	bool began;
 	/* the meter */
 	double load_w;                   /* load − pv behind the meter at the last used sample; NaN before the first */
+	double calm_load_w;              /* the same, as the oscillation guard lets the law see it */
 	int64_t used_changed_us, used_us;
 	int good;
+	bool turned, was_checked;        /* its sign is wrong; cleared by a new sign check */
+	/* the inverter's own power, the last of its values, in a ring */
+	struct { int64_t at_us; double w; } powers[POWERS];
+	size_t newest_power;
 	/* loss */
 	unsigned lost;
 	int64_t lost_us;                 /* since when */
@@ -39,6 +55,7 @@ struct control {
 	bool unsure;                     /* one that left later was not shown: what the inverter holds is not known */
 	double moved_low_w, moved_high_w; /* range of the commands since the meter last showed anything new */
 	int mismatches;
+	struct control_signal battery_w; /* as last heard */
 };
 
 static int64_t age_or(int64_t given, int64_t otherwise)
@@ -50,8 +67,8 @@ int control_new(const struct control_config *config, struct control **out, struc
 {
 	struct control *c;
 
-	if (config->meter_period_us <= 0 || config->lag_us < 0 || config->dead_time_us < 0 ||
-	    !(config->ramp_w_per_s > 0) || !(config->site.ramp_w_per_s > 0))
+	if (config->meter_period_us <= 0 || config->inverter.lag_us < 0 || config->inverter.dead_time_us < 0 ||
+	    !(config->inverter.ramp_w_per_s > 0) || !(config->site.ramp_w_per_s > 0))
 		return err_set(e, ERR_BUG, 0, "control: meter period, lag, dead time or ramp is out of range");
 	c = xcalloc(1, sizeof *c);
 	c->config = *config;
@@ -59,8 +76,10 @@ int control_new(const struct control_config *config, struct control **out, struc
 					    3 * config->meter_period_us > 2 * US_PER_S ? 3 * config->meter_period_us : 2 * US_PER_S);
 	c->config.bms_max_age_us = age_or(config->bms_max_age_us, 5 * US_PER_S);
 	c->config.inverter_max_age_us = age_or(config->inverter_max_age_us, 5 * US_PER_S);
-	model_init(&c->model, config->dead_time_us, config->lag_us, config->ramp_w_per_s);
-	c->load_w = NAN;
+	model_init(&c->model, config->inverter.dead_time_us, config->inverter.lag_us, config->inverter.ramp_w_per_s);
+	identify_init(&c->identify, &config->inverter);
+	c->load_w = c->calm_load_w = NAN;
+	c->doubt.jump_w = NAN;
 	*out = c;
 	return 0;
 }
@@ -69,6 +88,13 @@ void control_set_ratings(struct control *c, double charge_w, double discharge_w)
 {
 	c->config.charge_rating_w = charge_w;
 	c->config.discharge_rating_w = discharge_w;
+}
+
+void control_learned(const struct control *c, struct control_learned *out)
+{
+	const struct identify *i = &c->identify;
+
+	*out = (struct control_learned){ i->profile, i->learned, i->steps, i->unjudged, i->confidence_percent };
 }
 
 void control_free(struct control *c)
@@ -81,7 +107,9 @@ void control_sent(struct control *c, double setpoint_w, int64_t sent_boot_us)
 	/* What stood there all the time proves no obedience; it is given another try only after a while. */
 	if (!c->sent || setpoint_w != c->sent_w || sent_boot_us - c->lost_us > OBEY_AGAIN_US)
 		c->mismatches = 0;
+	identify_command(&c->identify, &c->model, sent_boot_us, setpoint_w);
 	model_command(&c->model, sent_boot_us, setpoint_w);
+	doubt_command(&c->doubt, &c->battery_w, setpoint_w, sent_boot_us);
 	c->sent = true;
 	c->unsure = false;
 	c->sent_w = setpoint_w;
@@ -94,6 +122,8 @@ void control_not_shown(struct control *c, bool may_stand)
 {
 	c->mismatches++;
 	c->unsure |= may_stand;
+	if (may_stand)
+		identify_drop(&c->identify);
 }
 
 /* ---- what is lost ---- */
@@ -131,12 +161,14 @@ static unsigned find_lost(const struct control *c, const struct control_input *i
 			lost |= CONTROL_LOST_METER;
 		else if (frozen(c, in, now))
 			lost |= CONTROL_FROZEN_METER;
+		if (c->turned)
+			lost |= CONTROL_TURNED_METER;
 	}
 	if (stale(&in->battery_w, c->config.inverter_max_age_us, now))
 		lost |= CONTROL_LOST_INVERTER;
 	if (c->config.expects_bms && stale(&in->soc_percent, c->config.bms_max_age_us, now))
 		lost |= CONTROL_LOST_BMS;
-	if (c->mismatches >= MISMATCHES)
+	if (c->mismatches >= MISMATCHES || c->doubt.deaf)
 		lost |= CONTROL_NOT_OBEYED;
 	return lost;
 }
@@ -152,11 +184,28 @@ static void drop_old_limits(const struct control *c, struct control_input *in, c
 
 /* ---- the law ---- */
 
+static double biggest_rating(const struct control *c)
+{
+	double w = 0;
+
+	if (isfinite(c->config.charge_rating_w))
+		w = c->config.charge_rating_w;
+	if (isfinite(c->config.discharge_rating_w))
+		w = fmax(w, c->config.discharge_rating_w);
+	return w > 0 ? w : 5000;
+}
+
+static bool live_meter(const struct control *c)
+{
+	return c->config.meter_period_us <= LIVE_METER_US;
+}
+
 /* A poll between two refreshes of the meter repeats the old value: that is no new sample until a period has passed. */
 static bool take_sample(struct control *c, const struct control_signal *grid)
 {
 	int64_t at_us = grid->at_boot_us - c->config.meter_delay_us;
 	bool changed = grid->changed_boot_us > c->used_changed_us;
+	double load_w;
 
 	if (!grid->valid || (c->used_us && !changed && grid->at_boot_us - c->used_us < c->config.meter_period_us))
 		return false;
@@ -165,9 +214,93 @@ static bool take_sample(struct control *c, const struct control_signal *grid)
 		c->used_changed_us = grid->changed_boot_us;
 	}
 	c->used_us = grid->at_boot_us;
-	c->load_w = grid->value + model_at(&c->model, at_us);
 	c->good++;
+	load_w = grid->value + model_at(&c->model, at_us);
+	if (live_meter(c) && doubt_jump(&c->doubt, load_w, c->load_w, JUMP_RATINGS * biggest_rating(c)))
+		return false;
+	c->load_w = load_w;
 	return true;
+}
+
+/* How long the loop needs for an answer. */
+static int64_t answer_us(const struct control *c)
+{
+	return c->model.dead_us + c->model.lag_us + c->config.meter_period_us + c->config.meter_delay_us;
+}
+
+/* The power that the inverter itself said for an instant. */
+static double power_at(const struct control *c, int64_t at_us)
+{
+	for (size_t k = 0; k + 1 < POWERS; k++) {
+		size_t late = (c->newest_power + POWERS - k) % POWERS, early = (late + POWERS - 1) % POWERS;
+		int64_t from_us = c->powers[early].at_us, to_us = c->powers[late].at_us;
+
+		if (at_us >= to_us || from_us == 0)
+			return c->powers[late].w;
+		if (at_us >= from_us)
+			return c->powers[early].w + (c->powers[late].w - c->powers[early].w) * (double)(at_us - from_us) /
+						    (double)(to_us - from_us);
+	}
+	return c->powers[(c->newest_power + 1) % POWERS].w;
+}
+
+static void hear_power(struct control *c, const struct control_signal *battery)
+{
+	c->battery_w = *battery;
+	identify_power(&c->identify, battery);
+	if (!battery->valid || battery->changed_boot_us <= c->powers[c->newest_power].at_us)
+		return;
+	c->newest_power = (c->newest_power + 1) % POWERS;
+	c->powers[c->newest_power].at_us = battery->changed_boot_us;
+	c->powers[c->newest_power].w = battery->value;
+}
+
+/* Does a limit hold the set-point where the law alone would not have it? */
+static bool clamped(const struct control *c)
+{
+	return c->clamp != CONTROL_FREE && c->clamp != CONTROL_BY_MODE && c->clamp != CONTROL_BY_RAMP;
+}
+
+/* What a new sample of the meter says of the model, of the law and of the meter itself. */
+static void judge_sample(struct control *c, const struct control_signal *grid, const struct control_envelope *env)
+{
+	int64_t at_us = grid->at_boot_us - c->config.meter_delay_us;
+	bool acts = c->state == CONTROL_RUNNING || c->state == CONTROL_RETURNING;
+
+	c->calm_load_w = c->load_w;
+	if (!live_meter(c))
+		return;
+	identify_meter(&c->identify, at_us, grid->value);
+	if (c->state == CONTROL_RUNNING && env->mode == SITE_MODE_SELF_CONSUMPTION)
+		guard_sample(&c->guard, grid->at_boot_us, grid->value - env->target_w, grid->value + power_at(c, at_us), answer_us(c));
+	else
+		guard_pause(&c->guard);
+	c->calm_load_w = guard_filter(&c->guard, grid->at_boot_us, c->load_w, answer_us(c));
+	if (!acts)
+		c->doubt.met = false;
+	else if (doubt_sign(&c->doubt, grid->value, model_at(&c->model, at_us)))
+		c->turned = true;
+}
+
+static void learn(struct control *c, const struct now *now)
+{
+	const struct control_model *l = &c->identify.learned;
+
+	if (c->lost || clamped(c) || (c->state != CONTROL_RUNNING && c->state != CONTROL_RETURNING))
+		identify_drop(&c->identify);
+	if (!identify_turn(&c->identify, now->boot_us))
+		return;
+	c->model.dead_us = l->dead_time_us;
+	c->model.lag_us = l->lag_us;
+	c->model.ramp_w_per_s = l->ramp_w_per_s;
+}
+
+/* A slow one may take its dead time, its lag and its ramp; then twice that. */
+static int64_t obey_us(const struct control *c)
+{
+	const struct control_model *m = &c->config.inverter;
+
+	return DEAF_US + 2 * (m->dead_time_us + 2 * m->lag_us + (int64_t)(biggest_rating(c) / m->ramp_w_per_s * US_PER_S));
 }
 
 /* While nothing is commanded the model follows what is measured, so that the load estimate is true and the first
@@ -183,7 +316,7 @@ static double wish(const struct control *c, const struct control_envelope *env)
 	switch (env->mode) {
 	case SITE_MODE_SELF_CONSUMPTION:
 	case SITE_MODE_OBSERVE:
-		return isnan(c->load_w) ? 0 : c->load_w - env->target_w;
+		return isnan(c->calm_load_w) ? 0 : c->calm_load_w - env->target_w;
 	case SITE_MODE_MANUAL:
 		return env->manual_w;
 	default:
@@ -213,17 +346,6 @@ static double site_ramp(const struct control *c, double w, const struct now *now
 static double fraction(int64_t since_us, int64_t of_us, const struct now *now)
 {
 	return clamp_real((double)(now->boot_us - since_us) / (double)of_us, 0, 1);
-}
-
-static double biggest_rating(const struct control *c)
-{
-	double w = 0;
-
-	if (isfinite(c->config.charge_rating_w))
-		w = c->config.charge_rating_w;
-	if (isfinite(c->config.discharge_rating_w))
-		w = fmax(w, c->config.discharge_rating_w);
-	return w > 0 ? w : 5000;
 }
 
 /* ---- states ---- */
@@ -374,20 +496,31 @@ void control_step(struct control *c, const struct control_input *given, const st
 {
 	struct control_input in = *given;
 	int64_t loss_us;
+	bool fresh = false;
 
 	*d = (struct control_decision){ 0 };
 	drop_old_limits(c, &in, now);
 	if (!c->began || hands_off(c))
 		follow(c, &in, now);
 	c->began = true;
+	if (env->checked && !c->was_checked)
+		c->turned = false;
+	c->was_checked = env->checked;
+	hear_power(c, &in.battery_w);
+	doubt_deaf(&c->doubt, &in.battery_w, now->boot_us, obey_us(c));
 	if (in.grid_w.valid && now->boot_us - in.grid_w.at_boot_us <= c->config.meter_max_age_us)
-		take_sample(c, &in.grid_w);
+		fresh = take_sample(c, &in.grid_w);
 	else
 		c->good = 0;
+	if (fresh)
+		judge_sample(c, &in.grid_w, env);
 	next_state(c, env, find_lost(c, &in, env, now), now);
 	d->setpoint_w = choose(c, &in, env, now, d);
+	c->clamp = d->clamp;
+	learn(c, now);
 	d->state = c->state;
 	d->lost = c->lost;
+	d->guard = c->guard.said;
 	d->load_w = c->load_w;
 	d->model_w = model_at(&c->model, in.grid_w.valid ? in.grid_w.at_boot_us - c->config.meter_delay_us : now->boot_us);
 	schedule(c, d, now);

@@ -61,6 +61,7 @@ const char *control_check_words(enum control_check_result r)
 static const struct { const char *name, *words; } losses[CONTROL_LOST_COUNT] = {
 	{ "meter", "meter lost" }, { "inverter", "inverter lost" }, { "bms", "BMS lost" }, { "envelope", "core silent" },
 	{ "meter-frozen", "meter frozen" }, { "not-obeyed", "set-point not obeyed" },
+	{ "meter-turned", "meter has the wrong sign" },
 };
 
 const char *control_lost_name(enum control_lost bit)

@@ -111,7 +111,7 @@ static int run_case(struct study_result *r, const struct study_case *of, const s
 	/* No dead time, no lag, no dead band: a step of the series is long against all of them. */
 	struct control_config config = {
 		.site = of->limits, .charge_rating_w = of->battery_w, .discharge_rating_w = of->battery_w,
-		.meter_period_us = s->step_us, .ramp_w_per_s = INFINITY, .expects_bms = true,
+		.meter_period_us = s->step_us, .inverter.ramp_w_per_s = INFINITY, .expects_bms = true,
 		.bms_max_age_us = 3 * s->step_us, .inverter_max_age_us = 3 * s->step_us,
 	};
 	struct battery b = { of->battery_wh / 2, of->battery_wh, of->efficiency, 0 };

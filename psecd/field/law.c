@@ -248,9 +248,8 @@ int law_init(struct field *f, struct err *e)
 	if (l->config.meter_period_us <= 0)
 		l->config.meter_period_us = US_PER_S;
 	l->config.meter_delay_us = meter->meter_delay_ms * US_PER_MS;
-	l->config.dead_time_us = inverter->dead_time_ms * US_PER_MS;
-	l->config.lag_us = inverter->lag_ms * US_PER_MS;
-	l->config.ramp_w_per_s = inverter->ramp_w_per_s > 0 ? inverter->ramp_w_per_s : INFINITY;
+	l->config.inverter = (struct control_model){ inverter->dead_time_ms * US_PER_MS, inverter->lag_ms * US_PER_MS,
+						     inverter->ramp_w_per_s > 0 ? inverter->ramp_w_per_s : INFINITY };
 	l->config.watchdog_us = inverter->watchdog_ms * US_PER_MS;
 	l->config.write_interval_us = inverter->write_interval_ms * US_PER_MS;
 	l->config.expects_bms = l->bms >= 0;

@@ -1,4 +1,4 @@
-/* control against a small plant of this file's own (10 ms steps), which shares no code with lib/sim. */
+/* control: the law, its limits, its losses and the sign check. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,138 +7,7 @@
 
 #include <cmocka.h>
 
-#include "control/control.h"
-
-enum { TICK_US = 10000, HISTORY = 1024, TICKS_PER_S = 100 };
-
-/* ---- a plant with dead time, lag and a meter ---- */
-struct plant {
-	double lag_s, dead_s, meter_period_s, meter_delay_s;
-	int meter_sign;
-	double power[HISTORY], command[HISTORY], grid[HISTORY];
-	double now_w, told_w, load_w;
-	long tick;
-	double shown_w;
-	int64_t shown_us, changed_us;
-	bool meter_dead, meter_frozen, deaf;
-	double soc, charge_w, discharge_w;
-};
-
-static int64_t plant_us(const struct plant *p)
-{
-	return 1000 * US_PER_S + p->tick * TICK_US;
-}
-
-static void plant_tick(struct plant *p)
-{
-	long dead = lround(p->dead_s * TICKS_PER_S), period = lround(p->meter_period_s * TICKS_PER_S);
-	long delay = lround(p->meter_delay_s * TICKS_PER_S);
-	double command = p->command[(p->tick - dead + HISTORY) % HISTORY];
-
-	p->now_w += (command - p->now_w) * 0.01 / p->lag_s;
-	p->power[p->tick % HISTORY] = p->now_w;
-	p->grid[p->tick % HISTORY] = p->load_w - p->now_w;
-	if (!p->meter_dead && p->tick % period == delay % period && p->tick > delay) {
-		double sum = 0;
-
-		for (long i = 0; i < 10; i++)
-			sum += p->grid[(p->tick - delay - i + HISTORY) % HISTORY];
-		if (!p->meter_frozen) {
-			p->shown_w = p->meter_sign * sum / 10;
-			p->changed_us = plant_us(p);
-		}
-		p->shown_us = plant_us(p);
-	}
-	p->tick++;
-	p->command[p->tick % HISTORY] = p->deaf ? 0 : p->told_w;
-}
-
-static void plant_begin(struct plant *p, double load_w)
-{
-	*p = (struct plant){ .lag_s = 0.7, .dead_s = 0.3, .meter_period_s = 0.5, .meter_delay_s = 0.1, .meter_sign = 1,
-			     .load_w = load_w, .soc = 50, .charge_w = 5000, .discharge_w = 5000 };
-}
-
-static struct control_signal signal(double value, int64_t at_us)
-{
-	return (struct control_signal){ at_us > 0, value, at_us, at_us };
-}
-
-static struct control_input plant_input(const struct plant *p)
-{
-	int64_t us = plant_us(p);
-
-	return (struct control_input){
-		.grid_w = { p->shown_us > 0, p->shown_w, p->shown_us, p->changed_us },
-		.battery_w = signal(p->power[(p->tick + HISTORY - 10) % HISTORY], us),
-		.soc_percent = signal(p->soc, us),
-		.charge_limit_w = signal(p->charge_w, us),
-		.discharge_limit_w = signal(p->discharge_w, us),
-	};
-}
-
-static struct control_config mid(void)
-{
-	return (struct control_config){
-		.site = control_no_limits(), .charge_rating_w = 5000, .discharge_rating_w = 5000,
-		/* a mean of 100 ms is 50 ms older than its end */
-		.meter_period_us = 500000, .meter_delay_us = 150000, .dead_time_us = 300000, .lag_us = 700000,
-		.ramp_w_per_s = INFINITY, .watchdog_us = 60 * US_PER_S, .expects_bms = true, .dead_band_w = 20,
-	};
-}
-
-/* ---- the loop as field runs it ---- */
-struct rig {
-	struct plant plant;
-	struct control *control;
-	struct control_envelope envelope;
-	struct control_decision last;
-	int64_t wake_us, seen_us;
-	int writes;
-	bool silent_bms;
-};
-
-static void rig_begin(struct rig *r, const struct control_config *config, double load_w, enum site_mode mode)
-{
-	struct err e;
-
-	memset(r, 0, sizeof *r);
-	plant_begin(&r->plant, load_w);
-	assert_int_equal(control_new(config, &r->control, &e), 0);
-	r->envelope = (struct control_envelope){ .mode = mode, .expires_boot_us = INT64_MAX, .checked = true };
-}
-
-static void rig_decide(struct rig *r)
-{
-	struct now now = { plant_us(&r->plant), 0, false };
-	struct control_input in = plant_input(&r->plant);
-
-	if (r->silent_bms)
-		in.soc_percent.at_boot_us = in.charge_limit_w.at_boot_us = in.discharge_limit_w.at_boot_us = 990 * US_PER_S;
-	control_step(r->control, &in, &r->envelope, &now, &r->last);
-	r->wake_us = r->last.wake_boot_us;
-	if (r->last.write) {
-		r->plant.told_w = r->last.setpoint_w;
-		r->writes++;
-		control_sent(r->control, r->last.setpoint_w, now.boot_us);
-	}
-}
-
-static void rig_run(struct rig *r, double seconds)
-{
-	for (long i = 0; i < lround(seconds * TICKS_PER_S); i++) {
-		plant_tick(&r->plant);
-		if (r->plant.shown_us != r->seen_us || plant_us(&r->plant) >= r->wake_us) {
-			r->seen_us = r->plant.shown_us;
-			rig_decide(r);
-		}
-	}
-}
-
-static double grid_now(const struct rig *r)
-{
-	return r->plant.load_w - r->plant.now_w;
-}
+#include "control_rig.h"
 
 /* ---- tests ---- */
 
@@ -177,8 +46,8 @@ static void a_model_that_is_a_third_off_still_settles(void **state)
 	struct control_config slow = mid(), fast = mid();
 
 	(void)state;
-	slow.lag_us = 910000, slow.dead_time_us = 390000;
-	fast.lag_us = 490000, fast.dead_time_us = 210000;
+	slow.inverter = (struct control_model){ 390000, 910000, INFINITY };
+	fast.inverter = (struct control_model){ 210000, 490000, INFINITY };
 	step_of(&slow, 7.0, 50);
 	step_of(&fast, 7.0, 350);
 }

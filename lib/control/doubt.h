@@ -1,0 +1,33 @@
+/* Signals that are there and not true: a meter whose sign turned round while control ran, a value that jumps, an inverter that
+ * takes every set-point and does nothing. */
+#ifndef CONTROL_DOUBT_H
+#define CONTROL_DOUBT_H
+
+#include "control/control.h"
+
+struct doubt {
+	/* the sign: a run of the inverter in one direction, and what the meter did in it */
+	bool met;
+	double grid_w, model_w;
+	double run_w, moved2, apart2;
+	int run_count;
+	/* a jump that waits for its second sample */
+	double jump_w;
+	/* the inverter's obedience */
+	bool tried;
+	double from_w, to_w;
+	int64_t tried_us;
+	bool deaf;
+	int64_t again_us, back_off_us;
+};
+
+/* Meter and model at one instant. true: for a whole run the meter went where the battery went, so that its sign is wrong. */
+bool doubt_sign(struct doubt *d, double grid_w, double model_w);
+/* Is this load a jump by more than most_w from the last one, seen for the first time? */
+bool doubt_jump(struct doubt *d, double load_w, double last_w, double most_w);
+/* A set-point that left. */
+void doubt_command(struct doubt *d, const struct control_signal *battery, double w, int64_t at_us);
+/* true: the inverter does not move although it shows its set-point. patience_us: how long a slow one may take. */
+bool doubt_deaf(struct doubt *d, const struct control_signal *battery, int64_t now_us, int64_t patience_us);
+
+#endif
