@@ -11,6 +11,13 @@ enum {
 	BACK_OFF_US = 30000000, BACK_OFF_MOST_US = 600000000,
 };
 
+void doubt_init(struct doubt *d)
+{
+	*d = (struct doubt){ .jump_w = NAN };
+	for (size_t k = 0; k < DOUBT_SHOWN; k++)
+		d->shown_w[k] = NAN;
+}
+
 static void run_ends(struct doubt *d)
 {
 	d->run_w = d->moved2 = d->apart2 = 0;
@@ -29,8 +36,10 @@ bool doubt_sign(struct doubt *d, double grid_w, double model_w)
 	d->model_w = model_w;
 	if (!known || fabs(moved) < MOVES_W)
 		return false;
-	if (d->run_w * moved < 0)
+	if (seen * moved <= 0 || d->run_w * moved < 0)
 		run_ends(d);
+	if (seen * moved <= 0)
+		return false;
 	d->run_w += moved;
 	d->moved2 += moved * moved;
 	d->apart2 += (seen - moved) * (seen - moved);
@@ -40,6 +49,17 @@ bool doubt_sign(struct doubt *d, double grid_w, double model_w)
 	if (known)
 		run_ends(d);
 	return known;
+}
+
+bool doubt_new(struct doubt *d, double grid_w)
+{
+	for (size_t k = 0; k < DOUBT_SHOWN; k++) {
+		if (d->shown_w[k] == grid_w)
+			return false;
+	}
+	d->newest_shown = (d->newest_shown + 1) % DOUBT_SHOWN;
+	d->shown_w[d->newest_shown] = grid_w;
+	return true;
 }
 
 bool doubt_jump(struct doubt *d, double load_w, double last_w, double most_w)

@@ -5,6 +5,8 @@
 
 #include "control/control.h"
 
+enum { DOUBT_SHOWN = 8 };
+
 struct doubt {
 	/* the sign: a run of the inverter in one direction, and what the meter did in it */
 	bool met;
@@ -13,6 +15,9 @@ struct doubt {
 	int run_count;
 	/* a jump that waits for its second sample */
 	double jump_w;
+	/* the last different values of the meter */
+	double shown_w[DOUBT_SHOWN];
+	size_t newest_shown;
 	/* the inverter's obedience */
 	bool tried;
 	double from_w, to_w;
@@ -21,8 +26,11 @@ struct doubt {
 	int64_t again_us, back_off_us;
 };
 
+void doubt_init(struct doubt *d);
 /* Meter and model at one instant. true: for a whole run the meter went where the battery went, so that its sign is wrong. */
 bool doubt_sign(struct doubt *d, double grid_w, double model_w);
+/* Has the meter not shown this value lately? One that goes round in old values has its times from somebody else. */
+bool doubt_new(struct doubt *d, double grid_w);
 /* Is this load a jump by more than most_w from the last one, seen for the first time? */
 bool doubt_jump(struct doubt *d, double load_w, double last_w, double most_w);
 /* A set-point that left. */

@@ -5,25 +5,19 @@
 
 enum {
 	BAND_W = 60,
-	STEADY_PERCENT = 80,     /* of the first swing are left in the last: it does not die away */
-	EXPLAINED_PERCENT = 40,  /* of the swing are the load's own */
-	PATIENCE = 4,            /* a half swing that the loop makes lasts at most so many times its answer */
+	STEADY_PERCENT = 50,     /* of the first half swing are left in the fifth: it hardly dies away */
+	REST_PERCENT = 9,        /* of the grid's variance may be left without a load */
+	THIN = 5, LATE_MOST = 16, /* samples in an answer of the loop; how much later than it says a meter is looked for */
+	PATIENCE = 6,            /* a half swing that the loop makes lasts at most so many times its answer */
 	QUIET_US = 60000000,     /* before a step back; doubled with each relapse */
 	RELAPSES_MOST = 4,
 	FORGIVEN_S = 3600,       /* without a swing: the waits are short again */
 };
 
-static struct guard_half half(int64_t at_us, double error_w, double load_w)
-{
-	return (struct guard_half){ at_us, error_w, error_w, load_w, load_w };
-}
-
-static void widen(struct guard_half *h, double error_w, double load_w)
+static void widen(struct guard_half *h, double error_w)
 {
 	h->low_w = fmin(h->low_w, error_w);
 	h->high_w = fmax(h->high_w, error_w);
-	h->load_low_w = fmin(h->load_low_w, load_w);
-	h->load_high_w = fmax(h->load_high_w, load_w);
 }
 
 static double peak(const struct guard_half *h)
@@ -31,34 +25,72 @@ static double peak(const struct guard_half *h)
 	return fmax(fabs(h->low_w), fabs(h->high_w));
 }
 
-static struct guard_half all(const struct guard *g)
+static double swing_of(const struct guard *g)
 {
 	struct guard_half sum = g->halves[0];
 
 	for (size_t k = 1; k < g->count; k++) {
-		widen(&sum, g->halves[k].low_w, g->halves[k].load_low_w);
-		widen(&sum, g->halves[k].high_w, g->halves[k].load_high_w);
+		widen(&sum, g->halves[k].low_w);
+		widen(&sum, g->halves[k].high_w);
 	}
-	return sum;
+	return sum.high_w - sum.low_w;
+}
+
+/* ---- does a load explain it? ---- */
+
+struct spread { double n, sum, squares; };
+
+static void spread_add(struct spread *s, double x)
+{
+	s->n++;
+	s->sum += x;
+	s->squares += x * x;
+}
+
+static double variance(const struct spread *s)
+{
+	return s->n > 0 ? s->squares / s->n - s->sum / s->n * (s->sum / s->n) : 0;
+}
+
+/* Under a load that stands still the grid is the mirror of the inverter's power; late, when the meter is later than it says. A
+ * load that switches has edges that no inverter makes. */
+static bool made_by_us(const struct guard *g)
+{
+	for (size_t late = 0; late <= LATE_MOST; late++) {
+		struct spread error = { 0 }, rest = { 0 };
+
+		for (size_t k = 0; k + late < GUARD_SEEN; k++) {
+			size_t now = (g->newest + GUARD_SEEN - k) % GUARD_SEEN, then = (now + GUARD_SEEN - late) % GUARD_SEEN;
+
+			if (g->seen[now].at_us < g->halves[0].from_us || g->seen[then].at_us == 0)
+				break;
+			spread_add(&error, g->seen[now].error_w);
+			spread_add(&rest, g->seen[now].error_w + g->seen[then].power_w);
+		}
+		if (variance(&rest) * 100 <= REST_PERCENT * variance(&error))
+			return true;
+	}
+	return false;
+}
+
+static void see(struct guard *g, int64_t at_us, double error_w, double power_w, int64_t slow_us)
+{
+	if (at_us - g->seen[g->newest].at_us < slow_us / THIN)
+		return;
+	g->newest = (g->newest + 1) % GUARD_SEEN;
+	g->seen[g->newest].at_us = at_us;
+	g->seen[g->newest].error_w = error_w;
+	g->seen[g->newest].power_w = power_w;
 }
 
 static bool swings(const struct guard *g)
 {
-	struct guard_half sum;
-
-	if (g->count < GUARD_HALVES)
-		return false;
-	/* Two ends of one kind, a period apart each: an offset of the swing is no growth. */
-	if (peak(&g->halves[GUARD_HALVES - 1]) * 100 < STEADY_PERCENT * peak(&g->halves[0]))
-		return false;
-	sum = all(g);
-	return (sum.load_high_w - sum.load_low_w) * 100 < EXPLAINED_PERCENT * (sum.high_w - sum.low_w);
+	return g->count == GUARD_HALVES &&
+	       peak(&g->halves[GUARD_HALVES - 1]) * 100 >= STEADY_PERCENT * peak(&g->halves[0]) && made_by_us(g);
 }
 
 static void detune(struct guard *g, int64_t at_us)
 {
-	struct guard_half sum = all(g);
-
 	if (g->said.level == 0) {
 		g->said.since_boot_us = at_us;
 		if (g->released_us && g->relapses < RELAPSES_MOST)
@@ -66,7 +98,7 @@ static void detune(struct guard *g, int64_t at_us)
 	}
 	if (g->said.level < CONTROL_GUARD_MOST)
 		g->said.level++;
-	g->said.swing_w = sum.high_w - sum.low_w;
+	g->said.swing_w = swing_of(g);
 	g->said.period_s = (double)(at_us - g->halves[0].from_us) * 2 / GUARD_HALVES / US_PER_S;
 	g->count = 0;
 	g->loud_us = at_us;
@@ -87,10 +119,11 @@ static void release(struct guard *g, int64_t at_us)
 		g->released_us = at_us;
 }
 
-void guard_sample(struct guard *g, int64_t at_us, double error_w, double load_w, int64_t slow_us)
+void guard_sample(struct guard *g, int64_t at_us, double error_w, double power_w, int64_t slow_us)
 {
 	int side = error_w > BAND_W ? 1 : error_w < -BAND_W ? -1 : 0;
 
+	see(g, at_us, error_w, power_w, slow_us);
 	if (g->side && at_us - g->now.from_us > PATIENCE * slow_us)
 		guard_pause(g);
 	if (side && side != g->side) {
@@ -101,11 +134,11 @@ void guard_sample(struct guard *g, int64_t at_us, double error_w, double load_w,
 			g->loud_us = at_us;
 		}
 		g->side = side;
-		g->now = half(at_us, error_w, load_w);
+		g->now = (struct guard_half){ at_us, error_w, error_w };
 		if (swings(g))
 			detune(g, at_us);
 	} else if (g->side) {
-		widen(&g->now, error_w, load_w);
+		widen(&g->now, error_w);
 	}
 	release(g, at_us);
 }

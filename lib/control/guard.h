@@ -5,10 +5,10 @@
 
 #include "control/control.h"
 
-enum { GUARD_HALVES = 5 };
+enum { GUARD_HALVES = 5, GUARD_SEEN = 128 };
 
 /* Between two crossings of the target. */
-struct guard_half { int64_t from_us; double low_w, high_w, load_low_w, load_high_w; };
+struct guard_half { int64_t from_us; double low_w, high_w; };
 
 struct guard {
 	struct control_guard said;
@@ -16,6 +16,8 @@ struct guard {
 	struct guard_half halves[GUARD_HALVES]; /* that are over, newest last */
 	size_t count;
 	struct guard_half now;
+	struct { int64_t at_us; double error_w, power_w; } seen[GUARD_SEEN]; /* a ring, evenly thinned */
+	size_t newest;
 	int64_t loud_us;            /* when it last crossed, or was detuned or released */
 	int64_t released_us;
 	int relapses;               /* it swung again soon after it was let go: longer waits */
@@ -24,9 +26,9 @@ struct guard {
 	int64_t smooth_us;
 };
 
-/* One sample of the meter. error_w: grid less target; load_w: grid and the inverter's own power at the same instant. slow_us: how
- * long the loop needs for an answer (dead time, lag, the meter's period and delay). */
-void guard_sample(struct guard *g, int64_t at_us, double error_w, double load_w, int64_t slow_us);
+/* One sample of the meter. error_w: grid less target; power_w: of the inverter, by itself, at that instant. slow_us: how long the
+ * loop needs for an answer (dead time, lag, the meter's period and delay). */
+void guard_sample(struct guard *g, int64_t at_us, double error_w, double power_w, int64_t slow_us);
 /* The law does not work now: what swings is not its doing. */
 void guard_pause(struct guard *g);
 /* The load estimate as the law may use it: itself while all is quiet. */

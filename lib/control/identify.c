@@ -10,12 +10,12 @@ enum {
 	POWER_AGAIN_US = 1000000, /* the same value after so long was renewed by the inverter */
 	LONGEST_US = 20000000,
 	GAP_US = 3000000,        /* nobody looked for so long */
-	POWER_LEAST = 4, METER_LEAST = 5,
+	STEPS_LEAST = 3, POWER_LEAST = 4, METER_LEAST = 5, METER_WANTED = 7,
 	SENSE = 40,              /* a quarter off must cost so many times the noise, or the step does not tell it */
 };
 #define NOISE_W 5.0
 #define AGE_MOST_S 1.0
-#define GAIN_OFF 0.02            /* inverter and meter agree on a power by so much; more room would pass for dead time */
+#define GAIN_OFF 0.02 /* inverter and meter agree on a power by so much; more room would pass for dead time */
 
 enum quantity { DEAD, LAG, RAMP, AGE, QUANTITIES };
 struct guess { double q[QUANTITIES]; };
@@ -25,9 +25,9 @@ static double seconds(int64_t us)
 	return (double)us / US_PER_S;
 }
 
-void identify_init(struct identify *i, const struct control_model *profile)
+void identify_init(struct identify *i, const struct control_model *profile, int64_t meter_period_us)
 {
-	*i = (struct identify){ .profile = *profile, .learned = *profile };
+	*i = (struct identify){ .profile = *profile, .learned = *profile, .least_us = METER_WANTED * meter_period_us };
 }
 
 void identify_drop(struct identify *i)
@@ -60,9 +60,12 @@ void identify_command(struct identify *i, const struct model *before, int64_t at
 	}
 	if (!i->open)
 		return;
-	if (step) /* the end of a step: when the last of it has died away also in an inverter twice as slow */
-		i->over_us = at_us + 2 * i->profile.dead_time_us + 4 * i->profile.lag_us +
-			     (int64_t)(2 * gap / i->profile.ramp_w_per_s * US_PER_S);
+	if (step) { /* it is over when it has died away also in an inverter that is slower than its profile */
+		int64_t slow_us = 2 * i->profile.dead_time_us + 4 * i->profile.lag_us +
+				  (int64_t)(2 * gap / i->profile.ramp_w_per_s * US_PER_S);
+
+		i->over_us = at_us + (slow_us > i->least_us ? slow_us : i->least_us);
+	}
 	if (i->start.count == MODEL_COMMANDS)
 		identify_drop(i);
 	else
@@ -255,14 +258,14 @@ static double quantile(const struct identify_kept *k, double share)
 	return sorted.values[(size_t)lround(share * (double)(sorted.count - 1))];
 }
 
-/* Between the profile and what the steps say, by their number: the profile counts as half a step where they say slower, as a
- * whole one where they say faster. Of several, not the middle but a little to the slow side. slow: +1 where more is
- * slower. */
+/* From the third step on between the profile and what the steps say, by their number: the profile counts as half a step
+ * where they say slower, as a whole one where they say faster. Not the middle of them, but a little to the slow side.
+ * slow: +1 where more is slower. */
 static double learned(const struct identify_kept *k, double profile, int slow)
 {
 	double seen, n = (double)k->count;
 
-	if (k->count == 0)
+	if (k->count < STEPS_LEAST)
 		return profile;
 	seen = quantile(k, 0.5 + 0.15 * slow);
 	n /= n + ((seen - profile) * slow >= 0 ? 0.5 : 1);

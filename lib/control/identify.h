@@ -22,13 +22,13 @@ struct identify {
 	/* the step that is being watched */
 	bool open, moved;           /* moved: a command came that is a step, not only its tail */
 	struct model start;         /* what was known of it when it began, and all commands since */
-	int64_t began_us, over_us, last_sample_us;
+	int64_t least_us, began_us, over_us, last_sample_us;
 	struct identify_sample samples[IDENTIFY_SAMPLES];
 	size_t count;
 	int64_t power_us;           /* of the last power that was taken */
 };
 
-void identify_init(struct identify *i, const struct control_model *profile);
+void identify_init(struct identify *i, const struct control_model *profile, int64_t meter_period_us);
 /* Set-point w left at at_us. before: the model as it was until then. */
 void identify_command(struct identify *i, const struct model *before, int64_t at_us, double w);
 /* The meter at its own instant. */

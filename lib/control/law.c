@@ -38,6 +38,7 @@ struct control {
 	double load_w;                   /* load − pv behind the meter at the last used sample; NaN before the first */
 	double calm_load_w;              /* the same, as the oscillation guard lets the law see it */
 	int64_t used_changed_us, used_us;
+	int64_t new_us;                  /* when it last showed what it had not shown before */
 	int good;
 	bool turned, was_checked;        /* its sign is wrong; cleared by a new sign check */
 	/* the inverter's own power, the last of its values, in a ring */
@@ -77,9 +78,9 @@ int control_new(const struct control_config *config, struct control **out, struc
 	c->config.bms_max_age_us = age_or(config->bms_max_age_us, 5 * US_PER_S);
 	c->config.inverter_max_age_us = age_or(config->inverter_max_age_us, 5 * US_PER_S);
 	model_init(&c->model, config->inverter.dead_time_us, config->inverter.lag_us, config->inverter.ramp_w_per_s);
-	identify_init(&c->identify, &config->inverter);
+	identify_init(&c->identify, &config->inverter, config->meter_period_us);
 	c->load_w = c->calm_load_w = NAN;
-	c->doubt.jump_w = NAN;
+	doubt_init(&c->doubt);
 	*out = c;
 	return 0;
 }
@@ -102,12 +103,25 @@ void control_free(struct control *c)
 	free(c);
 }
 
+/* Does a limit hold the set-point where the law alone would not have it? */
+static bool clamped(const struct control *c)
+{
+	return c->clamp != CONTROL_FREE && c->clamp != CONTROL_BY_MODE && c->clamp != CONTROL_BY_RAMP;
+}
+
+/* Nothing is lost, and the inverter was told what the law wants, not what a limit leaves of it. */
+static bool teaches(const struct control *c)
+{
+	return !c->lost && !clamped(c) && (c->state == CONTROL_RUNNING || c->state == CONTROL_RETURNING);
+}
+
 void control_sent(struct control *c, double setpoint_w, int64_t sent_boot_us)
 {
 	/* What stood there all the time proves no obedience; it is given another try only after a while. */
 	if (!c->sent || setpoint_w != c->sent_w || sent_boot_us - c->lost_us > OBEY_AGAIN_US)
 		c->mismatches = 0;
-	identify_command(&c->identify, &c->model, sent_boot_us, setpoint_w);
+	if (teaches(c))
+		identify_command(&c->identify, &c->model, sent_boot_us, setpoint_w);
 	model_command(&c->model, sent_boot_us, setpoint_w);
 	doubt_command(&c->doubt, &c->battery_w, setpoint_w, sent_boot_us);
 	c->sent = true;
@@ -143,7 +157,7 @@ static bool frozen(const struct control *c, const struct control_input *in, cons
 {
 	int64_t patience_us = 10 * c->config.meter_period_us > FROZEN_US ? 10 * c->config.meter_period_us : FROZEN_US;
 
-	return in->grid_w.valid && now->boot_us - in->grid_w.changed_boot_us >= patience_us &&
+	return in->grid_w.valid && now->boot_us - c->new_us >= patience_us &&
 	       c->moved_high_w - c->moved_low_w > FROZEN_W;
 }
 
@@ -209,10 +223,12 @@ static bool take_sample(struct control *c, const struct control_signal *grid)
 
 	if (!grid->valid || (c->used_us && !changed && grid->at_boot_us - c->used_us < c->config.meter_period_us))
 		return false;
-	if (changed) {
+	if (changed && (!live_meter(c) || doubt_new(&c->doubt, grid->value))) {
 		c->moved_low_w = c->moved_high_w = c->sent_w;
-		c->used_changed_us = grid->changed_boot_us;
+		c->new_us = grid->changed_boot_us;
 	}
+	if (changed)
+		c->used_changed_us = grid->changed_boot_us;
 	c->used_us = grid->at_boot_us;
 	c->good++;
 	load_w = grid->value + model_at(&c->model, at_us);
@@ -255,12 +271,6 @@ static void hear_power(struct control *c, const struct control_signal *battery)
 	c->powers[c->newest_power].w = battery->value;
 }
 
-/* Does a limit hold the set-point where the law alone would not have it? */
-static bool clamped(const struct control *c)
-{
-	return c->clamp != CONTROL_FREE && c->clamp != CONTROL_BY_MODE && c->clamp != CONTROL_BY_RAMP;
-}
-
 /* What a new sample of the meter says of the model, of the law and of the meter itself. */
 static void judge_sample(struct control *c, const struct control_signal *grid, const struct control_envelope *env)
 {
@@ -272,7 +282,7 @@ static void judge_sample(struct control *c, const struct control_signal *grid, c
 		return;
 	identify_meter(&c->identify, at_us, grid->value);
 	if (c->state == CONTROL_RUNNING && env->mode == SITE_MODE_SELF_CONSUMPTION)
-		guard_sample(&c->guard, grid->at_boot_us, grid->value - env->target_w, grid->value + power_at(c, at_us), answer_us(c));
+		guard_sample(&c->guard, grid->at_boot_us, grid->value - env->target_w, power_at(c, at_us), answer_us(c));
 	else
 		guard_pause(&c->guard);
 	c->calm_load_w = guard_filter(&c->guard, grid->at_boot_us, c->load_w, answer_us(c));
@@ -286,7 +296,7 @@ static void learn(struct control *c, const struct now *now)
 {
 	const struct control_model *l = &c->identify.learned;
 
-	if (c->lost || clamped(c) || (c->state != CONTROL_RUNNING && c->state != CONTROL_RETURNING))
+	if (!teaches(c))
 		identify_drop(&c->identify);
 	if (!identify_turn(&c->identify, now->boot_us))
 		return;

@@ -267,7 +267,8 @@ static void make_day(float *net_w)
 		if (s % 120 == 0)
 			to = rng_real(&r, 0, 1) < 0.4 ? rng_real(&r, 0.25, 0.8) : 1;
 		cloud += clamp_real(to - cloud, -0.03, 0.03); /* the edge of one passes in some tens of seconds */
-		net_w[s] = (float)(250 + 30 * sin(s / 700.0) + 5 * rng_real(&r, -1, 1) + (s % 2700 < 900 ? 90 : 0) - 6000 * 0.8 * fmax(sun, 0) * cloud);
+		net_w[s] = (float)(250 + 30 * sin(s / 700.0) + 5 * rng_real(&r, -1, 1) + (s % 2700 < 900 ? 90 : 0) -
+				   6000 * 0.8 * fmax(sun, 0) * cloud);
 	}
 	for (int k = 0; k < 12; k++)
 		add_block(net_w, (6 + rng_real(&r, 0, 16)) * 3600, rng_real(&r, 120, 240), 2000);

@@ -17,6 +17,7 @@ struct plant {
 	int64_t shown_us, changed_us;
 	bool meter_dead, meter_frozen, deaf;
 	double ramp_w_per_s, most_w;     /* the inverter's own, unsaid; 0: none */
+	struct rng noise;                /* 4 W on every value of the meter */
 	double spike_w;                  /* on the next values of the meter */
 	int replay;                      /* so many of its last values, again and again */
 	double values[8];
@@ -50,7 +51,7 @@ static inline void plant_tick(struct plant *p)
 		for (long i = 0; i < 10; i++)
 			sum += p->grid[(p->tick - delay - i + HISTORY) % HISTORY];
 		if (!p->meter_frozen) {
-			p->shown_w = p->meter_sign * sum / 10 + p->spike_w;
+			p->shown_w = p->meter_sign * sum / 10 + p->spike_w + rng_real(&p->noise, -7, 7);
 			if (p->replay) {
 				p->shown_w = p->values[p->value_count % p->replay];
 				p->value_count++;
@@ -73,6 +74,7 @@ static inline void plant_begin(struct plant *p, double load_w)
 {
 	*p = (struct plant){ .lag_s = 0.7, .dead_s = 0.3, .meter_period_s = 0.5, .meter_delay_s = 0.1, .meter_sign = 1,
 			     .load_w = load_w, .soc = 50, .charge_w = 5000, .discharge_w = 5000 };
+	rng_seed(&p->noise, 1);
 }
 
 static inline struct control_signal signal(double value, int64_t at_us)
@@ -99,7 +101,8 @@ static inline struct control_config mid(void)
 	return (struct control_config){
 		.site = control_no_limits(), .charge_rating_w = 5000, .discharge_rating_w = 5000,
 		/* a mean of 100 ms is 50 ms older than its end */
-		.meter_period_us = 500000, .meter_delay_us = 150000, .inverter = { 300000, 700000, INFINITY }, .watchdog_us = 60 * US_PER_S, .expects_bms = true, .dead_band_w = 20,
+		.meter_period_us = 500000, .meter_delay_us = 150000, .inverter = { 300000, 700000, INFINITY },
+		.watchdog_us = 60 * US_PER_S, .expects_bms = true, .dead_band_w = 20,
 	};
 }
 

@@ -273,7 +273,7 @@ static double swing_of(struct rig *r, double seconds)
 
 static void an_oscillation_is_damped_and_let_go_step_by_step(void **state)
 {
-	static const double lates[] = { 1.5, 2, 3 };
+	static const double lates[] = { 2, 2.5, 3 };
 	struct control_config config = mid();
 
 	(void)state;
@@ -367,7 +367,7 @@ static void an_inverter_that_shows_its_setpoint_and_does_nothing_is_not_obeying(
 	struct rig r;
 
 	(void)state;
-	rig_begin(&r, &config, 300, SITE_MODE_SELF_CONSUMPTION);
+	rig_begin(&r, &config, 100, SITE_MODE_SELF_CONSUMPTION);
 	r.plant.deaf = true;
 	rig_run(&r, 5);
 	r.plant.load_w = 2000;
