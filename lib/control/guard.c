@@ -38,16 +38,16 @@ static double swing_of(const struct guard *g)
 
 /* ---- does a load explain it? ---- */
 
-struct spread { double n, sum, squares; };
+struct scatter { double n, sum, squares; };
 
-static void spread_add(struct spread *s, double x)
+static void scatter_add(struct scatter *s, double x)
 {
 	s->n++;
 	s->sum += x;
 	s->squares += x * x;
 }
 
-static double variance(const struct spread *s)
+static double variance(const struct scatter *s)
 {
 	return s->n > 0 ? s->squares / s->n - s->sum / s->n * (s->sum / s->n) : 0;
 }
@@ -57,15 +57,15 @@ static double variance(const struct spread *s)
 static bool made_by_us(const struct guard *g)
 {
 	for (size_t late = 0; late <= LATE_MOST; late++) {
-		struct spread error = { 0 }, rest = { 0 };
+		struct scatter error = { 0 }, rest = { 0 };
 
 		for (size_t k = 0; k + late < GUARD_SEEN; k++) {
 			size_t now = (g->newest + GUARD_SEEN - k) % GUARD_SEEN, then = (now + GUARD_SEEN - late) % GUARD_SEEN;
 
 			if (g->seen[now].at_us < g->halves[0].from_us || g->seen[then].at_us == 0)
 				break;
-			spread_add(&error, g->seen[now].error_w);
-			spread_add(&rest, g->seen[now].error_w + g->seen[then].power_w);
+			scatter_add(&error, g->seen[now].error_w);
+			scatter_add(&rest, g->seen[now].error_w + g->seen[then].power_w);
 		}
 		if (variance(&rest) * 100 <= REST_PERCENT * variance(&error))
 			return true;
