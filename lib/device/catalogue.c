@@ -143,11 +143,10 @@ int device_catalogue_load(const char *site_profiles, struct device_catalogue **o
 
 static void describe(const struct expr *x, struct buf *b)
 {
-	static const char *const words[] = { "", "sum", "product", "first", "least" };
 	const struct source *s = &x->source;
 
 	if (x->kind != EXPR_VALUE) {
-		buf_addf(b, "%s(", words[x->kind]);
+		buf_addf(b, "%s(", expr_word(x->kind));
 		for (size_t i = 0; i < x->term_count; i++) {
 			buf_adds(b, i > 0 ? ", " : "");
 			describe(x->terms[i], b);

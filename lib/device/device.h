@@ -160,6 +160,9 @@ size_t device_map_blocks(const struct device_map *m, const struct device_block *
 
 /* Put a block's answer in; remembers raw registers. */
 void device_map_take(struct device_map *m, size_t block, const uint16_t *regs, int64_t at_boot_us);
+/* A scale factor that no read holds together with its value must be seen before and after it: false while values wait
+ * for that. */
+bool device_map_settled(const struct device_map *m);
 /* A failed block makes its values unknown. */
 void device_map_lose(struct device_map *m, size_t block);
 /* Likewise, with what the device said: "exception 2: illegal data address" is then why its values are unknown. */

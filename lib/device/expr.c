@@ -15,12 +15,21 @@ void expr_free(struct expr *x)
 
 static const struct { const char *key; enum expr_kind kind; } operators[] = {
 	{ "sum", EXPR_SUM }, { "product", EXPR_PRODUCT }, { "first", EXPR_FIRST }, { "least", EXPR_LEAST },
+	{ "greatest", EXPR_GREATEST },
 };
+
+const char *expr_word(enum expr_kind k)
+{
+	for (size_t i = 0; i < COUNT_OF(operators); i++)
+		if (operators[i].kind == k)
+			return operators[i].key;
+	return "";
+}
 
 static struct expr *parse_operator(const struct parse *p, const struct conf_node *n, const struct conf_node *list,
 				   enum expr_kind kind, int depth)
 {
-	static const char *const keys[] = { "sum", "product", "first", "least", "scale", "rate", NULL };
+	static const char *const keys[] = { "sum", "product", "first", "least", "greatest", "scale", "rate", NULL };
 	struct expr *x = xcalloc(1, sizeof *x);
 	bool ok = true;
 
@@ -72,6 +81,11 @@ struct expr *parse_expr(const struct parse *p, const struct conf_node *n, int de
 	if (!parse_source(p, n, &x->source) || (!x->source.sunspec && x->source.function > BUS_READ_INPUT)) {
 		if (x->source.function > BUS_READ_INPUT)
 			parse_fault(p, n, "is read with function 3 or 4");
+		expr_free(x);
+		return NULL;
+	}
+	if (x->source.each && (depth == 0 || depth == PARTS_DEPTH)) {
+		parse_fault(p, n, "has [*], which stands for several values: put it into sum, least, greatest or first");
 		expr_free(x);
 		return NULL;
 	}

@@ -7,7 +7,7 @@
 /* One value to read: where it lies. Scale factors of SunSpec are registers of their own (scale_index). */
 struct device_value {
 	int point;                /* enum device_point, or -1: identity, scale factor, or a part of a sum */
-	char name[32];
+	char name[PARTS_PATH + 8];
 	uint8_t function;
 	uint16_t address, count;  /* registers */
 	enum device_type type;
@@ -25,14 +25,25 @@ struct mapped {
 	int sf_constant;
 	int block;                   /* where its registers arrive */
 	uint16_t offset;             /* in the block */
+	int sf_offset;               /* of its scale factor in the same block; -1: it arrives in another one */
+	struct pair *pair;           /* then */
 	int64_t changed_boot_us;
+};
+
+/* A value whose scale factor comes with another read is what both were when the factor was the same before and after
+ * the value: devices move it as they go. */
+struct pair {
+	bool known;
+	uint16_t regs[4];
+	int16_t sf;
+	int64_t at_boot_us, changed_boot_us;
 };
 
 struct node { /* a point's expression over values */
 	enum expr_kind kind;
 	int value;                   /* EXPR_VALUE: index */
 	double scale;
-	struct node *terms[PARTS_TERMS];
+	struct node **terms;
 	size_t term_count;
 };
 
@@ -71,9 +82,10 @@ struct device_map {
 
 /* read.c: what a node says now. */
 void node_read(const struct device_map *m, const struct node *n, struct device_reading *out);
-/* What 10^sf is now; false while it is unknown, with why. */
+/* What 10^sf of a write's target is now; false while it is unknown, with why. */
 must_check bool scale_factor(const struct device_map *m, const struct device_value *v, int sf_constant, double *out,
 			     char why[80]);
+void node_free(struct node *n);
 
 /* blocks.c: lay the values' registers out in reads. */
 void map_lay_blocks(struct device_map *m);

@@ -12,12 +12,13 @@ struct build {
 	bool failed;
 };
 
-static void node_free(struct node *n)
+void node_free(struct node *n)
 {
 	if (n == NULL)
 		return;
 	for (size_t i = 0; i < n->term_count; i++)
 		node_free(n->terms[i]);
+	free(n->terms);
 	free(n);
 }
 
@@ -30,6 +31,8 @@ void device_map_free(struct device_map *m)
 	for (size_t i = 0; i < m->write_count; i++)
 		for (size_t k = 0; k < m->writes[i].step_count; k++)
 			node_free(m->writes[i].steps[k].percent_of);
+	for (size_t i = 0; i < m->value_count; i++)
+		free(m->mapped[i].pair);
 	free(m->writes);
 	free(m->values);
 	free(m->mapped);
@@ -40,7 +43,6 @@ void device_map_free(struct device_map *m)
 
 static void describe(const struct device_map *m, const struct node *n, struct buf *b)
 {
-	static const char *const words[] = { "", "sum", "product", "first", "least" };
 	const struct device_value *v = &m->values[n->value];
 
 	if (n->kind == EXPR_VALUE) {
@@ -50,7 +52,7 @@ static void describe(const struct device_map *m, const struct node *n, struct bu
 			buf_adds(b, v->name);
 		return;
 	}
-	buf_addf(b, "%s(", words[n->kind]);
+	buf_addf(b, "%s(", expr_word(n->kind));
 	for (size_t i = 0; i < n->term_count; i++) {
 		buf_adds(b, i > 0 ? ", " : "");
 		describe(m, n->terms[i], b);
@@ -109,59 +111,56 @@ static const struct sunspec_model *model_of(struct build *b, uint16_t id)
 	return &b->models[b->model_count++];
 }
 
-static int add_scale_factor(struct build *b, const struct sunspec_model *def, const struct device_model *at,
-			    const char *sf, enum device_rate rate)
+static int add_scale_factor(struct build *b, const struct device_model *at, const struct place *p, enum device_rate rate)
 {
-	const struct sunspec_point *p = sunspec_model_find(def, sf);
 	struct device_value v = { .point = -1, .function = BUS_READ_HOLDING, .count = 1, .type = DEVICE_INT16, .scale = 1,
 				  .scale_index = -1, .rate = rate };
 	struct mapped x = { .has_absent = true, .absent = 0x8000, .is_sf = true };
 
-	if (p == NULL || !p->is_sf || p->offset + 1 > at->length)
+	if (p->sf_offset < 0)
 		return -1;
-	v.address = (uint16_t)(at->address + p->offset);
-	snprintf(v.name, sizeof v.name, "%u.%.20s", at->id, sf);
+	v.address = (uint16_t)(at->address + p->sf_offset);
+	snprintf(v.name, sizeof v.name, "%u.%s", at->id, p->point->sf);
 	return add_value(b, &v, &x);
 }
 
-/* Fill *v and *x for a SunSpec point. false: the device has none of its models, or an older, shorter one. */
-static bool locate_sunspec(struct build *b, const struct source *s, struct device_value *v, struct mapped *x)
+/* Fill *v and *x for a SunSpec point, the n-th that the name means. false: the device has none of its models, an older,
+ * shorter one, or fewer of the group. Of a model that is there twice the first is meant. */
+static bool locate_sunspec(struct build *b, const struct source *s, size_t n, struct device_value *v, struct mapped *x)
 {
 	for (size_t k = 0; k < s->model_count; k++)
 		for (size_t i = 0; i < b->sunspec->model_count; i++) {
 			const struct device_model *at = &b->sunspec->models[i];
 			const struct sunspec_model *def;
-			const struct sunspec_point *p;
+			struct place p;
 
-			if (at->id != s->models[k] || (def = model_of(b, at->id)) == NULL)
-				continue;
-			p = sunspec_model_find(def, s->name);
-			if (p == NULL || p->offset + p->size > at->length)
+			if (at->id != s->models[k] || (def = model_of(b, at->id)) == NULL ||
+			    !sunspec_place(def, at->length, s->name, n, &p))
 				continue;
 			v->function = BUS_READ_HOLDING;
-			v->address = (uint16_t)(at->address + p->offset);
-			v->count = p->size;
-			v->type = p->type;
+			v->address = (uint16_t)(at->address + p.offset);
+			v->count = p.point->size;
+			v->type = p.point->type;
 			v->order = DEVICE_HIGH_FIRST;
-			snprintf(v->name, sizeof v->name, "%u.%s", at->id, s->name);
-			x->has_absent = p->has_absent;
-			x->absent = p->absent;
-			x->sf_constant = p->sf_constant;
-			if (p->sf[0] == '\0')
+			snprintf(v->name, sizeof v->name, "%u.%s", at->id, p.name);
+			x->has_absent = p.point->has_absent;
+			x->absent = p.point->absent;
+			x->sf_constant = p.point->sf_constant;
+			if (p.point->sf[0] == '\0')
 				return true;
-			v->scale_index = add_scale_factor(b, def, at, p->sf, v->rate);
+			v->scale_index = add_scale_factor(b, at, &p, v->rate);
 			return v->scale_index >= 0;
 		}
 	return false;
 }
 
-static bool locate(struct build *b, const struct source *s, struct device_value *v, struct mapped *x)
+static bool locate(struct build *b, const struct source *s, size_t n, struct device_value *v, struct mapped *x)
 {
 	v->scale = s->scale;
 	v->scale_index = -1;
 	x->source = s;
 	if (s->sunspec)
-		return b->sunspec != NULL && locate_sunspec(b, s, v, x);
+		return b->sunspec != NULL && locate_sunspec(b, s, n, v, x);
 	v->function = s->function;
 	v->address = s->address;
 	v->count = s->count;
@@ -171,40 +170,56 @@ static bool locate(struct build *b, const struct source *s, struct device_value 
 		str_copy(v->name, sizeof v->name, s->name);
 	else
 		snprintf(v->name, sizeof v->name, "%s %u", s->function == BUS_READ_INPUT ? "input" : "holding", s->address);
-	return true;
+	return n == 0;
 }
 
 /* ---- expressions ---- */
 
+static struct node *build_value(struct build *b, const struct expr *x, size_t nth, int point, enum device_rate rate)
+{
+	struct device_value v = { .point = point, .rate = rate };
+	struct mapped at = { .control = point >= 0 && point_is_control((enum device_point)point),
+			     .required = point >= 0 && device_point((enum device_point)point)->required };
+	struct node *n;
+
+	if (!locate(b, &x->source, nth, &v, &at))
+		return NULL;
+	n = xcalloc(1, sizeof *n);
+	n->scale = x->scale;
+	n->value = add_value(b, &v, &at);
+	return n;
+}
+
+static void add_term(struct node *n, struct node *term)
+{
+	n->terms = xrealloc(n->terms, n->term_count + 1, sizeof *n->terms);
+	n->terms[n->term_count++] = term;
+}
+
 static struct node *build_node(struct build *b, const struct expr *x, int point, enum device_rate rate)
 {
-	struct node *n = xcalloc(1, sizeof *n);
+	struct node *n, *term;
 
+	if (x->kind == EXPR_VALUE)
+		return build_value(b, x, 0, point, rate);
+	n = xcalloc(1, sizeof *n);
 	n->kind = x->kind;
 	n->scale = x->scale;
-	if (x->kind == EXPR_VALUE) {
-		struct device_value v = { .point = point, .rate = rate };
-		struct mapped at = { .control = point >= 0 && point_is_control((enum device_point)point),
-				     .required = point >= 0 && device_point((enum device_point)point)->required };
-
-		if (locate(b, &x->source, &v, &at)) {
-			n->value = add_value(b, &v, &at);
-			return n;
-		}
-		free(n);
-		return NULL;
-	}
 	for (size_t i = 0; i < x->term_count; i++) {
-		struct node *term = build_node(b, x->terms[i], point, rate);
+		const struct expr *t = x->terms[i];
 
-		if (term != NULL)
-			n->terms[n->term_count++] = term;
-		else if (x->kind == EXPR_SUM || x->kind == EXPR_PRODUCT)
-			goto missing; /* a sum without a part would be a wrong number */
+		term = build_node(b, t, point, rate);
+		if (term == NULL && (x->kind == EXPR_SUM || x->kind == EXPR_PRODUCT)) {
+			node_free(n); /* a sum without a part would be a wrong number */
+			return NULL;
+		}
+		for (size_t nth = 1; term != NULL; nth++) {
+			add_term(n, term);
+			term = t->kind == EXPR_VALUE && t->source.each ? build_value(b, t, nth, point, rate) : NULL;
+		}
 	}
 	if (n->term_count > 0)
 		return n;
-missing:
 	node_free(n);
 	return NULL;
 }
@@ -266,7 +281,7 @@ static void build_identity(struct build *b)
 		bool there = false;
 
 		if (own != NULL) {
-			there = locate(b, &own->source, &v, &x);
+			there = locate(b, &own->source, 0, &v, &x);
 		} else if (one != NULL) {
 			v.function = BUS_READ_HOLDING;
 			v.address = (uint16_t)(one->address + parts[i].offset);
@@ -287,14 +302,15 @@ static bool build_step(struct build *b, const struct step *s, struct mapped_step
 
 	*out = (struct mapped_step){ .step = s, .now = -1 };
 	out->target.point = -1;
-	out->target.rate = DEVICE_SLOW;
-	if (!locate(b, &s->target, &out->target, &x))
+	out->target.rate = DEVICE_NORMAL; /* of its scale factor: a set-point by an old one is ten times wrong */
+	if (!locate(b, &s->target, 0, &out->target, &x))
 		return false;
 	out->sf_constant = x.sf_constant;
 	if (s->optional) {
 		struct device_value v = out->target;
 
 		v.function = s->read_function != 0 ? s->read_function : BUS_READ_HOLDING;
+		v.rate = DEVICE_SLOW;
 		out->now = add_value(b, &v, &x);
 	}
 	out->target.function = s->target.sunspec ? BUS_WRITE_REGISTERS : s->target.function;

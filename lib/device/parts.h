@@ -6,7 +6,7 @@
 #include "conf/conf.h"
 #include "device/device.h"
 
-enum { PARTS_NAME = 24, PARTS_MODELS = 12, PARTS_ABSENT = 4, PARTS_CHOICES = 8, PARTS_TERMS = 8, PARTS_DEPTH = 4,
+enum { PARTS_NAME = 24, PARTS_PATH = 64, PARTS_MODELS = 12, PARTS_ABSENT = 4, PARTS_CHOICES = 8, PARTS_TERMS = 8, PARTS_DEPTH = 4,
        PARTS_UNITS = 16, PARTS_CONDITIONS = 8, PARTS_GROUPS = 4, PARTS_TEXT = 33, PARTS_FILE_MAX = 64 * 1024 };
 
 /* ---- role.c ---- */
@@ -19,7 +19,7 @@ struct source {
 	bool sunspec;
 	uint16_t models[PARTS_MODELS]; /* the first that the device has is taken */
 	size_t model_count;
-	char name[PARTS_NAME];         /* of the SunSpec point; else for people */
+	char name[PARTS_PATH];         /* of the SunSpec point, "module[*].DCW" is one of a group; else for people */
 	uint8_t function;
 	uint16_t address, count;
 	enum device_type type;
@@ -28,13 +28,15 @@ struct source {
 	uint64_t absent[PARTS_ABSENT]; /* raw values that mean "not available" */
 	size_t absent_count;
 	uint32_t mask;                 /* not 0: the value is 1 when any of these bits is set, else 0 */
+	bool each;                     /* the name has [*]: one value for each of the group */
 	struct choice choices[PARTS_CHOICES]; /* when there are any: raw stands for value, others are absent */
 	size_t choice_count;
 	int line;
 };
 
 /* ---- how a point comes from values ---- */
-enum expr_kind { EXPR_VALUE, EXPR_SUM, EXPR_PRODUCT, EXPR_FIRST /* that is not absent */, EXPR_LEAST };
+enum expr_kind { EXPR_VALUE, EXPR_SUM, EXPR_PRODUCT, EXPR_FIRST /* that is not absent */, EXPR_LEAST, EXPR_GREATEST };
+const char *expr_word(enum expr_kind k); /* "sum"; "" for a value */
 struct expr {
 	enum expr_kind kind;
 	struct source source;          /* EXPR_VALUE */
@@ -114,18 +116,51 @@ bool parse_condition(const struct parse *p, const struct conf_node *n, struct co
 /* ---- sunspec.c: a model's definition, held only while a map is made ---- */
 struct sunspec_point {
 	char name[PARTS_NAME], sf[PARTS_NAME]; /* sf: the scale factor's name, or "" */
+	char units[16];
 	int sf_constant;
-	uint16_t offset, size;         /* registers, from the first after id and length */
+	uint16_t group, offset, size;  /* registers, from the beginning of its group */
 	enum device_type type;
-	bool has_absent, is_sf, writable;
+	bool has_absent, is_sf, is_pad, writable;
 	uint64_t absent;
 };
-struct sunspec_model { uint16_t id; struct sunspec_point *points; size_t count; };
+enum repeat { REPEAT_ONCE, REPEAT_COUNTED, REPEAT_TO_END };
+struct sunspec_group {
+	char name[32];
+	int parent;                    /* -1: the model itself, whose first two registers are id and length */
+	enum repeat repeat;
+	char count[PARTS_NAME];        /* REPEAT_COUNTED: the point of the model that says how often */
+	uint16_t size;                 /* registers of its own points */
+	size_t first, points;          /* they are points[first …] */
+};
+struct sunspec_model {
+	uint16_t id;
+	bool borrowed;                 /* from keep.c */
+	struct sunspec_point *points;
+	size_t count;
+	struct sunspec_group *groups;  /* each before what lies in it */
+	size_t group_count;
+};
 must_check int sunspec_model_load(uint16_t id, struct sunspec_model *out, struct err *e);
 void sunspec_model_release(struct sunspec_model *m);
 /* keep.c: the model if this process keeps it, or NULL. */
 const struct sunspec_model *sunspec_model_kept(uint16_t id);
-const struct sunspec_point *sunspec_model_find(const struct sunspec_model *m, const char *name);
+
+/* ---- places.c: where a model's points lie on a device, whose model has length registers after id and length ---- */
+struct place {
+	const struct sunspec_point *point;
+	char name[PARTS_PATH];         /* "W", "module[2].DCW" */
+	uint16_t offset;               /* from the first register after id and length */
+	int sf_offset;                 /* of its scale factor; -1: none, or not there */
+};
+/* The n-th place (from 0) that pattern names: "W", "module[2].DCW", "module[*].DCW". How often a group is there follows
+ * from the length; a group in a repeated group cannot be told from it and is not found. */
+must_check bool sunspec_place(const struct sunspec_model *m, uint16_t length, const char *pattern, size_t n,
+			      struct place *out);
+/* Every place, in the order of the registers; regs says how often counted groups are there. */
+typedef void sunspec_place_fn(void *arg, const struct place *p);
+void sunspec_places(const struct sunspec_model *m, const uint16_t *regs, uint16_t length, sunspec_place_fn *fn, void *arg);
+/* NULL when pattern names a point of the model as it must be named, else what is wrong. */
+const char *sunspec_pattern_fault(const struct sunspec_model *m, const char *pattern);
 
 /* ---- raw.c: registers as numbers and back ---- */
 enum { RAW_TEXT_REGS = 16 };

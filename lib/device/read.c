@@ -29,10 +29,35 @@ static void take_identity(struct device_map *m, int block)
 	}
 }
 
+/* The scale factor of values in other blocks arrives: those read since it last came are what they are by now, if it is
+ * still the same. */
+static void confirm_pairs(struct device_map *m, size_t block, const uint16_t *regs)
+{
+	const struct block_state *s = &m->states[block];
+
+	for (size_t i = 0; i < m->value_count; i++) {
+		struct mapped *x = &m->mapped[i];
+		const struct mapped *f = x->pair != NULL ? &m->mapped[m->values[i].scale_index] : NULL;
+		const struct block_state *v = &m->states[x->block];
+		size_t bytes = m->values[i].count * sizeof *regs;
+
+		if (f == NULL || f->block != (int)block || !s->known || !v->known || v->at_boot_us < s->at_boot_us ||
+		    s->regs[f->offset] != regs[f->offset])
+			continue;
+		if (!x->pair->known || memcmp(x->pair->regs, v->regs + x->offset, bytes) != 0)
+			x->pair->changed_boot_us = v->at_boot_us;
+		memcpy(x->pair->regs, v->regs + x->offset, bytes);
+		x->pair->sf = (int16_t)regs[f->offset];
+		x->pair->at_boot_us = v->at_boot_us;
+		x->pair->known = true;
+	}
+}
+
 void device_map_take(struct device_map *m, size_t block, const uint16_t *regs, int64_t at_boot_us)
 {
 	struct block_state *s = &m->states[block];
 
+	confirm_pairs(m, block, regs);
 	for (size_t i = 0; i < m->value_count; i++) {
 		struct mapped *x = &m->mapped[i];
 
@@ -46,6 +71,18 @@ void device_map_take(struct device_map *m, size_t block, const uint16_t *regs, i
 	take_identity(m, (int)block);
 }
 
+bool device_map_settled(const struct device_map *m)
+{
+	for (size_t i = 0; i < m->value_count; i++) {
+		const struct mapped *x = &m->mapped[i];
+
+		if (x->pair != NULL && !x->pair->known && m->states[x->block].known &&
+		    m->states[m->mapped[m->values[i].scale_index].block].known)
+			return false;
+	}
+	return true;
+}
+
 void device_map_lose(struct device_map *m, size_t block)
 {
 	device_map_refuse(m, block, "");
@@ -54,6 +91,12 @@ void device_map_lose(struct device_map *m, size_t block)
 void device_map_refuse(struct device_map *m, size_t block, const char *why)
 {
 	m->states[block].known = false;
+	for (size_t i = 0; i < m->value_count; i++) {
+		struct mapped *x = &m->mapped[i];
+
+		if (x->pair != NULL && (x->block == (int)block || m->mapped[m->values[i].scale_index].block == (int)block))
+			x->pair->known = false;
+	}
 	str_copy(m->states[block].why, sizeof m->states[block].why, why);
 }
 
@@ -69,29 +112,31 @@ static void judge(struct device_reading *out, enum device_quality q, const char 
 	str_copy(out->why, sizeof out->why, why);
 }
 
-bool scale_factor(const struct device_map *m, const struct device_value *v, int sf_constant, double *out, char why[80])
+static bool sf_power(const struct device_value *f, int sf, double *out, char why[80])
 {
-	int sf = sf_constant;
-
-	if (v->scale_index >= 0) {
-		const struct device_value *f = &m->values[v->scale_index];
-
-		if (!m->states[m->mapped[v->scale_index].block].known) {
-			snprintf(why, 80, "scale factor %s not read yet", f->name);
-			return false;
-		}
-		sf = (int16_t)regs_of(m, v->scale_index)[0];
-		if (sf == INT16_MIN) {
-			snprintf(why, 80, "scale factor %s is not implemented", f->name);
-			return false;
-		}
-		if (sf < -10 || sf > 10) { /* SunSpec allows no other */
-			snprintf(why, 80, "scale factor %s is %d, can be -10…10", f->name, sf);
-			return false;
-		}
+	if (sf == INT16_MIN) {
+		snprintf(why, 80, "scale factor %.40s is not implemented", f->name);
+		return false;
+	}
+	if (sf < -10 || sf > 10) { /* SunSpec allows no other */
+		snprintf(why, 80, "scale factor %.40s is %d, can be -10…10", f->name, sf);
+		return false;
 	}
 	*out = pow(10, sf);
 	return true;
+}
+
+bool scale_factor(const struct device_map *m, const struct device_value *v, int sf_constant, double *out, char why[80])
+{
+	const struct device_value *f = v->scale_index >= 0 ? &m->values[v->scale_index] : v;
+
+	if (v->scale_index < 0)
+		return sf_power(v, sf_constant, out, why);
+	if (!m->states[m->mapped[v->scale_index].block].known) {
+		snprintf(why, 80, "scale factor %.40s not read yet", f->name);
+		return false;
+	}
+	return sf_power(f, (int16_t)regs_of(m, v->scale_index)[0], out, why);
 }
 
 static bool is_absent(const struct mapped *x, const struct raw *r, uint16_t count)
@@ -106,45 +151,59 @@ static bool is_absent(const struct mapped *x, const struct raw *r, uint16_t coun
 	return false;
 }
 
+/* What the registers mean before any scale: marks, bits and choices. */
+static void judge_raw(const struct device_map *m, int i, const struct raw *r, struct device_reading *out)
+{
+	const struct source *s = m->mapped[i].source;
+	size_t k = 0;
+
+	out->raw = out->value = r->number;
+	if (is_absent(&m->mapped[i], r, m->values[i].count)) {
+		snprintf(out->why, sizeof out->why, "%.0f means not available", (double)r->bits);
+		out->quality = DEVICE_ABSENT;
+	} else if (isnan(r->number)) {
+		judge(out, DEVICE_ABSENT, "NaN means not available");
+	} else if (s != NULL && s->mask != 0) {
+		out->value = (r->bits & s->mask) != 0 ? 1 : 0;
+	} else if (s != NULL && s->choice_count > 0) {
+		while (k < s->choice_count && (double)s->choices[k].raw != r->number)
+			k++;
+		if (k < s->choice_count)
+			out->value = s->choices[k].value;
+		else
+			snprintf(out->why, sizeof out->why, "%.0f is none of the values that the profile knows", r->number);
+		out->quality = k < s->choice_count ? DEVICE_GOOD : DEVICE_ABSENT;
+	}
+}
+
 static void value_read(const struct device_map *m, int i, struct device_reading *out)
 {
-	const struct device_value *v = &m->values[i];
+	const struct device_value *v = &m->values[i], *f = v->scale_index >= 0 ? &m->values[v->scale_index] : v;
 	const struct mapped *x = &m->mapped[i];
 	const struct block_state *s = &m->states[x->block];
+	const uint16_t *regs = x->pair != NULL ? x->pair->regs : regs_of(m, i);
 	double factor;
 	struct raw r;
+	int sf;
 
 	*out = (struct device_reading){ .value = NAN, .raw = NAN };
 	if (!s->known) {
 		judge(out, DEVICE_UNKNOWN, s->why[0] ? s->why : "not read yet, or lost");
 		return;
 	}
-	out->at_boot_us = s->at_boot_us;
-	out->changed_boot_us = x->changed_boot_us;
-	r = raw_decode(regs_of(m, i), v->type, v->order);
-	out->raw = r.number;
-	out->value = r.number;
-	if (is_absent(x, &r, v->count)) {
-		snprintf(out->why, sizeof out->why, "%.0f means not available", (double)r.bits);
-		out->quality = DEVICE_ABSENT;
-	} else if (isnan(r.number)) {
-		judge(out, DEVICE_ABSENT, "NaN means not available");
-	} else if (x->source != NULL && x->source->mask != 0) {
-		out->value = (r.bits & x->source->mask) != 0 ? 1 : 0;
-	} else if (x->source != NULL && x->source->choice_count > 0) {
-		size_t k = 0;
-
-		while (k < x->source->choice_count && (double)x->source->choices[k].raw != r.number)
-			k++;
-		if (k < x->source->choice_count)
-			out->value = x->source->choices[k].value;
-		else
-			snprintf(out->why, sizeof out->why, "%.0f is none of the values that the profile knows", r.number);
-		out->quality = k < x->source->choice_count ? DEVICE_GOOD : DEVICE_ABSENT;
+	if (x->pair != NULL && !x->pair->known) {
+		snprintf(out->why, sizeof out->why, "scale factor %.40s not read with it yet", f->name);
+		out->quality = DEVICE_UNKNOWN;
+		return;
 	}
+	out->at_boot_us = x->pair != NULL ? x->pair->at_boot_us : s->at_boot_us;
+	out->changed_boot_us = x->pair != NULL ? x->pair->changed_boot_us : x->changed_boot_us;
+	r = raw_decode(regs, v->type, v->order);
+	judge_raw(m, i, &r, out);
 	if (out->quality != DEVICE_GOOD)
 		return;
-	if (scale_factor(m, v, x->sf_constant, &factor, out->why)) {
+	sf = x->pair != NULL ? x->pair->sf : v->scale_index >= 0 ? (int16_t)s->regs[x->sf_offset] : x->sf_constant;
+	if (sf_power(f, sf, &factor, out->why)) {
 		out->value *= v->scale * factor;
 	} else {
 		out->quality = DEVICE_UNKNOWN;
@@ -160,7 +219,7 @@ static enum device_quality worse(enum device_quality a, enum device_quality b)
 	return rank[a] > rank[b] ? a : b;
 }
 
-/* Fold one term into the result of a sum, product or least. */
+/* Fold one term into the result of a sum, product, least or greatest. */
 static void combine(enum expr_kind kind, struct device_reading *out, const struct device_reading *term, bool first)
 {
 	if (first) {
@@ -174,7 +233,7 @@ static void combine(enum expr_kind kind, struct device_reading *out, const struc
 		out->value *= term->value;
 	else if (kind == EXPR_SUM)
 		out->value += term->value;
-	else if (term->value < out->value)
+	else if (kind == EXPR_GREATEST ? term->value > out->value : term->value < out->value)
 		out->value = term->value;
 	out->raw = out->value;
 	if (term->at_boot_us < out->at_boot_us)
@@ -185,7 +244,7 @@ static void combine(enum expr_kind kind, struct device_reading *out, const struc
 
 void node_read(const struct device_map *m, const struct node *n, struct device_reading *out)
 {
-	bool first = true;
+	bool first = true, choose = n->kind == EXPR_FIRST || n->kind == EXPR_LEAST || n->kind == EXPR_GREATEST;
 
 	if (n->kind == EXPR_VALUE) {
 		value_read(m, n->value, out);
@@ -196,9 +255,7 @@ void node_read(const struct device_map *m, const struct node *n, struct device_r
 
 		node_read(m, n->terms[i], &term);
 		/* An alternative that the device does not have is passed over; one that is not read yet is waited for. */
-		if ((n->kind == EXPR_FIRST || n->kind == EXPR_LEAST) && term.quality == DEVICE_ABSENT && i + 1 < n->term_count)
-			continue;
-		if (n->kind == EXPR_LEAST && term.quality == DEVICE_ABSENT && !first)
+		if (choose && term.quality == DEVICE_ABSENT && (i + 1 < n->term_count || !first))
 			continue;
 		combine(n->kind, out, &term, first);
 		first = false;

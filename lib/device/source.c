@@ -100,7 +100,7 @@ static bool parse_sunspec(const struct parse *p, const struct conf_node *n, stru
 {
 	const struct conf_node *models = conf_get(n, "models");
 	const char *name = NULL;
-	bool ok = conf_read_text(p->conf, n, "point", true, PARTS_NAME - 1, &name, p->sink);
+	bool ok = conf_read_text(p->conf, n, "point", true, PARTS_PATH - 1, &name, p->sink);
 
 	out->sunspec = true;
 	if (models == NULL)
@@ -110,6 +110,7 @@ static bool parse_sunspec(const struct parse *p, const struct conf_node *n, stru
 	ok &= parse_models(p, models, out->models, &out->model_count);
 	if (ok)
 		str_copy(out->name, sizeof out->name, name);
+	out->each = strstr(out->name, "[*]") != NULL;
 	if (conf_get(n, "address") != NULL || conf_get(n, "type") != NULL)
 		ok = parse_fault(p, n, "has a SunSpec point and a register; one of both");
 	return ok;

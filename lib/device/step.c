@@ -36,7 +36,7 @@ static bool parse_step_value(const struct parse *p, const struct conf_node *n, s
 	}
 	out->kind = STEP_VALUE;
 	ok &= conf_read_bool(p->conf, n, "magnitude", false, &out->magnitude, p->sink);
-	if (percent != NULL && (out->percent_of = parse_expr(p, percent, 1)) == NULL)
+	if (percent != NULL && (out->percent_of = parse_expr(p, percent, 0)) == NULL)
 		ok = false;
 	return ok;
 }
@@ -62,6 +62,8 @@ bool parse_step(const struct parse *p, const struct conf_node *n, struct step *o
 		ok = parse_fault(p, n, "is written with function 6 or 16");
 	if (ok && out->target.function == BUS_WRITE_REGISTER && out->target.count > 1)
 		ok = parse_fault(p, n, "function 6 writes one register, the type has more");
+	if (ok && out->target.each)
+		ok = parse_fault(p, n, "is written to one place; [*] stands for several");
 	if (ok && !out->target.sunspec && out->target.type == DEVICE_TEXT)
 		ok = parse_fault(p, n, "cannot write text");
 	ok &= parse_step_value(p, n, out);

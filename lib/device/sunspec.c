@@ -1,10 +1,10 @@
-/* SunSpec's models (JSON data of the SunSpec Alliance, see sunspec/NOTICE.md), and the identity in model 1. */
+/* SunSpec's models (JSON data of the SunSpec Alliance, see sunspec/NOTICE.md). How its points lie: places.c. */
 #include <jansson.h>
 #include <string.h>
 
 #include "device/parts.h"
 
-enum { POINTS_MAX = 1024 };
+enum { POINTS_MAX = 1024, GROUPS_MAX = 32 };
 
 /* How SunSpec types read, and their mark for "not implemented" (Device Information Model Specification 1.1, 4.2). */
 static const struct sun_type {
@@ -49,6 +49,7 @@ static bool read_point(const json_t *j, struct sunspec_point *out)
 	const char *name = json_string_value(json_object_get(j, "name"));
 	const char *type = json_string_value(json_object_get(j, "type"));
 	const char *access = json_string_value(json_object_get(j, "access"));
+	const char *units = json_string_value(json_object_get(j, "units"));
 	const json_t *sf = json_object_get(j, "sf");
 	json_int_t size = json_integer_value(json_object_get(j, "size"));
 	const struct sun_type *t = find_type(type);
@@ -56,11 +57,13 @@ static bool read_point(const json_t *j, struct sunspec_point *out)
 	if (name == NULL || type == NULL || size < 1 || size > 64)
 		return false;
 	str_copy(out->name, sizeof out->name, name);
+	str_copy(out->units, sizeof out->units, units != NULL ? units : "");
 	out->size = (uint16_t)size;
 	out->type = t != NULL ? t->type : DEVICE_TEXT;
 	out->has_absent = t != NULL && t->has_absent;
 	out->absent = t != NULL ? t->absent : 0;
 	out->is_sf = str_eq(type, "sunssf");
+	out->is_pad = str_eq(type, "pad");
 	out->writable = access != NULL && str_eq(access, "RW");
 	if (json_is_string(sf))
 		str_copy(out->sf, sizeof out->sf, json_string_value(sf));
@@ -72,28 +75,61 @@ static bool read_point(const json_t *j, struct sunspec_point *out)
 	return t == NULL || type_registers(t->type) == 0 || type_registers(t->type) == out->size;
 }
 
-/* Only the points before the first repeating group: their offsets are fixed. */
-static int read_model(const json_t *root, const char *path, struct sunspec_model *out, struct err *e)
+static bool read_points(const json_t *points, uint16_t group, struct sunspec_model *out)
 {
-	const json_t *points = json_object_get(json_object_get(root, "group"), "points");
 	size_t n = json_array_size(points);
 	uint32_t offset = 0;
 
-	if (n < 2 || n > POINTS_MAX)
-		return err_set(e, ERR_INPUT, 0, "'%s' is no SunSpec model: it has no points", path);
-	out->points = xcalloc(n, sizeof *out->points);
+	if (n > POINTS_MAX - out->count)
+		return false;
+	out->points = xrealloc(out->points, out->count + n + 1, sizeof *out->points);
 	for (size_t i = 0; i < n; i++) {
-		struct sunspec_point *p = &out->points[out->count];
+		struct sunspec_point *p = &out->points[out->count++];
 
+		*p = (struct sunspec_point){ .offset = (uint16_t)offset, .group = group };
 		if (!read_point(json_array_get(points, i), p))
-			return err_set(e, ERR_INPUT, 0, "'%s': point %zu cannot be understood", path, i);
-		if (offset >= 2) {
-			p->offset = (uint16_t)(offset - 2);
-			out->count++;
-		}
+			return false;
 		offset += p->size;
 	}
-	return 0;
+	out->groups[group].size = (uint16_t)offset;
+	return offset > 0 && offset <= UINT16_MAX;
+}
+
+/* A group without "count" is there once; with a point's name as often as that says; with 0 to the model's end. */
+static bool read_repeat(const json_t *count, struct sunspec_group *g)
+{
+	g->repeat = REPEAT_ONCE;
+	if (json_is_string(count)) {
+		g->repeat = REPEAT_COUNTED;
+		str_copy(g->count, sizeof g->count, json_string_value(count));
+	} else if (count != NULL && json_integer_value(count) == 0) {
+		g->repeat = REPEAT_TO_END;
+	} else if (count != NULL && json_integer_value(count) != 1) {
+		return false;
+	}
+	return true;
+}
+
+static bool read_group(const json_t *j, int parent, int depth, struct sunspec_model *out)
+{
+	const char *name = json_string_value(json_object_get(j, "name"));
+	const json_t *groups = json_object_get(j, "groups"), *child;
+	uint16_t self = (uint16_t)out->group_count;
+	size_t i;
+
+	if (name == NULL || depth > PARTS_DEPTH || out->group_count == GROUPS_MAX)
+		return false;
+	out->groups = xrealloc(out->groups, ++out->group_count, sizeof *out->groups);
+	out->groups[self] = (struct sunspec_group){ .parent = parent, .first = out->count };
+	str_copy(out->groups[self].name, sizeof out->groups[self].name, name);
+	if (!read_repeat(json_object_get(j, "count"), &out->groups[self]) ||
+	    !read_points(json_object_get(j, "points"), self, out))
+		return false;
+	out->groups[self].points = out->count - out->groups[self].first;
+	json_array_foreach(groups, i, child)
+		if (!read_group(child, self, depth + 1, out))
+			return false;
+	return true;
 }
 
 int sunspec_model_load(uint16_t id, struct sunspec_model *out, struct err *e)
@@ -102,81 +138,31 @@ int sunspec_model_load(uint16_t id, struct sunspec_model *out, struct err *e)
 	char name[40], path[SHARE_PATH_LEN];
 	json_error_t je;
 	json_t *root;
-	int r;
+	bool ok;
 
-	*out = (struct sunspec_model){ .id = id };
 	if (kept != NULL) {
-		out->points = xcalloc(kept->count, sizeof *out->points);
-		memcpy(out->points, kept->points, kept->count * sizeof *out->points);
-		out->count = kept->count;
+		*out = *kept;
+		out->borrowed = true;
 		return 0;
 	}
+	*out = (struct sunspec_model){ .id = id };
 	snprintf(name, sizeof name, "sunspec/model_%u.json", id);
 	root = json_load_file(share_path(name, path), JSON_REJECT_DUPLICATES, &je);
 	if (root == NULL)
 		return err_set(e, ERR_IO, 0, "cannot read SunSpec model %u: '%s' line %d: %s", id, path, je.line, je.text);
-	r = read_model(root, path, out, e);
+	ok = read_group(json_object_get(root, "group"), -1, 0, out) && out->groups[0].size > 2;
 	json_decref(root);
-	if (r < 0)
-		sunspec_model_release(out);
-	return r;
+	if (ok)
+		return 0;
+	sunspec_model_release(out);
+	return err_set(e, ERR_INPUT, 0, "'%s' is no SunSpec model that can be understood", path);
 }
 
 void sunspec_model_release(struct sunspec_model *m)
 {
-	free(m->points);
-	*m = (struct sunspec_model){ 0 };
-}
-
-const struct sunspec_point *sunspec_model_find(const struct sunspec_model *m, const char *name)
-{
-	for (size_t i = 0; i < m->count; i++)
-		if (str_eq(m->points[i].name, name))
-			return &m->points[i];
-	return NULL;
-}
-
-void device_sunspec_identity(const uint16_t *regs, size_t count, struct device_identity *out)
-{
-	/* Model 1: Mn 0+16, Md 16+16, Opt 32+8, Vr 40+8, SN 48+16 */
-	*out = (struct device_identity){ 0 };
-	if (count < 64)
-		return;
-	raw_text(regs, 16, out->make, sizeof out->make);
-	raw_text(regs + 16, 16, out->model, sizeof out->model);
-	raw_text(regs + 40, 8, out->version, sizeof out->version);
-	raw_text(regs + 48, 16, out->serial, sizeof out->serial);
-}
-
-bool device_fc43_identity(const uint8_t *bytes, size_t count, struct device_identity *out)
-{
- /* MAP 6.21: MEI type, code, conformity, more follows, next object, number of objects, then id, length, text
-	 * each */
-	size_t at = 6;
-
-	*out = (struct device_identity){ 0 };
-	if (count < 6 || bytes[0] != 0x0E)
-		return false;
-	for (unsigned n = bytes[5]; n > 0; n--) {
-		char *to = NULL;
-		size_t size = sizeof out->make, len;
-
-		if (at + 2 > count || at + 2 + bytes[at + 1] > count)
-			return false;
-		len = bytes[at + 1];
-		if (bytes[at] == 0x00) {
-			to = out->make;
-		} else if (bytes[at] == 0x01) {
-			to = out->model;
-		} else if (bytes[at] == 0x02) {
-			to = out->version;
-			size = sizeof out->version;
-		} else if (bytes[at] == 0x05) { /* ModelName is for people, ProductCode for the shop */
-			to = out->model;
-		}
-		if (to != NULL && len > 0)
-			str_printable(to, size, (const char *)bytes + at + 2, len);
-		at += 2 + len;
+	if (!m->borrowed) {
+		free(m->points);
+		free(m->groups);
 	}
-	return out->make[0] != '\0' || out->model[0] != '\0';
+	*m = (struct sunspec_model){ 0 };
 }

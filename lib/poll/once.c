@@ -10,7 +10,7 @@ static bool all_tried(const struct dev *d)
 	for (size_t i = 0; i < d->block_count; i++)
 		if (!d->plans[i].tried)
 			return false;
-	return true;
+	return device_map_settled(d->map);
 }
 
 int poll_read_once(const struct site_device *s, const struct device_profile *profile, int timeout_ms,
