@@ -64,6 +64,7 @@ static void add_file(struct device_catalogue *c, size_t own, const char *path, b
 	auto_buf struct buf text = BUF_INIT;
 	struct err e = { 0 };
 	struct device_profile *p;
+	int faults;
 
 	if (check && !is_trusted(path, sink))
 		return;
@@ -74,6 +75,13 @@ static void add_file(struct device_catalogue *c, size_t own, const char *path, b
 	p = profile_parse(text.data != NULL ? text.data : "", text.len, path, sink);
 	if (p == NULL)
 		return;
+	faults = sink->count;
+	if (check)
+		profile_check_models(p, sink); /* the installed ones are checked by the tests */
+	if (sink->count > faults) {
+		profile_free(p);
+		return;
+	}
 	for (size_t i = 0; i < c->count; i++) {
 		if (!str_eq(c->profiles[i]->id, p->id))
 			continue;

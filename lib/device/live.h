@@ -61,7 +61,12 @@ struct mapped_step {
 	int now;                     /* optional steps: value that shows whether the register is there, else -1 */
 	struct node *percent_of;
 };
-struct mapped_write { enum device_point point; struct mapped_step steps[DEVICE_WRITES_MAX]; size_t step_count; };
+struct mapped_write {
+	enum device_point point;
+	struct mapped_step steps[DEVICE_WRITES_MAX];
+	size_t step_count;
+	double min, max;             /* NAN: not said */
+};
 
 struct device_map {
 	const struct device_profile *profile;

@@ -331,6 +331,8 @@ static void build_writes(struct build *b)
 		bool whole = (b->m->roles & 1u << device_point(d->point)->role) != 0;
 
 		w->point = d->point;
+		w->min = d->min;
+		w->max = d->max;
 		for (size_t k = 0; whole && k < d->step_count; k++) {
 			struct mapped_step step;
 

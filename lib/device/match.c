@@ -91,7 +91,7 @@ const struct device_profile *device_sunspec_profile(const struct device_catalogu
 				first = at;
 			score += 1000;
 		}
-		if (p->need_count == 0 || k < p->need_count)
+		if (p->need_count == 0 || k < p->need_count || p->by_hand)
 			continue;
 		for (k = 0; k < p->like_count; k++)
 			score += find_any(s, &p->likes[k], 1) >= 0 ? 100 : 0;

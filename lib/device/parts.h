@@ -59,7 +59,13 @@ struct step {
 	struct expr *percent_of;       /* STEP_VALUE in percent of this, or NULL */
 	bool when_changed, optional;   /* optional: left out when the device has no such register */
 };
-struct write_def { enum device_point point; struct step steps[DEVICE_WRITES_MAX]; size_t step_count; int line; };
+struct write_def {
+	enum device_point point;
+	struct step steps[DEVICE_WRITES_MAX];
+	size_t step_count;
+	double min, max;               /* what the device takes; the point's own range unless the profile says */
+	int line;
+};
 
 /* What a probe's answer must show. */
 struct condition {
@@ -90,6 +96,7 @@ struct device_profile {
 	size_t need_count;
 	uint16_t likes[PARTS_MODELS];
 	size_t like_count;
+	bool by_hand;                  /* sunspec.propose is false: never proposed for its models */
 };
 
 /* profile.c: from text; NULL when it has a fault (reported). Caller frees. */
@@ -161,6 +168,9 @@ typedef void sunspec_place_fn(void *arg, const struct place *p);
 void sunspec_places(const struct sunspec_model *m, const uint16_t *regs, uint16_t length, sunspec_place_fn *fn, void *arg);
 /* NULL when pattern names a point of the model as it must be named, else what is wrong. */
 const char *sunspec_pattern_fault(const struct sunspec_model *m, const char *pattern);
+
+/* check.c: that a profile's SunSpec points are points of their models. Opens the models' files. */
+void profile_check_models(const struct device_profile *p, struct diag_sink *sink);
 
 /* ---- raw.c: registers as numbers and back ---- */
 enum { RAW_TEXT_REGS = 16 };

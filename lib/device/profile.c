@@ -169,8 +169,9 @@ static void read_conditions(const struct parse *p, const struct conf_node *root,
 
 static void read_sunspec(const struct parse *p, const struct conf_node *root, struct device_profile *out)
 {
-	static const char *const keys[] = { "needs", "likes", NULL };
+	static const char *const keys[] = { "needs", "likes", "propose", NULL };
 	const struct conf_node *n = conf_get(root, "sunspec"), *needs, *likes;
+	bool propose = true;
 
 	if (n == NULL) {
 		if (p->sunspec)
@@ -181,6 +182,8 @@ static void read_sunspec(const struct parse *p, const struct conf_node *root, st
 	if (!p->sunspec)
 		conf_report(p->conf, n, p->sink, "is only for kind: sunspec");
 	conf_refuse_unknown(p->conf, n, keys, p->sink);
+	conf_read_bool(p->conf, n, "propose", false, &propose, p->sink);
+	out->by_hand = !propose;
 	needs = conf_get(n, "needs");
 	likes = conf_get(n, "likes");
 	if (needs == NULL || needs->kind != CONF_LIST || needs->count == 0 || needs->count > PARTS_GROUPS) {
@@ -242,11 +245,51 @@ static void read_writes(const struct parse *p, const struct conf_node *root, str
 		}
 		out->writes = xrealloc(out->writes, out->write_count + 1, sizeof *out->writes);
 		d = &out->writes[out->write_count++];
-		*d = (struct write_def){ .point = (enum device_point)point, .line = k->line };
+		*d = (struct write_def){ .point = (enum device_point)point, .min = NAN, .max = NAN, .line = k->line };
 		for (const struct conf_node *s = k->first; s != NULL; s = s->next)
 			if (parse_step(p, s, &d->steps[d->step_count]))
 				d->step_count++;
 	}
+}
+
+static bool has_point(const struct device_profile *p, enum device_point point)
+{
+	for (size_t i = 0; i < p->point_count; i++)
+		if (p->points[i].point == point)
+			return true;
+	return false;
+}
+
+/* A range for what the profile writes: in numbers, or in points that the device shows. Nothing may be written without. */
+static void read_ranges(const struct parse *p, const struct conf_node *root, struct device_profile *out)
+{
+	static const char *const keys[] = { "min", "max", NULL };
+	const struct conf_node *n = conf_get(root, "ranges");
+
+	for (const struct conf_node *k = n != NULL ? n->first : NULL; k != NULL; k = k->next) {
+		struct write_def *d = NULL;
+		bool ok;
+
+		for (size_t i = 0; i < out->write_count; i++)
+			if (k->key != NULL && str_eq(device_point(out->writes[i].point)->name, k->key))
+				d = &out->writes[i];
+		if (d == NULL || k->kind != CONF_MAP) {
+			parse_fault(p, k, "must be a point of writes and its {min: N, max: N}");
+			continue;
+		}
+		conf_refuse_unknown(p->conf, k, keys, p->sink);
+		ok = conf_read_real(p->conf, k, "min", true, device_point(d->point)->min, 0, &d->min, p->sink);
+		ok &= conf_read_real(p->conf, k, "max", true, 0, device_point(d->point)->max, &d->max, p->sink);
+		if (!ok)
+			d->min = d->max = 0; /* said already */
+	}
+	for (size_t i = 0; i < out->write_count; i++)
+		if (isnan(out->writes[i].min) && (!has_point(out, POINT_BATTERY_CHARGE_RATING_W) ||
+						  !has_point(out, POINT_BATTERY_DISCHARGE_RATING_W)))
+			diag_report(p->sink, conf_name(p->conf), out->writes[i].line, "writes",
+				    "%s has no range: needs the points battery-inverter.charge_rating_w and discharge_rating_w, "
+				    "or ranges: {%s: {min: -W, max: W}}", device_point(out->writes[i].point)->name,
+				    device_point(out->writes[i].point)->name);
 }
 
 static void check_roles(const struct parse *p, const struct conf_node *root, const struct device_profile *out)
@@ -264,7 +307,7 @@ struct device_profile *profile_parse(const char *text, size_t len, const char *f
 {
 	static const char *const keys[] = { "psec-profile", "id", "make", "model", "source", "note", "kind", "units",
 					    "block", "timing", "defaults", "identity", "signature", "plausible",
-					    "sunspec", "points", "writes", NULL };
+					    "sunspec", "points", "writes", "ranges", NULL };
 	auto_conf struct conf *c = conf_parse(text, len, file, sink);
 	const struct conf_node *root = c != NULL ? conf_root(c) : NULL;
 	struct parse p = { .conf = c, .sink = sink };
@@ -290,6 +333,7 @@ struct device_profile *profile_parse(const char *text, size_t len, const char *f
 	read_sunspec(&p, root, out);
 	read_points(&p, root, out);
 	read_writes(&p, root, out);
+	read_ranges(&p, root, out);
 	check_roles(&p, root, out);
 	check_overlap(&p, out);
 	if (sink->count > before) {

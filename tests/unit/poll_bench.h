@@ -44,7 +44,8 @@ static const char profile_text[] =
 	"writes:\n"
 	"  battery-inverter.setpoint_w:\n"
 	"    - {function: 6, address: 500, constant: 2, when: changed}\n"
-	"    - {function: 16, address: 501, type: int16}\n";
+	"    - {function: 16, address: 501, type: int16}\n"
+	"ranges: {battery-inverter.setpoint_w: {min: -30000, max: 30000}}\n";
 
 static const char plain_text[] = /* says nothing about itself: live with its first value */
 	"psec-profile: 1\nid: plain\nmake: M\nmodel: P\nsource: typed for this test\n"
@@ -54,7 +55,8 @@ static const char plain_text[] = /* says nothing about itself: live with its fir
 	"  battery-inverter.setpoint_w: {function: 3, address: 501, type: int16}\n"
 	"writes:\n"
 	"  battery-inverter.setpoint_w:\n"
-	"    - {function: 16, address: 501, type: int16}\n";
+	"    - {function: 16, address: 501, type: int16}\n"
+	"ranges: {battery-inverter.setpoint_w: {min: -30000, max: 30000}}\n";
 
 /* ---- the server --------------------------------------------------------------------------------------------- */
 

@@ -1,4 +1,5 @@
 /* Points and profiles: what is refused, what a site is told. */
+#include "device/parts.h"
 #include "device_image.h"
 #include "own_profiles.h"
 
@@ -22,11 +23,15 @@ static void every_point_has_a_name_of_its_role_and_is_found_by_it(void **state)
 static void every_installed_profile_is_faultless_and_names_its_source(void **state)
 {
 	struct device_catalogue *c = catalogue();
+	struct said said = { "" };
+	struct diag_sink sink = { listen_to_diags, &said, 0 };
 
 	(void)state;
 	for (size_t i = 0; device_profile_at(c, i) != NULL; i++) {
 		const struct device_profile_info *p = device_profile_info(device_profile_at(c, i));
 
+		profile_check_models(device_profile_at(c, i), &sink);
+		assert_string_equal(said.text, "");
 		assert_true(strlen(p->source) > 10);
 		assert_true(p->roles != 0 && p->unit_count > 0);
 	}
