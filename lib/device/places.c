@@ -98,12 +98,12 @@ static uint32_t lay_group(struct lay *l, size_t group, uint32_t at, const char *
 		uint32_t n = is_child(l->m, c, group) ? count_of(l, c, at) : 0;
 
 		for (uint32_t k = 0; k < n && at < l->length && !l->stop; k++) {
-			char name[PARTS_PATH];
+			char name[2 * PARTS_PATH]; /* what does not fit a place's name is no place */
 
 			if (l->m->groups[c].repeat == REPEAT_ONCE)
-				snprintf(name, sizeof name, "%.24s%.32s.", prefix, l->m->groups[c].name);
+				snprintf(name, sizeof name, "%.60s%.31s.", prefix, l->m->groups[c].name);
 			else
-				snprintf(name, sizeof name, "%.20s%.32s[%u].", prefix, l->m->groups[c].name, k + 1);
+				snprintf(name, sizeof name, "%.60s%.31s[%u].", prefix, l->m->groups[c].name, k + 1);
 			at = lay_group(l, c, at, name);
 		}
 	}
