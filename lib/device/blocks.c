@@ -39,7 +39,8 @@ static int find_cover(const struct device_map *m, size_t i, const struct extent 
 }
 
 /* Let the last block reach to the end of x, when the gap and the sum allow. */
-static bool reach(const struct device_map *m, struct device_block *b, const struct device_value *v, const struct extent *x)
+static bool reach(const struct device_map *m, struct device_block *b, const struct device_value *v,
+		  const struct extent *x)
 {
 	uint32_t end = (uint32_t)b->address + b->count, total;
 

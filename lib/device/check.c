@@ -1,4 +1,4 @@
-/* Do a profile's SunSpec points exist? A name with a typing error would only look like a device that lacks the point. */
+/* Do a profile's SunSpec points exist? A name with a typing error would only look like a device that lacks it. */
 #include "device/parts.h"
 
 struct check { const struct device_profile *p; struct diag_sink *sink; struct sunspec_model *models; size_t count; };

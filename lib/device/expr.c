@@ -29,7 +29,8 @@ const char *expr_word(enum expr_kind k)
 static struct expr *parse_operator(const struct parse *p, const struct conf_node *n, const struct conf_node *list,
 				   enum expr_kind kind, int depth)
 {
-	static const char *const keys[] = { "sum", "product", "first", "least", "greatest", "scale", "rate", NULL };
+	static const char *const keys[] = { "sum", "product", "first", "least", "greatest", "scale", "rate",
+					    "skip_absent", NULL };
 	struct expr *x = xcalloc(1, sizeof *x);
 	bool ok = true;
 
@@ -37,6 +38,9 @@ static struct expr *parse_operator(const struct parse *p, const struct conf_node
 	x->scale = 1;
 	conf_refuse_unknown(p->conf, n, keys, p->sink);
 	ok &= conf_read_real(p->conf, n, "scale", false, -1e9, 1e9, &x->scale, p->sink);
+	ok &= conf_read_bool(p->conf, n, "skip_absent", false, &x->skip_absent, p->sink);
+	if (x->skip_absent && kind != EXPR_SUM)
+		ok = parse_fault(p, conf_get(n, "skip_absent"), "is only for sum; first, least and greatest do it anyway");
 	if (x->scale == 0.0)
 		ok = parse_fault(p, n, "has scale 0, that makes every value 0");
 	if (list->kind != CONF_LIST || list->count == 0 || list->count > PARTS_TERMS)

@@ -44,6 +44,7 @@ struct node { /* a point's expression over values */
 	int value;                   /* EXPR_VALUE: index */
 	double scale;
 	struct node **terms;
+	bool skip_absent;
 	size_t term_count;
 };
 

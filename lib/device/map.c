@@ -111,7 +111,8 @@ static const struct sunspec_model *model_of(struct build *b, uint16_t id)
 	return &b->models[b->model_count++];
 }
 
-static int add_scale_factor(struct build *b, const struct device_model *at, const struct place *p, enum device_rate rate)
+static int add_scale_factor(struct build *b, const struct device_model *at, const struct place *p,
+			    enum device_rate rate)
 {
 	struct device_value v = { .point = -1, .function = BUS_READ_HOLDING, .count = 1, .type = DEVICE_INT16, .scale = 1,
 				  .scale_index = -1, .rate = rate };
@@ -205,11 +206,12 @@ static struct node *build_node(struct build *b, const struct expr *x, int point,
 	n = xcalloc(1, sizeof *n);
 	n->kind = x->kind;
 	n->scale = x->scale;
+	n->skip_absent = x->skip_absent;
 	for (size_t i = 0; i < x->term_count; i++) {
 		const struct expr *t = x->terms[i];
 
 		term = build_node(b, t, point, rate);
-		if (term == NULL && (x->kind == EXPR_SUM || x->kind == EXPR_PRODUCT)) {
+		if (term == NULL && (x->kind == EXPR_SUM || x->kind == EXPR_PRODUCT) && !x->skip_absent) {
 			node_free(n); /* a sum without a part would be a wrong number */
 			return NULL;
 		}

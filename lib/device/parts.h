@@ -6,8 +6,12 @@
 #include "conf/conf.h"
 #include "device/device.h"
 
-enum { PARTS_NAME = 24, PARTS_PATH = 64, PARTS_MODELS = 12, PARTS_ABSENT = 4, PARTS_CHOICES = 8, PARTS_TERMS = 8, PARTS_DEPTH = 4,
-       PARTS_UNITS = 16, PARTS_CONDITIONS = 8, PARTS_GROUPS = 4, PARTS_TEXT = 33, PARTS_FILE_MAX = 64 * 1024 };
+enum {
+	PARTS_NAME = 24, PARTS_PATH = 64, PARTS_TEXT = 33,
+	PARTS_MODELS = 12, PARTS_ABSENT = 8, PARTS_CHOICES = 8, PARTS_EQUALS = 16, PARTS_TERMS = 8, PARTS_DEPTH = 4,
+	PARTS_UNITS = 16, PARTS_CONDITIONS = 8, PARTS_GROUPS = 4,
+	PARTS_FILE_MAX = 64 * 1024,
+};
 
 /* ---- role.c ---- */
 enum device_rate point_rate(enum device_point p);  /* unless the profile says otherwise */
@@ -43,6 +47,7 @@ struct expr {
 	struct expr *terms[PARTS_TERMS];
 	size_t term_count;
 	double scale;                  /* of the result, other than EXPR_VALUE */
+	bool skip_absent;              /* EXPR_SUM: of those that are there, as many as there are */
 };
 void expr_free(struct expr *x);
 
@@ -72,7 +77,7 @@ struct condition {
 	struct source source;
 	bool has_range;
 	double min, max;
-	double equals[PARTS_CHOICES];
+	double equals[PARTS_EQUALS];
 	size_t equal_count;
 	char starts[PARTS_TEXT];       /* DEVICE_TEXT */
 	char what[PARTS_NAME], unit[8];
@@ -165,7 +170,8 @@ must_check bool sunspec_place(const struct sunspec_model *m, uint16_t length, co
 			      struct place *out);
 /* Every place, in the order of the registers; regs says how often counted groups are there. */
 typedef void sunspec_place_fn(void *arg, const struct place *p);
-void sunspec_places(const struct sunspec_model *m, const uint16_t *regs, uint16_t length, sunspec_place_fn *fn, void *arg);
+void sunspec_places(const struct sunspec_model *m, const uint16_t *regs, uint16_t length, sunspec_place_fn *fn,
+		    void *arg);
 /* NULL when pattern names a point of the model as it must be named, else what is wrong. */
 const char *sunspec_pattern_fault(const struct sunspec_model *m, const char *pattern);
 

@@ -110,7 +110,8 @@ static uint32_t lay_group(struct lay *l, size_t group, uint32_t at, const char *
 	return at;
 }
 
-void sunspec_places(const struct sunspec_model *m, const uint16_t *regs, uint16_t length, sunspec_place_fn *fn, void *arg)
+void sunspec_places(const struct sunspec_model *m, const uint16_t *regs, uint16_t length, sunspec_place_fn *fn,
+		    void *arg)
 {
 	struct lay l = { m, regs, length, fn, arg, false };
 

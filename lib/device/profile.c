@@ -260,7 +260,7 @@ static bool has_point(const struct device_profile *p, enum device_point point)
 	return false;
 }
 
-/* A range for what the profile writes: in numbers, or in points that the device shows. Nothing may be written without. */
+/* A range for what the profile writes: in numbers, or in points that the device shows. Nothing is written without. */
 static void read_ranges(const struct parse *p, const struct conf_node *root, struct device_profile *out)
 {
 	static const char *const keys[] = { "min", "max", NULL };

@@ -244,7 +244,8 @@ static void combine(enum expr_kind kind, struct device_reading *out, const struc
 
 void node_read(const struct device_map *m, const struct node *n, struct device_reading *out)
 {
-	bool first = true, choose = n->kind == EXPR_FIRST || n->kind == EXPR_LEAST || n->kind == EXPR_GREATEST;
+	bool choose = n->kind == EXPR_FIRST || n->kind == EXPR_LEAST || n->kind == EXPR_GREATEST || n->skip_absent;
+	bool first = true;
 
 	if (n->kind == EXPR_VALUE) {
 		value_read(m, n->value, out);

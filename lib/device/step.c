@@ -106,9 +106,9 @@ bool parse_condition(const struct parse *p, const struct conf_node *n, struct co
 	ok &= conf_read_text(p->conf, n, "unit", false, sizeof out->unit - 1, &unit, p->sink);
 	equals = conf_get(n, "equals");
 	if (equals != NULL) {
-		int64_t numbers[PARTS_CHOICES];
+		int64_t numbers[PARTS_EQUALS];
 
-		ok &= parse_numbers(p, equals, INT32_MIN, UINT32_MAX, PARTS_CHOICES, numbers, &out->equal_count);
+		ok &= parse_numbers(p, equals, INT32_MIN, UINT32_MAX, PARTS_EQUALS, numbers, &out->equal_count);
 		for (size_t i = 0; ok && i < out->equal_count; i++)
 			out->equals[i] = (double)numbers[i];
 	}
