@@ -97,6 +97,8 @@ enum out_form cmd_form(const struct cmd_env *env, bool record); /* table/record,
 must_check int cmd_print(const struct cmd_env *env, struct out *o, struct err *e);
 must_check int cmd_print_json(const struct cmd_env *env, const json_t *v, struct err *e); /* as it came from the daemon */
 void cmd_diag_to_stderr(void *arg, const struct diag *d);       /* arg: FILE * */
+/* cmd/ask.c: the line without its end, NULL at the end of input or at Ctrl-C. proposed "": none. Caller frees. */
+char *cmd_ask_line(const struct cmd_env *env, const char *question, const char *proposed);
 /* Ask the daemon; ERR_UNREACHABLE says how to start it. For more than one question: connect, ctl_call…, ctl_client_free. */
 struct ctl_client;
 must_check int cmd_connect_daemon(const struct cmd_env *env, struct ctl_client **c, struct err *e);

@@ -1,7 +1,5 @@
 /* psec init: a first site.yaml, asked for on a terminal or said by options in a script. */
 #include <errno.h>
-#include <poll.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -64,52 +62,12 @@ static int check(const char *text, struct err *e)
 
 /* ---- asking ---- */
 
-/* Signals are let in only while waiting: none is lost between looking and sleeping. */
-static bool wait_for_line(const struct cmd_env *env)
-{
-	struct pollfd p = { .fd = STDIN_FILENO, .events = POLLIN };
-	sigset_t stop, before;
-	int n = 0;
-
-	sigemptyset(&stop);
-	sigaddset(&stop, SIGINT);
-	sigaddset(&stop, SIGTERM);
-	sigaddset(&stop, SIGHUP);
-	sigprocmask(SIG_BLOCK, &stop, &before);
-	while (!*env->interrupted && n == 0) {
-		n = ppoll(&p, 1, NULL, &before);
-		if (n < 0 && errno == EINTR)
-			n = 0;
-	}
-	sigprocmask(SIG_SETMASK, &before, NULL);
-	return !*env->interrupted;
-}
-
-/* The line without its end, NULL at the end of input or at Ctrl-C. Caller frees. */
-static char *ask_line(const struct cmd_env *env, const char *question, const char *proposed)
-{
-	char *line = NULL;
-	size_t size = 0;
-
-	fprintf(env->err, "%s%s%s%s ", question, *proposed ? " [" : "", proposed, *proposed ? "]:" : ":");
-	fflush(env->err);
-	/* A terminal gives one line at a time, so that none waits in the buffer of stdin. */
-	if (!wait_for_line(env) || getline(&line, &size, stdin) < 0 || *env->interrupted) {
-		fputc('\n', env->err);
-		free(line);
-		clearerr(stdin);
-		return NULL;
-	}
-	line[strcspn(line, "\n")] = '\0';
-	return line;
-}
-
 /* Ask until the site with this answer in it stands. *field is set to text that *kept owns. */
 static int ask(const struct cmd_env *env, const char *question, const char *proposed, struct options *o,
 	       const char **field, char **kept, struct err *e)
 {
 	for (;;) {
-		char *line = ask_line(env, question, proposed);
+		char *line = cmd_ask_line(env, question, proposed);
 
 		if (!line)
 			return err_set(e, ERR_INTERRUPTED, 0, "nothing is written");
@@ -126,7 +84,7 @@ static int ask(const struct cmd_env *env, const char *question, const char *prop
 static int ask_tier(const struct cmd_env *env, struct options *o, struct err *e)
 {
 	for (;;) {
-		auto_free char *line = ask_line(env, "Tier: sim (simulated devices), lab or prod (a real site)", "lab");
+		auto_free char *line = cmd_ask_line(env, "Tier: sim (simulated devices), lab or prod (a real site)", "lab");
 
 		if (!line)
 			return err_set(e, ERR_INTERRUPTED, 0, "nothing is written");

@@ -52,6 +52,10 @@ int device_point_find(enum site_role role, const char *name);
 enum device_type { DEVICE_INT16, DEVICE_UINT16, DEVICE_INT32, DEVICE_UINT32, DEVICE_INT64, DEVICE_UINT64,
 		   DEVICE_FLOAT32, DEVICE_FLOAT64, DEVICE_TEXT };
 enum device_order { DEVICE_HIGH_FIRST, DEVICE_LOW_FIRST }; /* words of a value of several registers */
+const char *device_type_name(enum device_type t);       /* "int16" */
+uint16_t device_type_registers(enum device_type t);     /* that a number of it has; 0 for text */
+/* The number that registers hold, before any scale; NAN for text. */
+double device_number(const uint16_t *regs, enum device_type t, enum device_order o);
 enum device_rate { DEVICE_FAST, DEVICE_NORMAL, DEVICE_SLOW, DEVICE_ONCE }; /* poll period, 1 s, 10 s, at connect */
 
 /* Dynamics of a battery inverter and timing of a meter: what the predictor starts from. */

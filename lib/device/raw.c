@@ -56,6 +56,21 @@ struct raw raw_decode(const uint16_t *regs, enum device_type t, enum device_orde
 	return r;
 }
 
+const char *device_type_name(enum device_type t)
+{
+	return type_name(t);
+}
+
+uint16_t device_type_registers(enum device_type t)
+{
+	return type_registers(t);
+}
+
+double device_number(const uint16_t *regs, enum device_type t, enum device_order o)
+{
+	return raw_decode(regs, t, o).number;
+}
+
 bool raw_encode(double number, enum device_type t, enum device_order o, uint16_t regs[4], size_t *count)
 {
 	static const struct { double min, max; } range[] = {
