@@ -95,7 +95,7 @@ static bool is_twin(enum device_type t, double raw, const struct survey_sight *s
 	double half = t == DEVICE_INT16 || t == DEVICE_UINT16 ? 32768 : t == DEVICE_INT32 || t == DEVICE_UINT32 ? 2147483648.0 : 9.3e18;
 	bool wants_sign = sight->point < 0 || device_point((enum device_point)sight->point)->min < 0;
 
-	return raw >= 0 && raw < half && signed_one != wants_sign;
+	return t < DEVICE_FLOAT32 && raw >= 0 && raw < half && signed_one != wants_sign;
 }
 
 static int penalty_of(enum device_type t, double raw, double before, double scale, bool exactly)
@@ -107,8 +107,9 @@ static int penalty_of(enum device_type t, double raw, double before, double scal
 	penalty += whole ? 1 + (power > 2 ? 2 * power : 0) : power % 3 == 0 ? 0 : 20;
 	penalty += scale < 0 ? 4 : 0;
 	penalty += whole && fabs(raw) < FEW_DIGITS ? 6 : 0;
-	penalty += is_narrow(t, raw) ? 3 : 0;
-	return penalty + (raw == before ? 1 : 0); /* what moves lives */
+	/* An upper half of nothing but sign is no accident; one of zeros may be a register of its own. */
+	penalty += !is_narrow(t, raw) ? 0 : raw < 0 ? -1 : 3;
+	return penalty + (raw == before ? 1 : 0); /* what moves is alive */
 }
 
 static void keep(struct survey_place out[SURVEY_PLACES_MAX], size_t *n, const struct survey_place *p)

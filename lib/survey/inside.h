@@ -2,6 +2,7 @@
 #ifndef SURVEY_INSIDE_H
 #define SURVEY_INSIDE_H
 
+#include "loop/loop.h"
 #include "survey/survey.h"
 
 enum { SURVEY_LATENCIES = 256 };

@@ -53,3 +53,21 @@ assert p["battery-inverter.setpoint_w"]["writable"] and p["bms.soc_percent"]["un
 	run -65 "$PSEC" device read tcp://127.0.0.1:1#300
 	run -65 "$PSEC" device read tcp://127.0.0.1:1#1 --profile nothing
 }
+
+@test "what device new is to look for is judged before anything is asked" {
+	run -64 "$PSEC" device new tcp://127.0.0.1:1#1 colour=red
+	run -64 "$PSEC" device new tcp://127.0.0.1:1#1 grid-meter.power_w=12V
+	run -64 "$PSEC" device new tcp://127.0.0.1:1#1 grid-meter.power_w=0W
+	run -64 "$PSEC" device new tcp://127.0.0.1:1#1 --range 4:10-5
+	run -64 "$PSEC" device new tcp://127.0.0.1:1#1 --id Upper
+	run -64 "$PSEC" device new tcp://127.0.0.1:1#1 --role nobody
+	run -69 "$PSEC" device new tcp://127.0.0.1:1#1
+	run -69 "$PSEC" device test tcp://127.0.0.1:1#1 --profile eastron-sdm630
+}
+
+@test "a profile that is there already is not overwritten" {
+	mkdir -p profiles
+	echo mine >profiles/mine.yaml
+	run -77 "$PSEC" device new tcp://127.0.0.1:1#1 --id mine
+	[ "$(cat profiles/mine.yaml)" = mine ]
+}

@@ -9,7 +9,7 @@ setup_file() {
 	[ -x "$PY" ] || skip "no build/venv: run make deps-test"
 	export FILES=$(mktemp -d /tmp/psec-device.XXXXXX)
 	"$PY" "$TOP/tests/system/peers/serve.py" --ledger "$FILES/ledger" 1=sunspec-meter 2=sdm630 3=sunspec-battery 4=pylontech \
-		5=sungrow 6=sunspec-pv 7=sunspec-meter-float 8=sunspec-hostile >"$FILES/ready" 2>"$FILES/err" 3>&- &
+		5=sungrow 6=sunspec-pv 7=sunspec-meter-float 8=sunspec-hostile 9=unlisted >"$FILES/ready" 2>"$FILES/err" 3>&- &
 	echo $! >"$FILES/pid"
 	wait_for "$FILES/ready" "$(cat "$FILES/pid")"
 	export PORT=$(awk '{ print $2 }' "$FILES/ready")
@@ -160,7 +160,68 @@ Y
 	says grid-meter.power_w=1025.25 grid-meter.import_wh=1234500
 }
 
+# The verdict of each check as JSON in ./tested.
+test_unit() { # UNIT [OPTIONS]
+	local unit=$1
+	shift
+	"$PSEC" device test "tcp://127.0.0.1:$PORT#$unit" --seconds 3 --json "$@" >tested || [ $? = 1 ]
+}
+
+# CHECK=VERDICT…
+verdicts() {
+	"$PY" - "$@" <<'P'
+import json, sys
+got = {r["check"]: r for r in json.load(open("tested"))}
+for want in sys.argv[1:]:
+    check, verdict = want.split("=")
+    assert got[check]["verdict"] == verdict, (want, got[check])
+P
+}
+
+@test "a device is tested: what fits is ok, what is absent says so, what contradicts itself is suspicious" {
+	test_unit 2 --profile eastron-sdm630
+	verdicts grid-meter.power_w=ok grid-meter.frequency_hz=ok "power is the sum of its phases=ok" "power fits voltage and current=ok" \
+		answers=ok
+	test_unit 1
+	# its phase of -1734 W has 2.0 A at 231 V
+	verdicts grid-meter.power_w=ok "power is the sum of its phases=ok" "power fits voltage and current=suspicious" identity=ok
+	test_unit 7
+	verdicts grid-meter.power_l3_w=absent
+	test_unit 3
+	verdicts "battery power fits the BMS=suspicious" bms.soc_percent=ok
+	test_unit 5 --profile sungrow-hybrid
+	verdicts "battery power fits the BMS=ok" "battery power is within the rating=ok"
+	# a profile that does not fit this device: the values cannot be true, and the words say what to look at
+	mkdir profiles
+	sed -e 's/^id: .*/id: wrong/' -e 's/voltage_l1_v: {address: 0}/voltage_l1_v: {address: 0, scale: 0.1}/' \
+		"$TOP/lib/device/profiles/eastron-sdm630.yaml" >profiles/wrong.yaml
+	run -1 "$PSEC" device test "tcp://127.0.0.1:$PORT#2" --profile wrong --seconds 3
+	[[ $output == *"voltage_l1_v  "*"suspicious"*"10 times that would be"* ]]
+}
+
+@test "a profile for a device of no list is begun from what its display shows, and reads it as typed" {
+	"$PSEC" device new "tcp://127.0.0.1:$PORT#9" --id acme-m3 --role grid-meter grid-meter.power_w=-1.87kW grid-meter.voltage_l1_v=232.6V \
+		grid-meter.frequency_hz=49.97Hz grid-meter.import_wh=71234.56kWh grid-meter.current_l1_a=8.214A 2>said
+	grep -q 'next: .*device test' said
+	"$PSEC" device show acme-m3 >shown
+	read_unit 9 --profile acme-m3
+	says grid-meter.power_w=-1868 grid-meter.voltage_l1_v=232.6 grid-meter.frequency_hz=49.97 grid-meter.import_wh=71234560 \
+		grid-meter.current_l1_a=8.214
+	grep -q '^  # grid-meter.export_wh' profiles/acme-m3.yaml
+	run -77 "$PSEC" device new "tcp://127.0.0.1:$PORT#9" --id acme-m3
+	# what it says on standard output is the same profile
+	"$PSEC" device new "tcp://127.0.0.1:$PORT#9" --id acme-m3 --stdout --range 3:0x5000-0x5020 grid-meter.power_w=-1.87kW 2>said |
+		grep 'grid-meter.power_w: {function: 3, address: 20486, type: int32'
+}
+
+@test "a profile without the point that its role needs says which line is missing, and a SunSpec device needs none" {
+	"$PSEC" device new "tcp://127.0.0.1:$PORT#9" --id half --range 3:0x5000-0x5020 grid-meter.voltage_l1_v=232.6V 2>said
+	grep -q 'half.yaml:[0-9]*: points role grid-meter needs grid-meter.power_w' said
+	"$PSEC" device new "tcp://127.0.0.1:$PORT#6" 2>said
+	grep -q "profile 'sunspec-inverter' fits" said
+}
+
 @test "reading a device writes nothing to it" {
 	[ -s "$FILES/ledger" ]
-	[ "$(awk '$2 != 3 && $2 != 4' "$FILES/ledger")" = "" ]
+	[ "$(awk '$2 != 3 && $2 != 4 && $2 != 17 && $2 != 43' "$FILES/ledger")" = "" ]
 }

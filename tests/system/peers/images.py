@@ -137,6 +137,16 @@ def sungrow():
     }
 
 
+def unlisted():
+    """An invented meter, by its maker's table: holding registers from 0x5000, whole numbers of two registers, low word first.
+    0x5000 U L1..L3 in mV, 0x5006 P in W, 0x5008 P L1..L3 in W, 0x500E I L1..L3 in mA, 0x5014 f in mHz (one register),
+    0x5015 counter of import in 10 Wh, 0x5017 of export in 10 Wh. At 0x0100 its name."""
+    low = lambda *values: [r for v in values for r in u32_low(v & 0xFFFFFFFF)]
+    return {"holding": {
+        0x0100: text("Acme M3 rev 2", 8),
+        0x5000: low(232600, 231100, 230400, -1868, -1850, -400, 382, 8214, 1790, 1712) + [49970] + low(7123456, 12)}}
+
+
 SUNSPEC_METER = [common("Acme", "Meter 3", "1.4.0", "M-4711"), meter_203(-1234, 65536, 5000)]
 SUNSPEC_METER_FLOAT = [common("Acme", "Meter F", "2", "F-1", 65), meter_213(-750.5)]
 SUNSPEC_PV = [common("Sun & Co", "PV 10", "0.9", "PV-1"), inverter_103(734, 4, 123456), nameplate_120(10000, 0xFFFF, 0xFFFF)]
@@ -153,4 +163,5 @@ IMAGES = {
     "sdm630": sdm630,
     "pylontech": pylontech,
     "sungrow": sungrow,
+    "unlisted": unlisted,
 }
