@@ -90,7 +90,6 @@ bool survey_ask(struct survey *s, const struct bus_request *q)
 		if (loop_turn(s->loop, now_read().boot_us + TURN_MS * US_PER_MS, &e) < 0 ||
 		    (s->options.interrupted != NULL && *s->options.interrupted)) {
 			s->stopped = "interrupted";
-			bus_link_close(s->link);
 			return false;
 		}
 	}
