@@ -1,4 +1,5 @@
 /* psec control simulate: a series of load and PV through the control law that runs in the field. */
+#include <errno.h>
 #include <math.h>
 #include <string.h>
 
@@ -16,18 +17,24 @@ struct options {
 	struct cmd_reals battery_wh, battery_w, reserve_percent;
 	double efficiency, manual_w, target_w;
 	bool compare;
+	const char *html, *title;
+	bool closed_loop;
+	int plant;
+	double load_step_w;
+	int64_t window_ms;
 };
 
 static const struct options defaults = {
 	.tariff = "fixed:0.30:0.08", .modes = { { SITE_MODE_SELF_CONSUMPTION }, 1 }, .battery_wh = { { 10000 }, 1 },
 	.battery_w = { { 5000 }, 1 }, .reserve_percent = { { 0 }, 1 }, .efficiency = 0.95,
+	.plant = STUDY_MID, .load_step_w = 3000, .window_ms = 60000,
 };
 
 static const char *const modes[] = { "off", "manual", "self-consumption", NULL };
 
 #define AT(field) .offset = offsetof(struct options, field)
 static const struct cmd_opt opts[] = {
-	{ .name = "series", .letter = 's', .type = CMD_TEXT, AT(series), .value = "FILE", .complete = "file", .required = true,
+	{ .name = "series", .letter = 's', .type = CMD_TEXT, AT(series), .value = "FILE", .complete = "file",
 	  .summary = "CSV of ts_utc,load_w,pv_w[,price_eur_mwh]; - is standard input" },
 	{ .name = "mode", .letter = 'm', .type = CMD_CHOICES, AT(modes), .value = "MODE,…", .choices = modes,
 	  .summary = "what decides; several are shown side by side" },
@@ -46,6 +53,17 @@ static const struct cmd_opt opts[] = {
 	  .summary = "kept for a power cut, one or several" },
 	{ .name = "power", .type = CMD_REAL, AT(manual_w), .value = "W", .min = -1e9, .max = 1e9,
 	  .summary = "battery power in mode manual, discharge positive" },
+	{ .name = "closed-loop", .type = CMD_FLAG, AT(closed_loop),
+	  .summary = "also, or without a series only: a load step on the simulated plant" },
+	{ .name = "plant", .type = CMD_CHOICE, AT(plant), .value = "PLANT", .choices = study_plant_names,
+	  .summary = "closed loop: inverter and meter" },
+	{ .name = "load-step", .type = CMD_REAL, AT(load_step_w), .value = "W", .min = -1e6, .max = 1e6,
+	  .summary = "closed loop: how much more load, for a third of the window" },
+	{ .name = "window", .type = CMD_DURATION, AT(window_ms), .value = "TIME", .min = 30000, .max = 3600000,
+	  .summary = "closed loop: how long" },
+	{ .name = "html", .type = CMD_TEXT, AT(html), .value = "FILE", .complete = "file",
+	  .summary = "write a page with plots; - is standard output" },
+	{ .name = "title", .type = CMD_TEXT, AT(title), .value = "TEXT", .summary = "of the page" },
 };
 
 /* ---- cases ---- */
@@ -142,13 +160,29 @@ static void make_columns(const struct study *s, const struct options *opt, struc
 	}
 }
 
-static int show(const struct cmd_env *env, const struct options *opt, const struct study *s, struct err *e)
+/* Caller's reference. */
+static json_t *loop_json(const struct study_loop *l)
 {
-	auto_free struct out_column *columns = xcalloc(BEFORE + study_figure_count, sizeof *columns);
+	json_t *o = json_pack("{s:s, s:I}", "plant", study_plant_names[l->of.plant], "writes", (json_int_t)l->writes);
+
+	for (size_t i = 0; i < study_loop_figure_count; i++) {
+		double v = *(const double *)((const char *)l + study_loop_figures[i].offset);
+
+		json_object_set_new(o, study_loop_figures[i].key, isfinite(v) ? json_real(v) : json_null());
+	}
+	return o;
+}
+
+static int show(const struct cmd_env *env, const struct options *opt, const struct study *s, const struct study_loop *loop, struct err *e)
+{
+	size_t count = BEFORE + study_figure_count + (loop ? 1 : 0);
+	auto_free struct out_column *columns = xcalloc(count, sizeof *columns);
 	auto_out struct out *o = NULL;
 
 	make_columns(s, opt, columns);
-	o = out_new(columns, BEFORE + study_figure_count, cmd_form(env, s->count == 1));
+	if (loop)
+		columns[count - 1] = (struct out_column){ .key = "closed_loop", .type = OUT_JSON, .flags = OUT_JSON_ONLY };
+	o = out_new(columns, count, cmd_form(env, s->count == 1));
 	for (size_t i = 0; i < s->count; i++) {
 		const struct study_result *r = &s->results[i];
 
@@ -164,8 +198,97 @@ static int show(const struct cmd_env *env, const struct options *opt, const stru
 		}
 		for (size_t k = 0; k < study_figure_count; k++)
 			out_real(o, BEFORE + k, study_figure_of(r, &study_figures[k]));
+		if (loop && r->of.mode != SITE_MODE_OFF)
+			out_json(o, count - 1, loop_json(loop), NULL);
 	}
 	return cmd_print(env, o, e);
+}
+
+/* ---- the closed loop ---- */
+
+static int run_loop(const struct options *opt, const struct study_case *cases, size_t count, struct study_loop *out, struct err *e)
+{
+	/* Of several batteries the first one that works. */
+	const struct study_case *c = count > 1 && cases[0].mode == SITE_MODE_OFF ? &cases[1] : &cases[0];
+	struct study_loop_setup setup = { .plant = (enum study_plant)opt->plant, .load_w = 500, .step_w = opt->load_step_w,
+					  .window_us = opt->window_ms * US_PER_MS };
+
+	return study_loop_run(&setup, c, out, e);
+}
+
+static int show_loop(const struct cmd_env *env, const struct study_loop *l, struct err *e)
+{
+	auto_free struct out_column *columns = xcalloc(study_loop_figure_count + 2, sizeof *columns);
+	auto_out struct out *o = NULL;
+
+	columns[0] = (struct out_column){ .key = "plant", .heading = "Closed loop", .type = OUT_TEXT };
+	for (size_t i = 0; i < study_loop_figure_count; i++) {
+		const struct study_figure *f = &study_loop_figures[i];
+
+		columns[1 + i] = (struct out_column){ .key = f->key, .heading = f->heading, .unit = f->unit, .type = OUT_REAL, .decimals = f->decimals };
+	}
+	columns[study_loop_figure_count + 1] = (struct out_column){ .key = "writes", .heading = "Set-points sent", .type = OUT_INT };
+	o = out_new(columns, study_loop_figure_count + 2, cmd_form(env, true));
+	out_row(o);
+	out_text(o, 0, study_plant_names[l->of.plant]);
+	for (size_t i = 0; i < study_loop_figure_count; i++)
+		out_real(o, 1 + i, *(const double *)((const char *)l + study_loop_figures[i].offset));
+	out_int(o, study_loop_figure_count + 1, l->writes);
+	return cmd_print(env, o, e);
+}
+
+/* ---- the page ---- */
+
+/* Where a series came from stands in a NOTICE.md beside it that names it. Caller frees; NULL: there is none. */
+static char *notice_of(const char *series)
+{
+	enum { NOTICE_MAX = 8192 };
+	const char *slash = strrchr(series, '/'), *name = slash ? slash + 1 : series;
+	auto_free char *path = xasprintf("%.*sNOTICE.md", slash ? (int)(slash + 1 - series) : 0, series);
+	auto_buf struct buf text = BUF_INIT;
+	struct err e;
+
+	if (file_read(path, NOTICE_MAX, &text, &e) < 0 || !text.data || strlen(text.data) != text.len || !strstr(text.data, name))
+		return NULL;
+	return buf_take(&text);
+}
+
+static int write_page(const struct cmd_env *env, const struct options *opt, const struct study *study, const struct study_loop *loop,
+		      struct err *e)
+{
+	auto_free char *notice = opt->series ? notice_of(opt->series) : NULL, *html = NULL;
+	const char *slash = opt->series ? strrchr(opt->series, '/') : NULL;
+	struct study_page page = { .title = opt->title ? opt->title : "Battery simulation", .licence = notice, .loop = loop,
+				   .source = slash ? slash + 1 : opt->series, .made_utc_us = now_read().utc_us };
+
+	html = study_page(study, &page);
+	if (!str_eq(opt->html, "-"))
+		return file_replace(opt->html, html, strlen(html), 0644, e);
+	if (fputs(html, env->out) == EOF)
+		return err_set(e, ERR_IO, errno, "cannot write to standard output");
+	return 0;
+}
+
+static int show_all(const struct cmd_env *env, const struct options *opt, const struct study *study, const struct study_loop *loop,
+		    struct err *e)
+{
+	if (opt->html && write_page(env, opt, study, loop, e) < 0)
+		return -1;
+	if (opt->html && str_eq(opt->html, "-"))
+		return 0;
+	if (study && show(env, opt, study, loop, e) < 0)
+		return -1;
+	if (!loop || (env->json && study))
+		return 0;
+	if (study)
+		fputc('\n', env->out);
+	return show_loop(env, loop, e);
+}
+
+static int run_series(const struct options *opt, const struct tariff *tariff, const struct study_case *cases, size_t count,
+		      struct diag_sink *sink, struct series *series, struct study **study, struct err *e)
+{
+	return series_read(opt->series, series, sink, e) < 0 ? -1 : study_run(series, tariff, cases, count, study, e);
 }
 
 static int run(const struct cmd_env *env, const void *options, int argc, char **argv, struct err *e)
@@ -175,18 +298,23 @@ static int run(const struct cmd_env *env, const void *options, int argc, char **
 	auto_free struct tariff *tariff = xcalloc(1, sizeof *tariff);
 	struct study_case cases[CASES_MAX];
 	auto_study struct study *study = NULL;
-	struct series series;
+	struct study_loop loop = { 0 };
+	struct series series = { 0 };
 	size_t count;
 	int rc;
 
 	(void)argc, (void)argv;
-	if (make_cases(opt, cases, &count, e) < 0 || tariff_read(opt->tariff, tariff, &sink, e) < 0 ||
-	    series_read(opt->series, &series, &sink, e) < 0)
+	if (!opt->series && !opt->closed_loop)
+		return err_set(e, ERR_USAGE, 0, "there is nothing to simulate; give --series or --closed-loop");
+	if (make_cases(opt, cases, &count, e) < 0 || tariff_read(opt->tariff, tariff, &sink, e) < 0)
 		return -1;
-	rc = study_run(&series, tariff, cases, count, &study, e);
+	rc = opt->series ? run_series(opt, tariff, cases, count, &sink, &series, &study, e) : 0;
+	if (rc == 0 && opt->closed_loop)
+		rc = run_loop(opt, cases, count, &loop, e);
 	if (rc == 0)
-		rc = show(env, opt, study, e);
+		rc = show_all(env, opt, study, opt->closed_loop ? &loop : NULL, e);
 	series_release(&series);
+	study_loop_release(&loop);
 	return rc;
 }
 

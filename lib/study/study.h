@@ -61,4 +61,46 @@ void study_free_(struct study **s);
 /* "self-consumption, 10 kWh, 5 kW, reserve 20 %": what of the case differs from the others of its study. */
 void study_case_words(const struct study *s, size_t i, struct buf *b);
 
+/* ---- the closed loop: the law on the simulated plant, with dead time, lag and noise ---- */
+
+enum study_plant { STUDY_FAST, STUDY_MID, STUDY_SLOW, STUDY_PLANT_COUNT };
+extern const char *const study_plant_names[]; /* NULL-ended: "fast", "mid", "slow" */
+
+struct study_loop_setup {
+	enum study_plant plant;
+	double load_w, step_w;            /* load before, and how much more after a third of the time; back after two thirds */
+	int64_t window_us;                /* 30 s…1 h */
+};
+/* True powers every 100 ms; the plant goes in steps of 10 ms, and the law is asked as in the field: at each new value of
+ * the meter, and when it wants to be woken. */
+struct study_loop {
+	struct study_loop_setup of;
+	double dead_time_s, lag_s, meter_period_s, meter_delay_s;
+	double settle_s;                  /* after the step until the grid stays within ± 50 W of the target; NaN: it does not */
+	double overshoot_w;               /* beyond the target, after the step */
+	double import_wh, export_wh;      /* the leak: what passed the grid beside the target */
+	double mean_abs_w;                /* of the distance from the target, before the step: what is left when all is quiet */
+	int64_t writes;
+	size_t count;
+	int64_t step_us;
+	double *load_w, *battery_w, *setpoint_w, *grid_w;
+};
+/* In mode self-consumption with the battery of c. Caller releases. */
+must_check int study_loop_run(const struct study_loop_setup *setup, const struct study_case *c, struct study_loop *out,
+			      struct err *e);
+void study_loop_release(struct study_loop *l);
+extern const struct study_figure study_loop_figures[]; /* offsets are of struct study_loop */
+extern const size_t study_loop_figure_count;
+
+/* ---- the page ---- */
+
+struct study_page {
+	const char *title, *source;       /* "Hill farm 7"; "year.csv, 35 136 steps of 15 min" */
+	const char *licence;              /* of the source, lines, or NULL */
+	int64_t made_utc_us;
+	const struct study_loop *loop;    /* or NULL */
+};
+/* One HTML file with all of it; caller frees. study may be NULL when there is a loop. */
+char *study_page(const struct study *study, const struct study_page *page);
+
 #endif
