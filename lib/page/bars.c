@@ -45,7 +45,7 @@ void page_bars(struct page *p, const struct page_bars *bars)
 	double pitch = (double)(WIDTH - RIGHT - LEFT) / (double)(bars->bar_count ? bars->bar_count : 1), wide = fmin(pitch * 0.78, 64);
 	size_t each = 1 + (bars->bar_count - 1) / 12;
 
-	figure_begin(p, bars->title, bars->description, PLOT_HEIGHT);
+	figure_begin(p, bars->title, bars->description);
 	key_begin(p);
 	for (size_t k = 0; k < bars->part_count; k++)
 		key_entry(p, bars->parts[k], bars->inks[k], false);
@@ -120,7 +120,7 @@ void page_heat(struct page *p, const struct page_heat *heat)
 		most = fmax(most, fabs(heat->values[i]));
 	if (!(most > 0))
 		most = 1;
-	figure_begin(p, heat->title, heat->description, PLOT_HEIGHT);
+	figure_begin(p, heat->title, heat->description);
 	heat_key(p, heat, most);
 	svg_begin(p, heat->title, heat->description, PLOT_HEIGHT);
 	for (int shade = -SHADES; shade <= SHADES; shade++)

@@ -35,9 +35,8 @@ void svg_end(struct page *p)
 	buf_adds(&p->b, "</svg>\n");
 }
 
-void figure_begin(struct page *p, const char *title, const char *description, double height)
+void figure_begin(struct page *p, const char *title, const char *description)
 {
-	(void)height;
 	buf_adds(&p->b, "<figure>\n<figcaption>");
 	html(p, title);
 	buf_adds(&p->b, "<small>");
@@ -115,7 +114,7 @@ void axis_draw(struct page *p, const struct axis *a, const char *unit)
 	for (double v = a->low; v <= a->high + a->step / 2; v += a->step)
 		buf_addf(&p->b, "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%s</text>", LEFT - 5, axis_at(a, v) + 4,
 			 axis_number(v, a->step, number));
-	buf_addf(&p->b, "<text x=\"%d\" y=\"12\" text-anchor=\"end\">", LEFT - 5);
+	buf_addf(&p->b, "<text x=\"2\" y=\"12\">");
 	html(p, unit);
 	buf_adds(&p->b, "</text>\n");
 	if (a->low <= 0 && a->high >= 0)

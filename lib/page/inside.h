@@ -10,7 +10,7 @@ void html(struct page *p, const char *text);
 /* A number for an SVG, a tenth of its unit, "-0" never. */
 void coordinate(struct buf *b, double v);
 /* The frame of a plot: figure, key and the beginning of its SVG, named and described; and its end. */
-void figure_begin(struct page *p, const char *title, const char *description, double height);
+void figure_begin(struct page *p, const char *title, const char *description);
 void svg_begin(struct page *p, const char *title, const char *description, double height);
 void svg_end(struct page *p);
 void figure_end(struct page *p);
@@ -23,7 +23,7 @@ double nice_step(double span, int parts);
 char *axis_number(double v, double step, char to[32]);
 
 /* In units of the SVG; text is 12 of them high, 14 on a phone. */
-enum { WIDTH = 460, LEFT = 48, RIGHT = 8, TOP = 20, BOTTOM = 26, PLOT_HEIGHT = 230 };
+enum { WIDTH = 460, LEFT = 48, RIGHT = 8, TOP = 28, BOTTOM = 26, PLOT_HEIGHT = 240 };
 
 /* The vertical axis: from a round value to a round value, with its lines. */
 struct axis { double low, high, step, y_low, y_high; };

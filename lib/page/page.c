@@ -92,6 +92,16 @@ void page_plots_end(struct page *p)
 	buf_adds(&p->b, "</div>\n");
 }
 
+void page_cell_begin(struct page *p)
+{
+	buf_adds(&p->b, "<div>\n");
+}
+
+void page_cell_end(struct page *p)
+{
+	buf_adds(&p->b, "</div>\n");
+}
+
 void page_tiles_begin(struct page *p)
 {
 	buf_adds(&p->b, "<dl class=\"tiles\">\n");

@@ -26,6 +26,9 @@ void page_paragraph(struct page *p, const char *fmt, ...) printf_like(2, 3);
 /* Between these, plots stand beside each other where there is room. */
 void page_plots_begin(struct page *p);
 void page_plots_end(struct page *p);
+/* What stays together: a plot and its table. */
+void page_cell_begin(struct page *p);
+void page_cell_end(struct page *p);
 
 /* Big figures: "Cost" over "174.38 EUR". */
 void page_tiles_begin(struct page *p);

@@ -138,7 +138,7 @@ void page_plot(struct page *p, const struct page_plot *plot)
 {
 	struct axis a = plot_axis(plot);
 
-	figure_begin(p, plot->title, plot->description, PLOT_HEIGHT);
+	figure_begin(p, plot->title, plot->description);
 	key_begin(p);
 	for (size_t k = 0; k < plot->line_count; k++)
 		key_entry(p, plot->lines[k].name, plot->lines[k].ink, true);

@@ -32,6 +32,7 @@ void plot_cases(struct page *p, const struct study *s)
 	page_bars(p, &(struct page_bars){ .title = "What each case costs", .description = "Numbers below are those of the table above: what is bought "
 		"stands above the line, what is sold hangs below it.", .y_unit = "EUR", .parts = parts, .inks = inks,
 		.part_count = s->tariff->capacity_eur_kw > 0 ? 3 : 2, .bars = bars, .bar_count = s->count });
+	view_table(p, &(struct view_table){ "Numbers, EUR", "case", parts, 3, s->count, (const char (*)[LABEL_LEN])names, values, 2 });
 }
 
 /* ---- months, days or hours ---- */
@@ -128,6 +129,7 @@ static void over_time(struct page *p, const struct study *s, const char *title, 
 	const char *names[3];
 	bool dense = s->series->count > 400;
 
+	page_cell_begin(p);
 	view_ticks(s, 0, s->series->count, &ticks);
 	for (size_t i = 0; i < count; i++) {
 		values[i] = lines[i].y;
@@ -137,6 +139,7 @@ static void over_time(struct page *p, const struct study *s, const char *title, 
 		"One value a step of the series.", .y_unit = unit, .count = s->series->count, .x1 = (double)s->series->count - 1, .ticks = ticks.at,
 		.tick_count = ticks.count, .lines = lines, .line_count = count, .y_least = least, .y_most = most, .steps = true });
 	envelope_numbers(p, s, values, names, count, unit);
+	page_cell_end(p);
 }
 
 void plot_all(struct page *p, const struct study *s, const struct study_result *r)
@@ -238,7 +241,7 @@ void plot_duration(struct page *p, const struct study *s)
 {
 	static const enum page_ink inks[DURATION_CASES] = { PAGE_LOAD, PAGE_GRID, PAGE_BATTERY, PAGE_SPARE };
 	static const int shares[] = { 0, 1, 5, 10, 25, 50, 75, 90, 95, 99, 100 };
-	static const struct page_tick ticks[] = { { 0, "0" }, { 25, "25" }, { 50, "50" }, { 75, "75" }, { 100, "100 % of the time" } };
+	static const struct page_tick ticks[] = { { 0, "0" }, { 25, "25" }, { 50, "50" }, { 75, "75" }, { 100, "100 %" } };
 	size_t cases = s->count < DURATION_CASES ? s->count : DURATION_CASES, n;
 	auto_free double *sorted = xcalloc(s->series->count, sizeof *sorted), *values = xcalloc(cases * QUANTILES, sizeof *values);
 	double numbers[COUNT_OF(shares) * DURATION_CASES];
@@ -260,8 +263,9 @@ void plot_duration(struct page *p, const struct study *s)
 	}
 	for (size_t i = 0; i < COUNT_OF(shares); i++)
 		snprintf(labels[i], LABEL_LEN, "%d %%", shares[i]);
-	page_plot(p, &(struct page_plot){ .title = "How long which grid power", .description = s->count > cases ?
-		"All steps by falling grid power, import positive; the first four cases." : "All steps by falling grid power, import positive.",
+	page_plot(p, &(struct page_plot){ .title = "Duration of grid power", .description = s->count > cases ?
+		"Share of the time in which the grid power is at least so high, import positive; the first four cases." :
+		"Share of the time in which the grid power is at least so high, import positive.",
 		.y_unit = "kW", .count = QUANTILES, .x1 = 100, .ticks = ticks, .tick_count = COUNT_OF(ticks), .lines = lines, .line_count = cases,
 		.y_least = 0, .y_most = 0 });
 	view_table(p, &(struct view_table){ "Numbers, kW", "share of the time", headings, cases, COUNT_OF(shares),

@@ -44,7 +44,9 @@ static void results_table(struct page *p, const struct study *s)
 	}
 	page_table_begin(p, "Each case over the whole series", headings, s->count + 1);
 	for (size_t k = 0; k < study_figure_count; k++)
-		figures_row(p, s, &study_figures[k]);
+		/* Without a price for peaks there is one cost, not three. */
+		if (s->tariff->capacity_eur_kw > 0 || (!str_eq(study_figures[k].key, "energy_eur") && !str_eq(study_figures[k].key, "capacity_eur")))
+			figures_row(p, s, &study_figures[k]);
 	page_table_end(p);
 	for (size_t i = 0; i < s->count; i++)
 		free(texts[i]);
@@ -71,13 +73,13 @@ static void summary(struct page *p, const struct study *s, const struct study_re
 	results_table(p, s);
 	page_plots_begin(p);
 	if (s->count > 1) {
-		buf_adds(&p->b, "<div>");
+		page_cell_begin(p);
 		plot_cases(p, s);
-		buf_adds(&p->b, "</div>");
+		page_cell_end(p);
 	}
-	buf_adds(&p->b, "<div>");
+	page_cell_begin(p);
 	plot_duration(p, s);
-	buf_adds(&p->b, "</div>");
+	page_cell_end(p);
 	page_plots_end(p);
 	page_section_end(p);
 }
@@ -86,9 +88,9 @@ static void summary(struct page *p, const struct study *s, const struct study_re
 static void cell(struct page *p, const struct study *s, const struct study_result *r,
 		 void (*plot)(struct page *, const struct study *, const struct study_result *))
 {
-	buf_adds(&p->b, "<div>");
+	page_cell_begin(p);
 	plot(p, s, r);
-	buf_adds(&p->b, "</div>\n");
+	page_cell_end(p);
 }
 
 static void detail(struct page *p, const struct study *s, const struct study_result *r)
@@ -122,9 +124,10 @@ static void loop_section(struct page *p, const struct study_loop *l)
 		       "third of %.0f s, and back after two thirds. Settled means that the grid stays within 50 W.", study_plant_names[l->of.plant],
 		       l->of.load_w, l->of.step_w, (double)l->of.window_us / US_PER_S);
 	page_plots_begin(p);
-	buf_adds(&p->b, "<div>");
+	page_cell_begin(p);
 	plot_loop(p, l);
-	buf_adds(&p->b, "</div><div>");
+	page_cell_end(p);
+	page_cell_begin(p);
 	page_table_begin(p, "Over the whole window", headings, 2);
 	for (size_t i = 0; i < study_loop_figure_count; i++) {
 		const struct study_figure *f = &study_loop_figures[i];
@@ -135,7 +138,7 @@ static void loop_section(struct page *p, const struct study_loop *l)
 		page_row_end(p);
 	}
 	page_table_end(p);
-	buf_adds(&p->b, "</div>");
+	page_cell_end(p);
 	page_plots_end(p);
 	page_section_end(p);
 }
@@ -147,11 +150,10 @@ static void condition(struct page *p, const char *name, const char *text)
 	page_row_end(p);
 }
 
-static void battery_words(const struct study *s, const struct study_result *r, struct buf *b)
+static void battery_words(const struct study_result *r, struct buf *b)
 {
 	char wh[32], w[32];
 
-	(void)s;
 	buf_addf(b, "%s usable, %s, %g %% one way at the AC side, half full at the beginning; reserve %g %%; no ageing, no standby",
 		 out_quantity(r->of.battery_wh, "Wh", 1, wh), out_quantity(r->of.battery_w, "W", 1, w), 100 * r->of.efficiency,
 		 r->of.limits.reserve_percent);
@@ -179,7 +181,7 @@ static void conditions(struct page *p, const struct study *s, const struct study
 		condition(p, "Clock of the page", tariff_clock_words(&s->tariff->clock, clock));
 		tariff_words(s->tariff, &tariff);
 		condition(p, "Tariff", tariff.data);
-		battery_words(s, r, &battery);
+		battery_words(r, &battery);
 		condition(p, "Battery", battery.data);
 		condition(p, "What is left out", "Means of a step hide what happens within it: with seconds counted, some more is imported and exported.");
 	}

@@ -102,7 +102,7 @@ static bool tick_here(const struct time_date *d, int64_t span_us, int64_t *every
 		*every = 1 + span_us / (8 * DAY_US);
 		return d->minute == 0;
 	}
-	return d->minute % (span_us > DAY_US ? 360 : span_us > DAY_US / 3 ? 180 : 60) == 0;
+	return d->minute % (span_us > DAY_US / 2 ? 360 : span_us > DAY_US / 4 ? 120 : 60) == 0;
 }
 
 void view_ticks(const struct study *s, size_t from, size_t to, struct view_ticks *out)

@@ -99,7 +99,7 @@ every_command() {
 	run -64 "$PSEC" control simulate --series x.csv --mode selfish
 	[[ $output == *"--mode is 'selfish', must be off, manual or self-consumption"* ]]
 	run -64 "$PSEC" control simulate
-	[[ $output == *"option '--series' is required"* ]]
+	[[ $output == *"give --series or --closed-loop"* ]]
 	run -64 "$PSEC" control simulate --series
 	[[ $output == *"option '--series' needs a value: FILE"* ]]
 	run -64 "$PSEC" control simulate --battery 1
