@@ -61,7 +61,7 @@ static struct control_config config_of(const struct sim_parameters *p, const str
 		.meter_period_us = llround(p->meter_period_s * 1e6),
 		/* To the middle of the mean, as a profile states it. */
 		.meter_delay_us = llround((p->meter_delay_s + p->meter_mean_s / 2) * 1e6),
-		.dead_time_us = llround(p->dead_time_s * 1e6), .lag_us = llround(p->lag_s * 1e6), .ramp_w_per_s = INFINITY,
+		.inverter = { llround(p->dead_time_s * 1e6), llround(p->lag_s * 1e6), INFINITY },
 		.watchdog_us = llround(p->watchdog_s * 1e6), .expects_bms = true, .dead_band_w = 20,
 	};
 }
