@@ -8,8 +8,10 @@ PY=${PSEC_PY:-$TOP/build/venv/bin/python}
 setup_file() {
 	[ -x "$PY" ] || skip "no build/venv: run make deps-test"
 	export FILES=$(mktemp -d /tmp/psec-device.XXXXXX)
+	export VENDORS=$("$PY" "$TOP/tests/system/peers/vendors.py" list)
 	"$PY" "$TOP/tests/system/peers/serve.py" --ledger "$FILES/ledger" 1=sunspec-meter 2=sdm630 3=sunspec-battery 4=pylontech \
-		5=sungrow 6=sunspec-pv 7=sunspec-meter-float 8=sunspec-hostile 9=unlisted >"$FILES/ready" 2>"$FILES/err" 3>&- &
+		5=sungrow 6=sunspec-pv 7=sunspec-meter-float 8=sunspec-hostile 9=unlisted \
+		$(n=20; for v in $VENDORS; do echo $n=$v; n=$((n + 1)); done) >"$FILES/ready" 2>"$FILES/err" 3>&- &
 	echo $! >"$FILES/pid"
 	wait_for "$FILES/ready" "$(cat "$FILES/pid")"
 	export PORT=$(awk '{ print $2 }' "$FILES/ready")
@@ -80,6 +82,21 @@ P
 	read_unit 3
 	says battery-inverter.power_w=-1250 battery-inverter.charge_rating_w=4600 battery-inverter.discharge_rating_w=5000 \
 		bms.soc_percent=63.5 bms.charge_limit_w=4352 bms.discharge_limit_w=5632
+}
+
+@test "every maker's device is read as typed, both ways round, with its marks for what is not there" {
+	local name unit=20
+	for name in $VENDORS; do
+		"$PY" "$TOP/tests/system/peers/vendors.py" expect "$name" >expect
+		read_unit $unit --profile "$("$PY" -c 'import json; print(json.load(open("expect"))["profile"])')" ||
+			[ "$name" != "${name/night/}${name/marked/}" ]
+		says $("$PY" -c 'import json; print(*(f"{k}={v}" for k, v in json.load(open("expect"))["points"].items()))') || {
+			echo "$name"
+			false
+		}
+		unit=$((unit + 1))
+	done
+	[ "$unit" = 56 ]
 }
 
 # POINT of psec = MODEL.POINT of SunSpec [× factor]

@@ -142,6 +142,39 @@ static void plausible_values_propose_and_never_identify(void **state)
 	device_catalogue_free(c);
 }
 
+/* Registers from their addresses on, as the devices answer; a last register of another device, or nothing, is no match. */
+static void a_signature_identifies_and_its_neighbour_does_not(void **state)
+{
+	static const struct { const char *profile; uint16_t address[2], answers[2][16]; } cases[] = {
+		{ "abb-b2x", { 0x8960 }, { { 0x4232, 0x3320 } } },
+		{ "carlo-gavazzi-em24", { 11 }, { { 1653 } } },
+		{ "comap-intelilite4", { 1307 }, { { 0x496E, 0x7465, 0x6C69, 0x4C69, 0x7465, 0x342D, 0x414D } } },
+		{ "dse-gencomm", { 768, 769 }, { { 1 }, { 32841 } } },
+		{ "dse-gencomm", { 768, 769 }, { { 1 }, { 4623 } } },
+	};
+	struct device_catalogue *c = catalogue();
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		const struct device_profile *p = device_profile_find(c, cases[i].profile);
+		uint16_t other[16] = { 0x1234, 7 };
+		const uint16_t *answers[2] = { cases[i].answers[0], cases[i].answers[1] };
+		const struct device_probe *probes;
+		size_t n = device_profile_probes(p, &probes);
+		char why[120];
+
+		for (size_t k = 0; k < n; k++)
+			assert_int_equal(probes[k].address, cases[i].address[k]);
+		assert_int_equal(device_profile_match(p, answers, why), DEVICE_IDENTIFIED);
+		assert_non_null(strstr(why, "model"));
+		answers[n - 1] = other;
+		assert_int_equal(device_profile_match(p, answers, why), DEVICE_NO);
+		answers[n - 1] = NULL;
+		assert_int_equal(device_profile_match(p, answers, why), DEVICE_NO);
+	}
+	device_catalogue_free(c);
+}
+
 static void a_site_is_told_what_its_profiles_cannot_do(void **state)
 {
 	static struct site s;
@@ -176,6 +209,7 @@ int main(void)
 		cmocka_unit_test(a_profile_that_others_may_change_is_refused),
 		cmocka_unit_test(a_write_is_checked_like_a_read),
 		cmocka_unit_test(plausible_values_propose_and_never_identify),
+		cmocka_unit_test(a_signature_identifies_and_its_neighbour_does_not),
 		cmocka_unit_test(a_site_is_told_what_its_profiles_cannot_do),
 	};
 

@@ -1,5 +1,6 @@
 /* Write plans: the registers that set a point. */
 #include "device_image.h"
+#include "own_profiles.h"
 
 static struct device_map *storage_map(struct device_catalogue *c, struct image *m, bool reversed)
 {
@@ -136,6 +137,128 @@ static void a_hybrid_is_set_by_mode_power_and_command(void **state)
 	device_catalogue_free(c);
 }
 
+/* 1030…: 1034 set-point, 1038 and 1040 the ratings; floats, low word first. */
+static void a_kostal_takes_watts_as_a_float_within_its_ratings(void **state)
+{
+	struct device_catalogue *c = catalogue();
+	struct image *m = image_new();
+	uint16_t at = put_common(m, 40000, "KOSTAL", "PLENTICORE", "1"), *p;
+	struct device_write w[DEVICE_WRITES_MAX];
+	struct device_walk found;
+	struct device_map *map;
+	struct err e;
+	size_t n;
+
+	(void)state;
+	p = put_model(m, &at, 160, 28);
+	p[2] = 0, p[6] = 1;
+	p = put_model(m, &at, 802, 62);
+	p[54] = p[57] = p[61] = 0;
+	put_end(m, at);
+	m->holding[1038] = 0, m->holding[1039] = 0x4580; /* 4096 W to charge */
+	m->holding[1040] = 0, m->holding[1041] = 0x4500; /* 2048 W to discharge */
+	found = walk(m);
+	map = map_of(c, "kostal-plenticore", 1u << SITE_BATTERY_INVERTER, false, &found.found);
+	take_all(map, m, 1000);
+	assert_int_equal(device_map_write(map, POINT_BATTERY_SETPOINT_W, -1536, w, &n, &e), 0);
+	assert_int_equal(n, 1);
+	assert_int_equal(w[0].write.function, BUS_WRITE_REGISTERS);
+	assert_int_equal(w[0].write.address, 1034);
+	assert_int_equal(w[0].write.values[0], 0);
+	assert_int_equal(w[0].write.values[1], 0xC4C0); /* -1536 = -1.5 × 2^10 */
+	assert_int_equal(device_map_write(map, POINT_BATTERY_SETPOINT_W, -4096, w, &n, &e), 0);
+	assert_int_equal(device_map_write(map, POINT_BATTERY_SETPOINT_W, -4200, w, &n, &e), -1);
+	assert_int_equal(device_map_write(map, POINT_BATTERY_SETPOINT_W, 2100, w, &n, &e), -1);
+	assert_non_null(strstr(e.text, "discharge rating of 2048 W"));
+	device_map_free(map);
+	free(m);
+	device_catalogue_free(c);
+}
+
+/* Models 701 (153), 702 (50), 704 (65) and 713 (7), as their tables lie: offsets from the first register after id, length. */
+enum { M701 = 40070 + 2, M702 = M701 + 153 + 2, M704 = M702 + 50 + 2 };
+
+static struct device_map *der_map(struct device_catalogue *c, struct image *m)
+{
+	uint16_t at = put_common(m, 40000, "Acme", "DER", "7"), *p;
+	struct device_walk w;
+
+	p = put_model(m, &at, 701, 153);
+	assert_int_equal(p - m->holding, M701);
+	p[8] = (uint16_t)-1250;                     /* W */
+	p[114] = 0;                                 /* W_SF */
+	p = put_model(m, &at, 702, 50);
+	p[8] = p[9] = p[32] = p[33] = 5000;         /* (Dis)Cha ratings and settings */
+	p[43] = 0;
+	p = put_model(m, &at, 704, 65);
+	assert_int_equal(p - m->holding, M704);
+	p[22] = 0xFFFF, p[23] = 0xFFFF;             /* WSet -1, of no meaning while not enabled */
+	p[29] = p[30] = 0xFFFF;                     /* WSetRvrtTms: not there */
+	p[53] = (uint16_t)-1;                       /* WSet_SF */
+	p = put_model(m, &at, 713, 7);
+	p[2] = 615, p[6] = (uint16_t)-1;            /* SoC 61.5 % */
+	put_end(m, at);
+	w = walk(m);
+	return map_of(c, "sunspec-der-storage", 1u << SITE_BATTERY_INVERTER | 1u << SITE_BMS, false, &w.found);
+}
+
+static void a_der_is_set_in_watts_with_the_scale_that_it_has_now(void **state)
+{
+	struct device_catalogue *c = catalogue();
+	struct image *m = image_new();
+	struct device_map *map = der_map(c, m);
+	struct device_write w[DEVICE_WRITES_MAX];
+	struct err e;
+	size_t n;
+
+	(void)state;
+	take_all(map, m, 1000);
+	assert_reads(map, POINT_BATTERY_POWER_W, -1250);
+	assert_reads(map, POINT_BMS_SOC_PERCENT, 61.5);
+	assert_reads(map, POINT_BATTERY_CHARGE_RATING_W, 5000);
+	assert_quality(map, POINT_BATTERY_SETPOINT_W, DEVICE_ABSENT, "none of the values");
+	assert_int_equal(device_map_write(map, POINT_BATTERY_SETPOINT_W, -800, w, &n, &e), 0);
+	assert_int_equal(n, 3);
+	assert_int_equal(w[0].write.address, M704 + 21); /* WSetMod: watts */
+	assert_int_equal(w[1].write.address, M704 + 22);
+	assert_int_equal((int32_t)((uint32_t)w[1].write.values[0] << 16 | w[1].write.values[1]), -8000);
+	assert_int_equal(w[2].write.address, M704 + 20); /* WSetEna */
+	m->holding[M704 + 53] = 1;
+	take_all(map, m, 2000);
+	assert_int_equal(device_map_write(map, POINT_BATTERY_SETPOINT_W, -800, w, &n, &e), 0);
+	assert_int_equal((int32_t)((uint32_t)w[1].write.values[0] << 16 | w[1].write.values[1]), -80);
+	for (size_t i = 0; i < n; i++)
+		memcpy(&m->holding[w[i].write.address], w[i].write.values, 2 * w[i].write.count);
+	take_all(map, m, 3000);
+	assert_reads(map, POINT_BATTERY_SETPOINT_W, -800);
+	device_map_free(map);
+	free(m);
+	device_catalogue_free(c);
+}
+
+static void a_range_of_the_profile_bounds_what_is_written(void **state)
+{
+	static const char text[] =
+		"psec-profile: 1\nid: own\nmake: M\nmodel: N\nsource: typed for this test\npoints:\n"
+		"  battery-inverter.power_w: {function: 3, address: 1, type: int16}\n"
+		"writes:\n  battery-inverter.setpoint_w: [{function: 6, address: 2, type: int16}]\n"
+		"ranges: {battery-inverter.setpoint_w: {min: -3000, max: 2500}}\n";
+	struct said said;
+	struct device_catalogue *c = own_profiles((const char *const[]){ text, NULL }, 0600, &said);
+	struct device_map *map = map_of(c, "own", 1u << SITE_BATTERY_INVERTER, false, NULL);
+	struct device_write w[DEVICE_WRITES_MAX];
+	struct err e;
+	size_t n;
+
+	(void)state;
+	assert_int_equal(device_map_write(map, POINT_BATTERY_SETPOINT_W, -3000, w, &n, &e), 0);
+	assert_int_equal(device_map_write(map, POINT_BATTERY_SETPOINT_W, -3001, w, &n, &e), -1);
+	assert_int_equal(device_map_write(map, POINT_BATTERY_SETPOINT_W, 2501, w, &n, &e), -1);
+	assert_non_null(strstr(e.text, "the device takes -3000…2500"));
+	device_map_free(map);
+	device_catalogue_free(c);
+}
+
 static void one_step_of_the_register_is_shown_and_two_are_not(void **state)
 {
 	struct device_write w = { .write = { .count = 2, .values = { 100, 0xFFFF } }, .read_back = { 3, 0, 2 }, .width = 1 };
@@ -159,6 +282,9 @@ int main(void)
 		cmocka_unit_test(what_is_written_reads_back_as_the_same_power),
 		cmocka_unit_test(a_set_point_out_of_range_is_refused_before_anything_is_sent),
 		cmocka_unit_test(a_hybrid_is_set_by_mode_power_and_command),
+		cmocka_unit_test(a_kostal_takes_watts_as_a_float_within_its_ratings),
+		cmocka_unit_test(a_der_is_set_in_watts_with_the_scale_that_it_has_now),
+		cmocka_unit_test(a_range_of_the_profile_bounds_what_is_written),
 		cmocka_unit_test(one_step_of_the_register_is_shown_and_two_are_not),
 	};
 
