@@ -1,6 +1,6 @@
 """Register images, typed by hand from the devices' documents (SunSpec's model tables, and for the others the registers as
 their sources list them), not made from psec's profiles: a profile that reads the wrong register reads a wrong number here."""
-from encode import SUNS, battery_802, chain, common, f32, inverter_103, meter_203, meter_213, nameplate_120, storage_124, \
+from encode import SUNS, battery_802, chain, common, f32, inverter_103, meter_203, meter_213, nameplate_120, storage_124, text, \
     u32, u32_low
 from vendors import IMAGES as VENDOR_IMAGES
 
