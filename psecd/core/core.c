@@ -54,6 +54,7 @@ static int prepare(struct core *c, struct wire_running *running, struct err *e)
 	    jail_enter(&jail, running->missing, e) < 0)
 		return -1;
 	record_init(c);
+	quota_init(c);
 	if (open_store(c, e) < 0 || keep_load(c, e) < 0 || methods_serve(c, e) < 0)
 		return -1;
 	return 0;
@@ -79,6 +80,7 @@ static void release(struct core *c)
 	wire_free(c->field);
 	wire_free(c->supervisor);
 	record_release(c);
+	quota_release(c);
 	if (c->store)
 		store_close(c->store);
 	loop_free(c->loop);

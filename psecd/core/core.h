@@ -81,6 +81,7 @@ struct core {
 	struct store *store;
 	char store_fault[160];   /* why the last write failed, or "" */
 	struct record *record;
+	struct quota *quota;
 	json_t *last_events;     /* an array of the last few */
 	struct store_size size;
 	int64_t size_at_boot_us;
@@ -131,6 +132,12 @@ bool record_event_at(struct core *c, int64_t utc_us, enum severity severity, con
 		     const char *subject, const char *who, const char *text);
 json_t *record_event_json(const struct store_event *event);
 void record_remember(void *core, const struct store_event *event); /* among the last few, for status */
+
+/* ---- quota.c: how many events the field may raise ---- */
+void quota_init(struct core *c);
+void quota_release(struct core *c);
+/* false: it is counted and not kept; the count is said by itself. */
+bool quota_allows(struct core *c, enum severity severity, const char *kind, const char *subject, const char *text);
 
 /* ---- report.c: JSON for people and scripts ---- */
 json_t *report_control(struct core *c);

@@ -94,7 +94,8 @@ static bool take_event(struct core *c, const struct wire_event *w)
 
 	if (w->severity >= SEVERITY_COUNT || !wire_text_ok(w->kind) || !wire_text_ok(w->subject) || !wire_text_ok(w->text))
 		return false;
-	if (record_event_at(c, w->utc_us, (enum severity)w->severity, w->kind, w->subject, "", w->text))
+	if (!quota_allows(c, (enum severity)w->severity, w->kind, w->subject, w->text) ||
+	    record_event_at(c, w->utc_us, (enum severity)w->severity, w->kind, w->subject, "", w->text))
 		core_tell_field(c, WIRE_NOTED, &noted, sizeof(noted));
 	return true;
 }
@@ -159,7 +160,11 @@ static bool take_checked(struct core *c, const struct wire_checked *w)
 	if (w->result <= CONTROL_CHECK_RUNS || w->result > CONTROL_CHECK_NO_ROOM || isinf(w->check.before_w) ||
 	    isinf(w->check.after_w))
 		return false;
-	keep_check_result(c, w);
+	/* Of a check that an earlier core asked for, or that nobody did: it proves nothing. */
+	if (c->check_runs)
+		keep_check_result(c, w);
+	else
+		log_line(LOG_WARNING, "the result of a sign check that was not asked for is left alone");
 	return true;
 }
 

@@ -36,7 +36,7 @@ struct law {
 	unsigned said_lost;
 	int said_class;
 	int64_t class_said_boot_us;
-	char said_refusal[120];
+	struct said { char text[120]; int64_t since_boot_us, said_boot_us; uint32_t more; } refused, not_shown;
 	int64_t told_boot_us;            /* when core last got a decision */
 	struct loop_timer tell;
 };
@@ -94,7 +94,10 @@ void law_input(struct field *f, struct control_input *in);
 
 /* ---- said.c: events about the law ---- */
 void said_decision(struct field *f);
-void said_refusal(struct field *f, const struct err *e);
+void said_refusal(struct field *f, const struct err *e);     /* a set-point that was not sent */
+void said_accepted(struct field *f);                          /* one was */
+void said_not_shown(struct field *f, int device, double setpoint_w, const char *why);
+void said_shown(struct field *f);
 
 /* ---- check.c ---- */
 void check_begin(struct field *f);

@@ -81,9 +81,10 @@ static void written(void *arg, int device, enum device_point p, double value, en
 	}
 	if (how == POLL_SHOWN) {
 		control_sent(l->control, value, sent_boot_us);
+		said_shown(f);
 	} else if (how == POLL_NOT_SHOWN || how == POLL_FAILED) {
 		control_not_shown(l->control, sent_boot_us > 0);
-		tell_event(f, SEVERITY_WARNING, "set-point", f->site->devices[device].name, "%.0f W is not shown: %s", value, why);
+		said_not_shown(f, device, value, why);
 	}
 	if (f->leaving)
 		leave_written(f, value, how, why);
@@ -102,7 +103,7 @@ void law_write(struct field *f, double setpoint_w, enum poll_purpose purpose, in
 		if (f->leaving)
 			leave_written(f, setpoint_w, POLL_FAILED, e.text);
 	} else {
-		l->said_refusal[0] = '\0';
+		said_accepted(f);
 	}
 }
 

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { CLASS_MS = 10000, START_MS = 5000 };
+enum { CLASS_MS = 10000, START_MS = 5000, AGAIN_MS = 600000, OTHER_MS = 60000 };
 enum class { CLASS_FREE, CLASS_SOC, CLASS_SITE, CLASS_RATING, CLASS_BMS };
 
 static enum class class_of(enum control_clamp c)
@@ -42,7 +42,7 @@ static void say_state(struct field *f)
 		return;
 	if (d->lost & ~l->said_lost)
 		tell_event(f, SEVERITY_ALARM, "signal-lost", "", "%s", control_lost_words(d->lost, words));
-	else if (l->said_lost & ~d->lost)
+	else if (l->said_lost & ~d->lost && l->envelope.mode != SITE_MODE_OFF) /* in mode off nobody looks whether they are */
 		tell_event(f, SEVERITY_INFO, "signal-back", "", "%s%s", d->lost ? "still " : "all signals are there",
 			   d->lost ? control_lost_words(d->lost, words) : "");
 	if (d->state != l->said_state)
@@ -70,12 +70,57 @@ void said_decision(struct field *f)
 	l->class_said_boot_us = now_us;
 }
 
+/* ---- what would be said several times a second: then at intervals, with how often ---- */
+
+/* true: it is to be said now, and " (and 41 times more)" is in more. */
+static bool is_due(struct said *s, const char *text, int64_t now_us, char more[48])
+{
+	int64_t every_ms = str_eq(s->text, text) ? AGAIN_MS : OTHER_MS;
+
+	if (s->said_boot_us && now_us - s->said_boot_us < every_ms * US_PER_MS) {
+		s->more++;
+		return false;
+	}
+	more[0] = '\0';
+	if (s->more)
+		snprintf(more, 48, " (and %u time%s more)", s->more, s->more > 1 ? "s" : "");
+	s->more = 0;
+	s->said_boot_us = now_us;
+	str_copy(s->text, sizeof(s->text), text);
+	return true;
+}
+
+/* A battery that comes back is live before all of it is read, what its 100 % are for instance: that is no news. */
 void said_refusal(struct field *f, const struct err *e)
 {
-	struct law *l = &f->law;
+	struct said *s = &f->law.refused;
+	int64_t now_us = loop_now(f->loop)->boot_us;
+	char more[48];
 
-	if (just_began(f) || str_eq(l->said_refusal, e->text))
+	if (!s->since_boot_us)
+		s->since_boot_us = now_us;
+	if (just_began(f) || now_us - s->since_boot_us < START_MS * US_PER_MS || !is_due(s, e->text, now_us, more))
 		return;
-	str_copy(l->said_refusal, sizeof(l->said_refusal), e->text);
-	tell_event(f, SEVERITY_WARNING, "set-point", "", "not written: %s", e->text);
+	tell_event(f, SEVERITY_WARNING, "set-point", "", "not written: %s%s", e->text, more);
+}
+
+void said_accepted(struct field *f)
+{
+	f->law.refused.since_boot_us = 0;
+	f->law.refused.text[0] = '\0';
+}
+
+void said_not_shown(struct field *f, int device, double setpoint_w, const char *why)
+{
+	char more[48];
+
+	/* The power differs with every sample of the meter; the reason tells one story from another. */
+	if (is_due(&f->law.not_shown, why, loop_now(f->loop)->boot_us, more))
+		tell_event(f, SEVERITY_WARNING, "set-point", f->site->devices[device].name, "%.0f W is not shown: %s%s", setpoint_w,
+			   why, more);
+}
+
+void said_shown(struct field *f)
+{
+	f->law.not_shown.text[0] = '\0';
 }

@@ -24,8 +24,12 @@ struct told_device {
 struct tell {
 	struct told_device *devices;
 	struct wire_samples batch;
-	struct wire_event events[EVENTS_MAX];
-	size_t first, count;     /* not noted by core yet */
+	struct waiting {
+		struct wire_event event;
+		uint64_t after;  /* the last serial that core had when it was given this one */
+		bool noted;
+	} events[EVENTS_MAX];
+	size_t first, count;     /* from the first that core has not noted yet */
 	size_t sent, dropped;    /* of them, to this core; gave way */
 	uint64_t serial;
 	struct loop_timer flush;
@@ -60,16 +64,22 @@ static void flush_soon(struct field *f)
 
 /* ---- events ---- */
 
+static struct waiting *nth(struct tell *t, size_t n)
+{
+	return &t->events[(t->first + n) % EVENTS_MAX];
+}
+
 /* false: core does not read now. */
 static bool send_events(struct field *f)
 {
 	struct tell *t = f->tell;
 
 	for (; t->sent < t->count; t->sent++) {
-		const struct wire_event *w = &t->events[(t->first + t->sent) % EVENTS_MAX];
+		struct waiting *v = nth(t, t->sent);
 
-		if (staff_tell_core(f, WIRE_EVENT, w, sizeof(*w)) != 1)
+		if (!v->noted && staff_tell_core(f, WIRE_EVENT, &v->event, sizeof(v->event)) != 1)
 			return false;
+		v->after = v->event.serial;
 	}
 	if (t->dropped)
 		log_line(LOG_WARNING, "%zu events were dropped while core did not note them", t->dropped);
@@ -84,11 +94,21 @@ static void drop_first(struct tell *t)
 	t->sent -= t->sent > 0;
 }
 
+/* Core judges in order: what it was given before this one and has not noted, its store refused. It takes again now, so
+ * those are said once more. */
 void tell_noted(struct field *f, uint64_t serial)
 {
 	struct tell *t = f->tell;
 
-	while (t->count && t->events[t->first].serial <= serial)
+	for (size_t n = 0; n < t->sent; n++) {
+		struct waiting *v = nth(t, n);
+
+		v->noted |= v->event.serial == serial;
+		if (v->noted || v->after >= serial || staff_tell_core(f, WIRE_EVENT, &v->event, sizeof(v->event)) != 1)
+			continue;
+		v->after = nth(t, t->sent - 1)->event.serial;
+	}
+	while (t->sent && nth(t, 0)->noted)
 		drop_first(t);
 }
 
@@ -99,11 +119,11 @@ void tell_event(struct field *f, enum severity severity, const char *kind, const
 	va_list ap;
 
 	if (t->count == EVENTS_MAX) {
-		t->dropped += t->sent == 0;
+		t->dropped += !nth(t, 0)->noted;
 		drop_first(t);
 	}
-	w = &t->events[(t->first + t->count++) % EVENTS_MAX];
-	memset(w, 0, sizeof(*w));
+	*nth(t, t->count) = (struct waiting){ 0 };
+	w = &nth(t, t->count++)->event;
 	w->serial = ++t->serial;
 	w->severity = (uint8_t)severity;
 	w->utc_us = loop_now(f->loop)->utc_us;

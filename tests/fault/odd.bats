@@ -32,3 +32,22 @@ ends_the_sender() {
 @test "a message that is the supervisor's to send" { ends_the_sender not-mine; }
 @test "no hello" { ends_the_sender no-hello; }
 @test "another build" { ends_the_sender other-build; }
+
+# What is no breach of the contract is taken, within bounds.
+@test "a flood of events is kept within bounds, and how many were kept back is said" {
+	echo flood >libexec/odd
+	STATE=starting psecd_start
+	wait_until 20 event '"kind": "kept-back"'
+	event "events of psecd-field came too fast and are not kept"
+	[ "$(sqlite3 "file:$DIR/state/psec.db?mode=ro" "SELECT count(*) FROM event WHERE kind = 'state'")" -le 302 ]
+	[ "$(sqlite3 "file:$DIR/state/psec.db?mode=ro" "SELECT max(n) FROM (SELECT count(*) n FROM event GROUP BY kind, subject)")" -le 21 ]
+	run ! logged "broke the contract"
+}
+
+@test "the result of a sign check that nobody asked for proves nothing" {
+	echo unasked-check >libexec/odd
+	STATE=starting psecd_start
+	wait_until 10 logged "that was not asked for"
+	[ "$(status checked)" = null ]
+	run ! logged "broke the contract"
+}

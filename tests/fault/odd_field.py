@@ -10,7 +10,7 @@ import socket
 import struct
 import sys
 
-HELLO, SAMPLES, PEER, RUNNING, ALIVE, SHUTDOWN, STOP = 1, 30, 52, 54, 50, 51, 13
+HELLO, SAMPLES, CHECKED, EVENT, PEER, RUNNING, ALIVE, SHUTDOWN, STOP = 1, 30, 33, 36, 52, 54, 50, 51, 13
 
 
 def receive(s):
@@ -54,6 +54,13 @@ while True:
         say(core, SAMPLES, struct.pack("<Ixxxx", 1) + sample + bytes(63 * len(sample)))
     elif what == "too-many":
         say(core, SAMPLES, struct.pack("<Ixxxx", 4000000000) + bytes(64 * len(sample)))
+    elif what == "flood":
+        for n in range(3000):
+            event = struct.pack("<QB24s32s120sxxxxxxxq", n + 1, 2, b"state", b"meter%d" % (n % 100), b"number %d" % n, 1)
+            say(core, EVENT, event)
+    elif what == "unasked-check":
+        # passed, with numbers as they should be: 3 doubles and the instants, then what is control's own
+        say(core, CHECKED, struct.pack("<ixxxxddd", 1, 500.0, 800.0, 300.0) + bytes(104 - 32))
     elif what == "short":
         say(core, SAMPLES, b"xx")
     elif what == "unknown-kind":

@@ -82,10 +82,12 @@ slow_field() {
 	run -0 "$PSEC" -C "$DIR" control set -- -800
 	wait_until 15 sim_near setpoint_w -800 1
 	run -0 "$PSEC" -C "$DIR" sim fault battery silent
+	wait_until 20 event signal-lost
 	for words in "off" "mode off"; do
 		run -69 "$PSEC" -C "$DIR" control $words
-		[[ $output == *"'battery' does not answer"* ]] || [[ $output == *"switch it off at the device"* ]]
+		[[ $output == *"'battery' does not answer"*"switch it off at the device"* ]]
 	done
+	run ! event "all signals are there" # nobody looks in mode off
 	run -0 "$PSEC" -C "$DIR" sim fault battery none
 	wait_until 40 sim_is setpoint_w 0.0
 	run -0 "$PSEC" -C "$DIR" control mode off

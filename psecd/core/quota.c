@@ -1,0 +1,113 @@
+/* quota: how many events the field may raise. Each is a commit, and a field that was taken over, or a device that flaps,
+ * must fill neither the disk nor the story. What is over it is counted, and the count is said. */
+#include "core.h"
+
+#include <string.h>
+
+enum {
+	KEYS = 48,                   /* kinds and subjects that are told apart; then the one longest unused gives way */
+	KEY_BURST = 20, KEY_REFILL_MS = 60000,
+	ALL_BURST = 300, ALL_REFILL_MS = 30000,
+	SAY_FIRST_MS = 10000, SAY_LAST_MS = 3600000,
+};
+
+struct bucket { int taken; int64_t since_boot_us; };
+
+struct key {
+	char kind[24], subject[SITE_NAME_LEN];
+	struct bucket bucket;
+	int64_t used_boot_us;
+};
+
+struct quota {
+	struct key keys[KEYS];
+	struct bucket all;
+	uint64_t kept_back;              /* since it was last said */
+	char last[160];                  /* one of them */
+	enum severity worst;
+	int64_t say_ms;
+	struct loop_timer say;
+};
+
+/* One more within burst, of which one comes back every refill. */
+static bool take_one(struct bucket *b, int burst, int64_t refill_ms, int64_t now_us)
+{
+	int64_t back = (now_us - b->since_boot_us) / (refill_ms * US_PER_MS);
+
+	if (back >= b->taken) {
+		b->taken = 0;
+		b->since_boot_us = now_us;
+	} else {
+		b->taken -= (int)back;
+		b->since_boot_us += back * refill_ms * US_PER_MS;
+	}
+	if (b->taken >= burst)
+		return false;
+	b->taken++;
+	return true;
+}
+
+static struct key *key_of(struct quota *q, const char *kind, const char *subject, int64_t now_us)
+{
+	struct key *oldest = &q->keys[0];
+
+	for (struct key *k = q->keys; k < q->keys + KEYS; k++) {
+		if (k->used_boot_us && str_eq(k->kind, kind) && str_eq(k->subject, subject)) {
+			k->used_boot_us = now_us;
+			return k;
+		}
+		if (k->used_boot_us < oldest->used_boot_us)
+			oldest = k;
+	}
+	*oldest = (struct key){ .used_boot_us = now_us, .bucket.since_boot_us = now_us };
+	str_copy(oldest->kind, sizeof(oldest->kind), kind);
+	str_copy(oldest->subject, sizeof(oldest->subject), subject);
+	return oldest;
+}
+
+static void say_kept_back(void *arg)
+{
+	struct core *c = arg;
+	struct quota *q = c->quota;
+
+	if (!q->kept_back) { /* a whole interval without one: the next time is a first time */
+		q->say_ms = SAY_FIRST_MS;
+		return;
+	}
+	record_event(c, q->worst, "kept-back", "", "", "%llu event%s of psecd-field came too fast and %s not kept, as: %s",
+		     (unsigned long long)q->kept_back, q->kept_back > 1 ? "s" : "", q->kept_back > 1 ? "are" : "is", q->last);
+	q->kept_back = 0;
+	q->worst = SEVERITY_WARNING;
+	loop_timer_set(c->loop, &q->say, loop_now(c->loop)->boot_us + q->say_ms * US_PER_MS);
+	q->say_ms = q->say_ms * 2 < SAY_LAST_MS ? q->say_ms * 2 : SAY_LAST_MS;
+}
+
+bool quota_allows(struct core *c, enum severity severity, const char *kind, const char *subject, const char *text)
+{
+	struct quota *q = c->quota;
+	int64_t now_us = loop_now(c->loop)->boot_us;
+
+	if (take_one(&key_of(q, kind, subject, now_us)->bucket, KEY_BURST, KEY_REFILL_MS, now_us) &&
+	    take_one(&q->all, ALL_BURST, ALL_REFILL_MS, now_us))
+		return true;
+	if (severity > q->worst)
+		q->worst = severity;
+	q->kept_back++;
+	snprintf(q->last, sizeof(q->last), "%s%s%s: %s", kind, subject[0] ? " " : "", subject, text);
+	if (!q->say.index_)
+		loop_timer_set(c->loop, &q->say, now_us + q->say_ms * US_PER_MS);
+	return false;
+}
+
+void quota_init(struct core *c)
+{
+	c->quota = xcalloc(1, sizeof(*c->quota));
+	c->quota->worst = SEVERITY_WARNING;
+	c->quota->say_ms = SAY_FIRST_MS;
+	c->quota->say = (struct loop_timer){ .fn = say_kept_back, .arg = c };
+}
+
+void quota_release(struct core *c)
+{
+	free(c->quota);
+}
