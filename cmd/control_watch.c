@@ -59,16 +59,18 @@ static int draw(const struct watch *w, struct err *e)
 static int print_line(const struct watch *w, struct err *e)
 {
 	char at[LIVE_TEXT], mode[LIVE_TEXT], state[LIVE_TEXT], clamp[LIVE_TEXT], grid[64], pv[32], load[32], battery[64], setpoint[32],
-		text[600];
+		text[700], doubt[LIVE_TEXT], doubtful[LIVE_TEXT + 16] = "";
 	char soc[32] = "not known";
 	const json_t *o = w->last;
 	double percent = live_real(o, "soc_percent");
 
 	if (isfinite(percent))
 		snprintf(soc, sizeof soc, "%.1f %%", percent);
-	snprintf(text, sizeof text, "%s  grid %s, PV %s, load %s, battery %s, SoC %s, set-point %s: %s, %s: %s\n",
+	if (live_doubt(o, "load_w", doubt)[0])
+		snprintf(doubtful, sizeof doubtful, " (doubtful: %s)", doubt);
+	snprintf(text, sizeof text, "%s  grid %s, PV %s, load %s%s, battery %s, SoC %s, set-point %s: %s, %s: %s\n",
 		 live_clock(o, "utc", at), live_directed(live_real(o, "grid_w"), "import", "export", grid),
-		 live_power(live_real(o, "pv_w"), pv), live_power(live_real(o, "load_w"), load),
+		 live_power(live_real(o, "pv_w"), pv), live_power(live_real(o, "load_w"), load), doubtful,
 		 live_directed(live_real(o, "battery_w"), "discharging", "charging", battery), soc,
 		 live_power(live_real(o, "setpoint_w"), setpoint), live_text(o, "mode", mode), live_text(o, "state", state),
 		 live_text(o, "clamp_words", clamp));

@@ -41,6 +41,11 @@ char *live_directed(double w, const char *positive, const char *negative, char t
 	return to;
 }
 
+char *live_doubt(const json_t *o, const char *key, char to[LIVE_TEXT])
+{
+	return live_text(json_object_get(o, "doubts"), key, to);
+}
+
 char *live_clock(const json_t *o, const char *key, char to[LIVE_TEXT])
 {
 	live_text(o, key, to);
@@ -139,6 +144,17 @@ static void reasons(struct buf *b, const json_t *o)
 		line(b, "Reaction", "%s from the meter's sample to the set-point on the wire", words);
 }
 
+/* A value that is not to be trusted says so, and why. */
+static void valued(struct buf *b, const json_t *o, const char *label, const char *key, const char *value)
+{
+	char doubt[LIVE_TEXT];
+
+	if (live_doubt(o, key, doubt)[0])
+		line(b, label, "%s (doubtful: %s)", value, doubt);
+	else
+		line(b, label, "%s", value);
+}
+
 void live_summary(struct buf *b, const json_t *o, bool why)
 {
 	const json_t *site = json_object_get(o, "site");
@@ -148,17 +164,16 @@ void live_summary(struct buf *b, const json_t *o, bool why)
 	line(b, "Site", "%s (%s)", live_text(site, "id", id), live_text(site, "tier", tier));
 	line(b, "Mode", "%s, %s", live_text(o, "mode", mode), live_text(o, "state", state));
 	live_directed(live_real(o, "grid_w"), "import", "export", power);
-	if (age_ms >= 2000)
+	if (age_ms >= 2000 && isfinite(live_real(o, "grid_w")))
 		line(b, "Grid", "%s, %.0f s old", power, age_ms / 1000);
 	else
-		line(b, "Grid", "%s", power);
-	line(b, "PV", "%s", live_power(live_real(o, "pv_w"), power));
-	line(b, "Load", "%s", live_power(live_real(o, "load_w"), power));
+		valued(b, o, "Grid", "grid_w", power);
+	valued(b, o, "PV", "pv_w", live_power(live_real(o, "pv_w"), power));
+	valued(b, o, "Load", "load_w", live_power(live_real(o, "load_w"), power));
 	live_directed(live_real(o, "battery_w"), "discharging", "charging", power);
 	if (isfinite(soc))
-		line(b, "Battery", "%s, %.1f %% full", power, soc);
-	else
-		line(b, "Battery", "%s", power);
+		snprintf(power + strlen(power), sizeof power - strlen(power), ", %.1f %% full", soc);
+	valued(b, o, "Battery", "battery_w", power);
 	live_directed(live_real(o, "setpoint_w"), "discharge", "charge", power);
 	if (json_is_true(json_object_get(o, "check_runs")))
 		line(b, "Set-point", "the sign check has it for some seconds");

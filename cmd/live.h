@@ -16,6 +16,8 @@ char *live_text(const json_t *o, const char *key, char to[LIVE_TEXT]);
 char *live_power(double w, char to[32]);
 /* "1.2 kW import", "800 W charging", "0 W": a power with a word for its direction. */
 char *live_directed(double w, const char *positive, const char *negative, char to[64]);
+/* Why a value that is shown is not to be trusted, or ""; returns to. */
+char *live_doubt(const json_t *o, const char *key, char to[LIVE_TEXT]);
 /* "12:00:03" of an RFC 3339 text, or the text; returns to. */
 char *live_clock(const json_t *o, const char *key, char to[LIVE_TEXT]);
 /* What a state of control means, or "". */

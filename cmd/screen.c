@@ -95,7 +95,13 @@ static int direction_of(double w)
 	return !isfinite(w) || fabs(w) < 10 ? 0 : w > 0 ? 1 : -1;
 }
 
-struct end { const char *name; double w; const char *word; };
+/* directed: the sign is said in words. */
+struct end { const char *name; double w; const char *word; bool directed; };
+
+static char *end_power(const struct end *e, char to[32])
+{
+	return live_power(e->directed ? fabs(e->w) : e->w, to);
+}
 
 static void flow_row(struct drawing *d, const struct end *left, int into, const struct end *right, int out, const char *cross)
 {
@@ -104,14 +110,14 @@ static void flow_row(struct drawing *d, const struct end *left, int into, const 
 
 	buf_adds(&b, "   ");
 	pad(&b, left->name, 5, false);
-	pad(&b, live_power(fabs(left->w), power), 10, true);
+	pad(&b, end_power(left, power), 10, true);
 	buf_adds(&b, " ");
 	wire(&b, d->g, into);
 	buf_adds(&b, cross);
 	wire(&b, d->g, out);
 	buf_adds(&b, " ");
 	pad(&b, right->name, 8, false);
-	pad(&b, live_power(fabs(right->w), power), 10, true);
+	pad(&b, end_power(right, power), 10, true);
 	buf_addf(&b, "  %s", right->word);
 	put(d, PLAIN, b.data);
 }
@@ -119,9 +125,11 @@ static void flow_row(struct drawing *d, const struct end *left, int into, const 
 static void flows(struct drawing *d, const json_t *o)
 {
 	double grid_w = live_real(o, "grid_w"), pv_w = live_real(o, "pv_w"), battery_w = live_real(o, "battery_w");
-	const struct end grid = { "Grid", grid_w, "" }, pv = { "PV", pv_w, "" }, load = { "Load", live_real(o, "load_w"), "" };
+	char doubt[LIVE_TEXT];
+	const struct end grid = { "Grid", grid_w, "", true }, pv = { "PV", pv_w, "", false };
+	const struct end load = { "Load", live_real(o, "load_w"), live_doubt(o, "load_w", doubt)[0] ? "doubtful" : "", false };
 	const struct end battery = { "Battery", battery_w, direction_of(battery_w) > 0 ? "discharging" :
-				     direction_of(battery_w) < 0 ? "charging" : "" };
+				     direction_of(battery_w) < 0 ? "charging" : "", true };
 	double soc = live_real(o, "soc_percent");
 	auto_buf struct buf b = BUF_INIT;
 
@@ -132,7 +140,10 @@ static void flows(struct drawing *d, const json_t *o)
 	buf_addf(&b, " %*s%s", WIRE, "", d->g->down);
 	put(d, DIM, b.data);
 	flow_row(d, &pv, direction_of(pv_w), &battery, -direction_of(battery_w), d->g->middle);
-	put(d, PLAIN, "");
+	if (live_doubt(o, "load_w", doubt)[0])
+		putf(d, YELLOW, "   Doubtful: the load is %s", doubt);
+	else
+		put(d, PLAIN, "");
 	buf_clear(&b);
 	buf_adds(&b, "   SoC   ");
 	for (int i = 0; i < BAR; i++)

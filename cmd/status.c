@@ -4,7 +4,15 @@
 
 #include "bus/bus.h"
 #include "live.h"
+#include "status.h"
 #include "table.h"
+
+struct options { bool devices; };
+static const struct options defaults;
+static const struct cmd_opt opts[] = {
+	{ .name = "devices", .letter = 'd', .type = CMD_FLAG, .offset = offsetof(struct options, devices),
+	  .summary = "how each device and line does: rates, latency, errors, next try" },
+};
 
 enum { NAME, PROFILE, ADDRESS, STATE, RATE, LATENCY, WHY, COLUMNS };
 static const struct out_column columns[COLUMNS] = {
@@ -140,10 +148,13 @@ static int without_daemon(const struct cmd_env *env, struct err *e)
 
 static int run(const struct cmd_env *env, const void *options, int argc, char **argv, struct err *e)
 {
+	const struct options *o = options;
 	json_t *all = NULL;
 	int rc;
 
-	(void)options, (void)argc, (void)argv;
+	(void)argc, (void)argv;
+	if (o->devices)
+		return status_devices(env, e);
 	if (cmd_ask_daemon(env, "status", NULL, &all, e))
 		return e->kind == ERR_UNREACHABLE ? without_daemon(env, e) : -1;
 	rc = print_all(env, all, e);
@@ -155,8 +166,12 @@ const struct cmd cmd_status = {
 	.name = "status",
 	.summary = "the site at a glance",
 	.more = "What the site does now, its devices, its daemon, and what happened last. Where psecd does not run, what site.yaml says; "
-		"the exit status is then 69.",
-	.example = "psec status\npsec status --json",
+		"the exit status is then 69. With --devices, how each device and each shared line does.",
+	.example = "psec status\npsec status --devices\npsec status --json",
+	.opts = opts,
+	.opt_count = COUNT_OF(opts),
+	.defaults = &defaults,
+	.options_size = sizeof(struct options),
 	.flags = CMD_JSON,
 	.run = run,
 };

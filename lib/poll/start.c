@@ -50,7 +50,7 @@ void dev_lose(struct dev *d, const char *why)
 	if (d->state != DEVICE_LOST || !str_eq(d->why, said))
 		dev_set_state(d, DEVICE_LOST, said);
 	write_drop(d, said);
-	if (d->poll->hooks.updated != NULL && d->map != NULL)
+	if (d->poll->hooks.updated != NULL)
 		d->poll->hooks.updated(d->poll->hooks.arg, d->index);
 }
 

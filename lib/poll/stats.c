@@ -76,9 +76,9 @@ void stats_busy(struct line *k)
 {
 	int64_t now_us = poll_clock(k->poll);
 
-	if (half_is_over(&k->busy[1].since_us, now_us, BEAT_HALF_MS)) {
+	if (half_is_over(&k->busy[1].since_us, k->asked_us, BEAT_HALF_MS)) {
 		k->busy[0] = k->busy[1];
-		k->busy[1] = (struct busy){ .since_us = now_us };
+		k->busy[1] = (struct busy){ .since_us = k->asked_us };
 	}
 	k->busy[1].us += now_us - k->asked_us;
 }

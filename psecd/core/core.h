@@ -103,6 +103,8 @@ const char *known_take(struct core *c, enum wire_kind kind, const void *body);
 void known_field_gone(struct core *c);
 /* The last value of a role's point, of the first device that has it; NAN when there is no good one. */
 double known_value(const struct core *c, enum site_role role, enum device_point p, int64_t *at_boot_us);
+/* Of the oldest good value of the role's point among all devices; 0 when there is none. */
+int64_t known_age_us(const struct core *c, enum site_role role, enum device_point p);
 /* Sum over all devices of the role; NAN when one of them has no good value, 0 when there is none. */
 double known_sum(const struct core *c, enum site_role role, enum device_point p);
 
@@ -142,6 +144,9 @@ bool quota_allows(struct core *c, enum severity severity, const char *kind, cons
 /* ---- report.c: JSON for people and scripts ---- */
 json_t *report_control(struct core *c);
 json_t *report_status(struct core *c);
+/* devices.c */
+json_t *report_device(const struct core *c, size_t device);        /* in short, for every status */
+json_t *report_devices(const struct core *c, size_t from);         /* what was counted, a page of them */
 json_t *report_points(struct core *c, int device);
 json_t *report_check(const struct wire_checked *w);
 /* Something changed: tell the subscribers of "live", at most twice a second. */

@@ -73,12 +73,24 @@ static bool take_decision(struct core *c, const struct wire_decision *w)
 	return true;
 }
 
+/* Numbers that are none would reach JSON; a bool that is neither is not even one. */
+static bool counts_ok(const struct core *c, const struct wire_device *w)
+{
+	const struct wire_counts *n = &w->counts;
+	unsigned char seen;
+
+	memcpy(&seen, &w->line.counters.second_master.seen, sizeof(seen));
+	return isfinite(n->rate_hz) && n->rate_hz >= 0 && isfinite(n->wanted_hz) && n->wanted_hz >= 0 && n->latency_us >= 0 &&
+	       time_ok(c, n->next_try_boot_us) && w->line.busy_percent >= 0 && w->line.busy_percent <= 100 && seen <= 1;
+}
+
 static bool take_device(struct core *c, const struct wire_device *w)
 {
 	struct known_device *d;
 
 	if (!device_ok(c, w->device) || w->state >= DEVICE_STATE_COUNT || !wire_text_ok(w->why) || !wire_text_ok(w->identity.make) ||
-	    !wire_text_ok(w->identity.model) || !wire_text_ok(w->identity.version) || !wire_text_ok(w->identity.serial))
+	    !wire_text_ok(w->identity.model) || !wire_text_ok(w->identity.version) || !wire_text_ok(w->identity.serial) ||
+	    !counts_ok(c, w))
 		return false;
 	d = &c->devices[w->device];
 	d->heard = true;
@@ -254,6 +266,20 @@ double known_value(const struct core *c, enum site_role role, enum device_point 
 		return k->heard && k->sample.quality == DEVICE_GOOD ? k->sample.value : NAN;
 	}
 	return NAN;
+}
+
+int64_t known_age_us(const struct core *c, enum site_role role, enum device_point p)
+{
+	int64_t age_us = 0;
+
+	for (size_t d = 0; d < c->site->device_count; d++) {
+		const struct known_point *k = &c->devices[d].points[p];
+		int64_t one_us = loop_now(c->loop)->boot_us - k->sample.at_boot_us;
+
+		if (c->site->devices[d].roles & 1u << role && k->heard && k->sample.quality == DEVICE_GOOD && one_us > age_us)
+			age_us = one_us;
+	}
+	return age_us;
 }
 
 double known_sum(const struct core *c, enum site_role role, enum device_point p)

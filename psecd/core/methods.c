@@ -71,6 +71,17 @@ static int ask_whoami(const struct call *k, json_t **result, struct err *e)
 	return 0;
 }
 
+/* {from}: what was counted of each device, a page at a time. */
+static int ask_devices(const struct call *k, json_t **result, struct err *e)
+{
+	int64_t from = 0;
+
+	if (param_int(k->params, "from", 0, SITE_DEVICES_MAX, &from, e) < 0)
+		return -1;
+	*result = report_devices(k->core, (size_t)from);
+	return 0;
+}
+
 static int ask_device(const struct call *k, json_t **result, struct err *e)
 {
 	const char *name = NULL;
@@ -172,6 +183,7 @@ static const struct method {
 	{ "whoami", RIGHT_VIEWER, ask_whoami },
 	{ "status", RIGHT_VIEWER, ask_status },
 	{ "control.status", RIGHT_VIEWER, ask_control },
+	{ "devices", RIGHT_VIEWER, ask_devices },
 	{ "events", RIGHT_VIEWER, ask_events },
 	{ "samples", RIGHT_VIEWER, ask_samples },
 	{ "device.read", RIGHT_VIEWER, ask_device },

@@ -5,7 +5,13 @@
 #include <math.h>
 #include <string.h>
 
-enum { LIVE_MS = 500, SIZE_MS = 60000 };
+enum {
+	LIVE_MS = 500,
+	SIZE_MS = 60000,
+	OLD_MS = 15000,
+	OLD_SLOW_MS = 60000,     /* of what is read every 10 s */
+	NOISE_W = 50,            /* that meters of one site may differ by */
+};
 
 static int64_t now_us(const struct core *c)
 {
@@ -62,30 +68,6 @@ static json_t *envelope(const struct core *c)
 			 jot_number(c->wish.manual_w), "expires_in_ms", (json_int_t)(left_ms > 0 ? left_ms : 0));
 }
 
-static json_t *device(const struct core *c, size_t i)
-{
-	const struct site_device *d = &c->site->devices[i];
-	const struct known_device *k = &c->devices[i];
-	const struct wire_device *w = &k->last;
-	char address[BUS_ADDRESS_LEN];
-	json_t *o;
-
-	o = json_pack("{s:s, s:s, s:s, s:o, s:s, s:o}", "name", d->name, "profile", d->profile, "address",
-		      bus_address_format(&d->address, address), "roles", site_roles_to_json(d->roles), "state",
-		      device_state_name(k->heard ? w->state : DEVICE_WAITING), "why", jot_text(k->heard ? w->why : ""));
-	json_object_set_new(o, "rate_hz", jot_number(w->rate_hz));
-	json_object_set_new(o, "latency_us", json_integer(w->latency_us));
-	json_object_set_new(o, "reads", json_integer((json_int_t)w->reads));
-	json_object_set_new(o, "writes", json_integer((json_int_t)w->writes));
-	json_object_set_new(o, "timeouts", json_integer((json_int_t)w->timeouts));
-	json_object_set_new(o, "garbled", json_integer((json_int_t)w->garbled));
-	json_object_set_new(o, "exceptions", json_integer((json_int_t)w->exceptions));
-	json_object_set_new(o, "make", jot_text(w->identity.make));
-	json_object_set_new(o, "model", jot_text(w->identity.model));
-	json_object_set_new(o, "serial", jot_text(w->identity.serial));
-	return o;
-}
-
 static bool has_role(const struct core *c, enum site_role role)
 {
 	return site_find_role(c->site, role) >= 0;
@@ -101,6 +83,39 @@ static double load_w(const struct core *c, double grid, double battery, double p
 	return (followed && isfinite(d->load_w) && isfinite(grid) ? d->load_w : grid + battery) + produced;
 }
 
+/* Values that are shown although they are not to be trusted: key → why. */
+static bool doubt_age(const struct core *c, json_t *doubts, const char *key, enum site_role role, enum device_point p,
+		      int64_t old_ms)
+{
+	int64_t age_us = known_age_us(c, role, p);
+	char text[48];
+
+	if (age_us < old_ms * US_PER_MS)
+		return false;
+	snprintf(text, sizeof(text), "%lld s old", (long long)(age_us / US_PER_S));
+	json_object_set_new(doubts, key, json_string(text));
+	return true;
+}
+
+static json_t *doubts(const struct core *c, double load)
+{
+	json_t *o = json_object();
+	bool old = doubt_age(c, o, "grid_w", SITE_GRID_METER, POINT_GRID_POWER_W, OLD_MS);
+
+	if (!old && c->decided && c->decision.decision.lost & CONTROL_FROZEN_METER) {
+		json_object_set_new(o, "grid_w", json_string("the meter repeats itself"));
+		old = true;
+	}
+	old |= doubt_age(c, o, "battery_w", SITE_BATTERY_INVERTER, POINT_BATTERY_POWER_W, OLD_MS);
+	old |= doubt_age(c, o, "pv_w", SITE_PV_INVERTER, POINT_PV_POWER_W, OLD_MS);
+	(void)doubt_age(c, o, "soc_percent", SITE_BMS, POINT_BMS_SOC_PERCENT, OLD_SLOW_MS);
+	if (isfinite(load) && old)
+		json_object_set_new(o, "load_w", json_string("a sum of values of which one is old"));
+	else if (load < -NOISE_W)
+		json_object_set_new(o, "load_w", json_string("a load below zero: one of its values is old, or has the wrong sign"));
+	return o;
+}
+
 /* Powers of the site with the signs of DESIGN §3. */
 static void add_powers(const struct core *c, json_t *o)
 {
@@ -108,15 +123,16 @@ static void add_powers(const struct core *c, json_t *o)
 	double grid = known_value(c, SITE_GRID_METER, POINT_GRID_POWER_W, &at_us);
 	double battery = known_sum(c, SITE_BATTERY_INVERTER, POINT_BATTERY_POWER_W);
 	double pv = known_sum(c, SITE_PV_INVERTER, POINT_PV_POWER_W);
-	double genset = known_sum(c, SITE_GENSET, POINT_GENSET_POWER_W);
+	double load = load_w(c, grid, battery, pv + known_sum(c, SITE_GENSET, POINT_GENSET_POWER_W));
 
-	json_object_set_new(o, "load_w", jot_number(load_w(c, grid, battery, pv + genset)));
+	json_object_set_new(o, "load_w", jot_number(load));
 	json_object_set_new(o, "grid_w", jot_number(grid));
 	json_object_set_new(o, "battery_w", has_role(c, SITE_BATTERY_INVERTER) ? jot_number(battery) : json_null());
 	json_object_set_new(o, "pv_w", has_role(c, SITE_PV_INVERTER) ? jot_number(pv) : json_null());
 	json_object_set_new(o, "soc_percent", jot_number(known_value(c, SITE_BMS, POINT_BMS_SOC_PERCENT, NULL)));
 	json_object_set_new(o, "shown_w", jot_number(known_value(c, SITE_BATTERY_INVERTER, POINT_BATTERY_SETPOINT_W, NULL)));
 	json_object_set_new(o, "age_ms", at_us ? json_integer((now_us(c) - at_us) / US_PER_MS) : json_null());
+	json_object_set_new(o, "doubts", doubts(c, load));
 }
 
 static const char *state_name(const struct core *c)
@@ -160,7 +176,7 @@ json_t *report_control(struct core *c)
 	json_object_set_new(o, "last_check", c->last_check_there ? report_check(&c->last_check) : json_null());
 	json_object_set_new(o, "envelope", envelope(c));
 	for (size_t i = 0; i < c->site->device_count; i++)
-		json_array_append_new(devices, device(c, i));
+		json_array_append_new(devices, report_device(c, i));
 	json_object_set_new(o, "devices", devices);
 	json_object_set_new(o, "events", json_deep_copy(c->last_events));
 	json_object_set_new(o, "protection", jot_text(c->staff.missing));
@@ -208,34 +224,6 @@ json_t *report_status(struct core *c)
 	json_object_set_new(o, "daemon", daemon_json(c));
 	json_object_set_new(o, "store", store_json(c));
 	return o;
-}
-
-/* ---- points of one device ---- */
-
-static json_t *point(const struct core *c, const struct known_point *k, int p)
-{
-	static const char *const whys[] = { "", "not read yet, or lost", "the device marks it as not available",
-					   "outside what can be true" };
-	const struct device_point_info *info = device_point((enum device_point)p);
-	bool good = k->sample.quality == DEVICE_GOOD;
-
-	return json_pack("{s:s, s:o, s:o, s:s, s:s, s:o, s:o}", "point", info->name, "value",
-			 good ? jot_number(k->sample.value) : json_null(), "raw",
-			 good ? jot_number(k->sample.raw) : json_null(), "unit", info->unit, "quality",
-			 device_quality_name((enum device_quality)k->sample.quality), "why",
-			 jot_text(good ? "" : k->why ? k->why : whys[k->sample.quality]), "age_ms",
-			 k->sample.at_boot_us ? json_integer((now_us(c) - k->sample.at_boot_us) / US_PER_MS) : json_null());
-}
-
-json_t *report_points(struct core *c, int i)
-{
-	json_t *list = json_array();
-
-	for (int p = 0; p < POINT_COUNT; p++) {
-		if (c->devices[i].points[p].heard)
-			json_array_append_new(list, point(c, &c->devices[i].points[p], p));
-	}
-	return list;
 }
 
 /* ---- live ---- */

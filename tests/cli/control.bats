@@ -105,6 +105,48 @@ END
 	/usr/bin/python3 -c 'import json,sys; assert json.loads(sys.argv[1])["passed"] is False' "$output"
 }
 
+@test "status --devices shows rates, latency, errors by name, the next try, and the lines that are shared" {
+	daemon
+	COLUMNS=200 run -0 --separate-stderr "$PSEC" status --devices
+	[[ ${lines[0]} =~ DEVICE\ +STATE\ +RATE\ +WANTED\ +P50\ +P99\ +READS\ +CONNECTS\ +ERRORS\ +NOTE ]]
+	[[ ${lines[1]} =~ ^meter\ +live\ +10.0\ Hz\ +10.0\ Hz\ +0.9\ ms\ +2.3\ ms\ +100\ +1\ +none ]]
+	[[ ${lines[2]} == *"3 time-outs, 1 other unit, 2 illegal data address"* ]]
+	[[ ${lines[2]} == *"in 400 ms; next try in 12 s, after 4 in vain"* ]]
+	[[ $output != *$'\e'* ]]
+	[ "$(grep -c ^rtu: <<<"$output")" = 1 ]
+	[[ $output == *"another master asks unit 3"* ]]
+	[[ $output != *"tcp://"* ]] # a connection of one device says nothing more
+	"$PSEC" status --devices --json >out
+	/usr/bin/python3 - out <<'END'
+import json, sys
+d = json.load(open(sys.argv[1]))
+assert [x["name"] for x in d["devices"]] == ["meter", "battery", "bms"]
+assert [(l["line"][:3], l["devices"]) for l in d["lines"]] == [("tcp", ["meter"]), ("rtu", ["battery", "bms"])]
+assert d["devices"][1]["line"] == d["lines"][1]["line"] and d["devices"][1]["errors"]["exceptions"] == {"illegal data address": 2}
+END
+}
+
+@test "status --devices without psecd says how to start it" {
+	run -69 --separate-stderr "$PSEC" status --devices
+	[[ $stderr == *psecd* ]]
+	[ -z "$output" ]
+}
+
+@test "a value that is not to be trusted says why" {
+	daemon
+	run -0 "$PSEC" control status
+	[[ $output != *doubtful* ]]
+	kill "$FAKE"
+	wait "$FAKE" || true
+	rm run/psecd.sock
+	DOUBTS='{"load_w": "a load below zero", "grid_w": "the meter repeats itself"}' daemon
+	run -0 "$PSEC" control status
+	[[ $output == *"1.23 kW import (doubtful: the meter repeats itself)"* ]]
+	[[ $output == *"1.80 kW (doubtful: a load below zero)"* ]]
+	run -0 "$PSEC" control watch --count 2
+	[[ $output == *"load 1.80 kW (doubtful: a load below zero), battery"* ]]
+}
+
 @test "status shows site, daemon, devices and events; what a device says cannot move the cursor" {
 	daemon
 	run -0 --separate-stderr "$PSEC" status

@@ -30,6 +30,22 @@ STATUS = {
 DAEMON = {"daemon": {"version": "0.1.0", "uptime_s": 7325, "processes": [
     {"name": "psecd-core", "pid": 11, "state": "runs", "restarts": 0}, {"name": "psecd-field", "pid": 12, "state": "runs", "restarts": 2}]},
     "store": {"bytes": 12300000, "samples": 4711, "events": 17}}
+if os.environ.get("DOUBTS"):
+    STATUS["doubts"] = json.loads(os.environ["DOUBTS"])
+NO_ERRORS = {"timeouts": 0, "closed": 0, "unreachable": 0, "crc_errors": 0, "other_unit": 0, "garbled": 0, "exceptions": {}}
+LINE = {"line": "rtu:///dev/ttyS1?baud=9600&parity=even&stop=1", "serial": True, "busy_percent": 41.6, "asked": 900, "answered": 890,
+        "silences": 6, "retries": 5, "crc_errors": 4, "foreign_frames": 21, "noise_bytes": 3, "connects": 1,
+        "second_master": "another master asks unit 3, function 3: 12 questions, 9 answers heard"}
+METER = {"name": "meter", "address": "tcp://127.0.0.11:1502#1", "state": "live", "why": "", "wanted_hz": 10.0, "rate_hz": 9.98,
+         "latency_p50_us": 900, "latency_p99_us": 2300, "latency_max_us": 9000, "reads": 100, "writes": 0, "connects": 1,
+         "errors": NO_ERRORS, "tries": 0, "next_try_in_ms": None,
+         "line": {**LINE, "line": "tcp://127.0.0.11:1502", "serial": False, "second_master": None}}
+# Two pages, so that whoever reads only one is found out.
+DEVICES = {0: {"devices": [METER], "next": 1}, 1: {"next": None, "devices": [
+    {**METER, "name": "battery", "address": LINE["line"] + "#2", "state": "lost", "why": "no answer\u001b[2J in 400 ms", "rate_hz": 0.0,
+     "errors": {**NO_ERRORS, "timeouts": 3, "other_unit": 1, "exceptions": {"illegal data address": 2}}, "tries": 4,
+     "next_try_in_ms": 11200, "latency_p50_us": None, "latency_p99_us": None, "line": LINE},
+    {**METER, "name": "bms", "address": LINE["line"] + "#3", "line": LINE}]}}
 path, log = sys.argv[1], open(sys.argv[2], "a", buffering=1)
 refusal = sys.argv[3].split(":", 1) if len(sys.argv) > 3 else None
 
@@ -43,6 +59,8 @@ def serve(conn):
         after, result = [], {}
         if method == "control.status":
             result = STATUS
+        elif method == "devices":
+            result = DEVICES[params.get("from", 0)]
         elif method == "status":
             result = {**STATUS, **DAEMON}
         elif method in ("control.mode", "control.set", "control.off"):

@@ -66,7 +66,8 @@ struct server {
 	struct loop_source *accept_source, *source;
 	uint16_t port, regs[1024];
 	bool silent;
-	uint8_t silent_unit;
+	uint8_t silent_unit, only_unit; /* only_unit: all others are silent */
+	uint8_t answers_as;      /* this unit, whoever was asked */
 	uint16_t refused;        /* address that gets this exception: */
 	uint8_t exception;
 	uint16_t lose_write;     /* address whose writes are carried out and not answered */
@@ -99,7 +100,7 @@ static inline void answer(struct server *s, const uint8_t *adu)
 	size_t n;
 
 	assert_true(bus_pdu_parse_request(adu + BUS_MBAP_LEN, (size_t)adu[5] - 1, &q));
-	if (s->silent || adu[6] == s->silent_unit)
+	if (s->silent || adu[6] == s->silent_unit || (s->only_unit && adu[6] != s->only_unit))
 		return;
 	s->unit_reads[adu[6]]++;
 	if (q.address == s->refused) {
@@ -115,7 +116,8 @@ static inline void answer(struct server *s, const uint8_t *adu)
 		s->reads[q.address]++;
 		n = bus_pdu_encode_reply(&q, &s->regs[q.address], pdu);
 	}
-	n = bus_mbap_frame((uint16_t)(adu[0] << 8 | adu[1]), adu[6], pdu, n, out);
+	n = bus_mbap_frame((uint16_t)(adu[0] << 8 | adu[1]), s->answers_as ? s->answers_as : adu[6], pdu,
+			   n, out);
 	assert_int_equal(send(s->fd, out, n, MSG_NOSIGNAL), n);
 	if (s->ends)
 		hang_up(s);
