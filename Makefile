@@ -94,7 +94,7 @@ $(eval $(call program,psecd-core,$(core_src) $(wire_src),$(B)/made/core-sources)
 $(eval $(call program,psecd-field,$(field_src) $(wire_src),$(B)/made/field-sources))
 
 # The build tree looks like an installed one: programs find their data in ../share/psec.
-data := lib/device/profiles lib/device/sunspec lib/sim/series
+data := lib/device/profiles lib/device/sunspec lib/sim/series lib/sim/scenarios
 share:
 	$(Q)mkdir -p $(B)/share/psec
 	$(Q)ln -sfnr $(data) $(B)/share/psec/

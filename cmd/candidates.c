@@ -4,7 +4,7 @@
 #include "ctl/ctl.h"
 #include "device/device.h"
 #include "frame.h"
-#include "sim/sim.h"
+#include "sim.h"
 
 struct to { const struct cmd_env *env; cmd_candidate_fn *fn; void *arg; };
 
@@ -87,9 +87,25 @@ static void sim_device(const struct to *t)
 	ctl_client_free(c);
 }
 
+static int one_scenario(void *arg, const char *name, const char *path)
+{
+	const struct to *t = arg;
+
+	(void)path;
+	t->fn(t->arg, name, NULL);
+	return 0;
+}
+
+static void scenario(const struct to *t)
+{
+	struct err e;
+
+	(void)!sim_each_shipped(one_scenario, (void *)t, &e);
+}
+
 static const struct { const char *kind; void (*name)(const struct to *t); } kinds[] = {
 	{ "device", device }, { "profile", profile }, { "point", point }, { "mode", mode }, { "role", role }, { "fault", fault },
-	{ "sim-device", sim_device },
+	{ "sim-device", sim_device }, { "scenario", scenario },
 };
 
 void cmd_candidates(const struct cmd_env *env, const char *kind, cmd_candidate_fn *fn, void *arg)

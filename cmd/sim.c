@@ -42,6 +42,8 @@ static const struct out_column status_columns[] = {
 	{ .key = "load_w", .heading = "House", .unit = "W", .type = OUT_REAL },
 	{ .key = "pv_w", .heading = "Sun", .unit = "W", .type = OUT_REAL },
 	{ .key = "battery_w", .heading = "Battery (+ discharges)", .unit = "W", .type = OUT_REAL },
+	{ .key = "genset_w", .heading = "Genset", .unit = "W", .type = OUT_REAL },
+	{ .key = "genset_state", .heading = "Genset is", .type = OUT_TEXT },
 	{ .key = "grid_w", .heading = "Grid (+ imports)", .unit = "W", .type = OUT_REAL },
 	{ .key = "meter_w", .heading = "Meter shows", .unit = "W", .type = OUT_REAL },
 	{ .key = "soc_percent", .heading = "State of charge", .unit = "%", .type = OUT_REAL, .decimals = 1 },
@@ -58,6 +60,14 @@ static const struct out_column status_columns[] = {
 	{ .key = "pv_wh", .heading = "Produced", .unit = "Wh", .type = OUT_REAL },
 	{ .key = "charge_wh", .heading = "Charged", .unit = "Wh", .type = OUT_REAL },
 	{ .key = "discharge_wh", .heading = "Discharged", .unit = "Wh", .type = OUT_REAL },
+	{ .key = "blackout", .heading = "Blackout", .type = OUT_BOOL },
+	{ .key = "speed", .heading = "Speed", .type = OUT_INT },
+	{ .key = "scenario", .heading = "Scenario", .type = OUT_TEXT },
+	{ .key = "elapsed_s", .heading = "Since the start", .unit = "s", .type = OUT_REAL },
+	{ .key = "said", .heading = "Last said", .type = OUT_TEXT, .flags = OUT_WIDE },
+	{ .key = "next", .heading = "What comes next", .type = OUT_TEXT, .flags = OUT_WIDE },
+	{ .key = "next_in_s", .heading = "In", .unit = "s", .type = OUT_REAL },
+	{ .key = "batteries", .heading = "Batteries", .type = OUT_JSON, .flags = OUT_JSON_ONLY },
 	{ .key = "devices", .heading = "Devices", .type = OUT_JSON, .flags = OUT_JSON_ONLY },
 };
 static const struct out_column device_columns[] = {
@@ -183,6 +193,26 @@ static int run_cloud(const struct cmd_env *env, const void *options, int argc, c
 	return ask(env, "sim.cloud", json_pack("{s:f}", "factor", 1 - percent / 100), NULL, e);
 }
 
+static int run_event(const struct cmd_env *env, const void *options, int argc, char **argv, struct err *e)
+{
+	struct sim_event event;
+
+	(void)options, (void)argc;
+	if (sim_event_parse(argv[0], &event, e) < 0)
+		return -1;
+	return ask(env, "sim.event", json_pack("{s:s}", "text", argv[0]), NULL, e);
+}
+
+static int run_speed(const struct cmd_env *env, const void *options, int argc, char **argv, struct err *e)
+{
+	int64_t speed;
+
+	(void)options, (void)argc;
+	if (!parse_int(argv[0], 0, SIM_SPEED_MAX, &speed))
+		return err_set(e, ERR_USAGE, 0, "N is '%.40s', must be a whole number of 0…%d", argv[0], SIM_SPEED_MAX);
+	return ask(env, "sim.speed", json_pack("{s:I}", "speed", (json_int_t)speed), NULL, e);
+}
+
 static const struct cmd sub_status = {
 	.name = "status",
 	.summary = "show what is true on the simulated site, and its devices",
@@ -191,7 +221,9 @@ static const struct cmd sub_status = {
 	.run = run_status,
 };
 
-static const struct cmd_arg fault_args[] = { { "DEVICE", false, false, "sim-device" }, { "FAULT", false, false, "fault" } };
+static const struct cmd_arg fault_args[] = {
+	{ "DEVICE", false, false, "sim-device" }, { "FAULT", false, false, "fault" },
+};
 static const struct cmd sub_fault = {
 	.name = "fault",
 	.summary = "give a device a fault, or take it away with 'none'",
@@ -220,13 +252,35 @@ static const struct cmd sub_cloud = {
 	.run = run_cloud,
 };
 
-static const struct cmd *const subs[] = { &cmd_sim_run, &sub_status, &sub_fault, &sub_load, &sub_cloud, NULL };
+static const struct cmd_arg event_args[] = { { "EVENT", true, false, NULL } };
+static const struct cmd sub_event = {
+	.name = "event",
+	.summary = "let something happen, in the words of a scenario",
+	.example = "psec sim event 'blackout: 60s'\npsec sim event '{load: 2000, for: 3min}'\npsec sim event 'swap: battery'",
+	.args = event_args, .arg_count = COUNT_OF(event_args),
+	.run = run_event,
+};
+
+static const struct cmd_arg speed_args[] = { { "N", true, false, NULL } };
+static const struct cmd sub_speed = {
+	.name = "speed",
+	.summary = "from now on N plant seconds in a second; 0 stands still",
+	.example = "psec sim speed 20",
+	.args = speed_args, .arg_count = COUNT_OF(speed_args),
+	.run = run_speed,
+};
+
+static const struct cmd *const subs[] = {
+	&cmd_sim_run, &sub_status, &sub_fault, &sub_load, &sub_cloud, &sub_event, &sub_speed, &cmd_sim_check, &cmd_sim_scenarios,
+	NULL,
+};
 
 const struct cmd cmd_sim = {
 	.name = "sim",
 	.summary = "a simulated site, to try and to train",
-	.more = "Meter, battery inverter and PV inverter on loopback addresses (and a meter on a\n"
-		"serial line), driven by a year of a real house, with faults on demand.",
+	.more = "Meter, battery inverters, PV inverter and genset on loopback addresses (and a\n"
+		"meter on a serial line), driven by a year of a real house, with faults on\n"
+		"demand or from a scenario.",
 	.example = "psec -C demo sim run\npsec scan 127.0.0.11:1502 127.0.0.12:1502 127.0.0.13:1502",
 	.sub = subs,
 };

@@ -37,7 +37,7 @@ void day_cloud(struct day *d, int64_t at_us, double factor)
 	d->cloud_at_us = at_us;
 }
 
-void day_at(const struct day *d, int64_t at_us, double *load_w, double *pv_w)
+void day_base(const struct day *d, int64_t at_us, double *load_w, double *pv_w)
 {
 	double load = 500, pv = 0;
 
@@ -47,8 +47,14 @@ void day_at(const struct day *d, int64_t at_us, double *load_w, double *pv_w)
 		load += 25 * wander(d->seed + 1, at_us, 5 * US_PER_S) + 60 * wander(d->seed + 2, at_us, 41 * US_PER_S);
 		pv *= 1 + 0.015 * wander(d->seed + 3, at_us, 9 * US_PER_S);
 	}
-	*load_w = fmax(load, 0) + d->extra_w;
-	*pv_w = fmax(pv, 0) * cloud_at(d, at_us);
+	*load_w = fmax(load, 0);
+	*pv_w = fmax(pv, 0);
+}
+
+void day_now(const struct day *d, int64_t at_us, double base_load_w, double base_pv_w, double *load_w, double *pv_w)
+{
+	*load_w = base_load_w + d->extra_w;
+	*pv_w = base_pv_w * cloud_at(d, at_us);
 }
 
 /* ---- the set-point ---- */

@@ -51,6 +51,7 @@ static void copy_power(struct view *to, const struct view *from, double factor)
 		to->grid_l_w[n] = from->grid_l_w[n] * factor;
 	to->battery_w = from->battery_w * factor;
 	to->pv_w = from->pv_w * factor;
+	to->genset_w = from->genset_w * factor;
 }
 
 void fault_view(const struct face *f, struct view *v)
@@ -66,7 +67,7 @@ void fault_view(const struct face *f, struct view *v)
 		copy_power(v, v, -1);
 		break;
 	case SIM_FAULT_IMPOSSIBLE:
-		v->grid_w = v->battery_w = v->pv_w = 2e9;
+		v->grid_w = v->battery_w = v->pv_w = v->genset_w = 2e9;
 		for (int n = 0; n < 3; n++)
 			v->grid_l_w[n] = 2e9 / 3;
 		v->soc_percent = 400;

@@ -40,9 +40,6 @@ uint16_t *image_at(struct image *i, uint8_t function, uint16_t address, uint16_t
 	return NULL;
 }
 
-/* MAP 7 */
-enum { ILLEGAL_FUNCTION = 1, ILLEGAL_ADDRESS = 2, ILLEGAL_VALUE = 3 };
-
 static bool allowed(const struct image_writable *w, uint16_t raw)
 {
 	int32_t value = w->is_signed ? (int16_t)raw : raw;
@@ -56,16 +53,71 @@ static uint8_t judge_write(const struct image_kind *k, uint16_t address, uint16_
 {
 	for (size_t n = 0; n < k->writable_count; n++)
 		if (k->writable[n].address == address)
-			return allowed(&k->writable[n], raw) ? 0 : ILLEGAL_VALUE;
-	return ILLEGAL_ADDRESS;
+			return allowed(&k->writable[n], raw) ? 0 : MODBUS_ILLEGAL_VALUE;
+	return MODBUS_ILLEGAL_ADDRESS;
 }
 
-static bool has_function(const struct image *i, uint8_t function)
+bool image_knows_function(const struct image *i, uint8_t function)
 {
+	switch (function) {
+	case BUS_WRITE_REGISTER: case BUS_WRITE_REGISTERS:
+		return i->kind->writable_count > 0;
+	case BUS_REPORT_ID:
+		return i->kind->report;
+	case BUS_DEVICE_ID:
+		return i->kind->identity[0];
+	}
 	for (size_t n = 0; n < i->block_count; n++)
 		if (i->blocks[n].function == function)
 			return true;
 	return false;
+}
+
+/* MAP 6.21: read code 1 is the stream of basic objects, 4 one object; beyond these three this device has none. */
+enum { READ_BASIC = 1, READ_ONE = 4, BASIC_OBJECTS = 3 };
+
+static uint8_t judge_identify(const struct image_kind *k, const struct bus_request *q)
+{
+	if (q->function == BUS_REPORT_ID || q->count < READ_ONE)
+		return 0;
+	return q->count > READ_ONE ? MODBUS_ILLEGAL_VALUE :
+	       q->address < BASIC_OBJECTS && k->identity[q->address] ? 0 : MODBUS_ILLEGAL_ADDRESS;
+}
+
+static size_t report_id(const struct image_kind *k, uint8_t *answer)
+{
+	size_t len = strlen(k->report);
+
+	answer[0] = BUS_REPORT_ID;
+	answer[1] = (uint8_t)(len + 2);
+	answer[2] = k->unit;
+	answer[3] = 0xFF; /* it runs */
+	memcpy(answer + 4, k->report, len);
+	return len + 4;
+}
+
+size_t image_identify(const struct image *i, const struct bus_request *q, uint8_t answer[BUS_PDU_MAX])
+{
+	enum { MEI = 0x0E, BASIC_AND_ONE = 0x81 };
+	const struct image_kind *k = i->kind;
+	size_t at = 7;
+
+	if (q->function == BUS_REPORT_ID)
+		return report_id(k, answer);
+	memcpy(answer, (uint8_t[]){ BUS_DEVICE_ID, MEI, (uint8_t)q->count, BASIC_AND_ONE, 0, 0, 0 }, at);
+	/* A first object that is not there means from the beginning. */
+	for (size_t n = q->address < BASIC_OBJECTS ? q->address : 0; n < BASIC_OBJECTS; n++) {
+		size_t len = strlen(k->identity[n]);
+
+		answer[6]++;
+		answer[at++] = (uint8_t)n;
+		answer[at++] = (uint8_t)len;
+		memcpy(answer + at, k->identity[n], len);
+		at += len;
+		if (q->count == READ_ONE)
+			break;
+	}
+	return at;
 }
 
 uint8_t image_judge(struct image *i, const struct bus_request *q)
@@ -73,9 +125,9 @@ uint8_t image_judge(struct image *i, const struct bus_request *q)
 	bool write = q->function == BUS_WRITE_REGISTER || q->function == BUS_WRITE_REGISTERS;
 	uint16_t count = q->function == BUS_WRITE_REGISTER ? 1 : q->count;
 
+	if (q->function == BUS_REPORT_ID || q->function == BUS_DEVICE_ID)
+		return judge_identify(i->kind, q);
 	if (write) {
-		if (!i->kind->writable_count)
-			return ILLEGAL_FUNCTION;
 		for (uint16_t n = 0; n < count; n++) {
 			uint8_t no = judge_write(i->kind, (uint16_t)(q->address + n), q->values[n]);
 
@@ -84,11 +136,9 @@ uint8_t image_judge(struct image *i, const struct bus_request *q)
 		}
 		return 0;
 	}
-	if (!has_function(i, q->function))
-		return ILLEGAL_FUNCTION;
 	if (q->count > i->kind->read_max)
-		return ILLEGAL_VALUE;
-	return image_at(i, q->function, q->address, q->count) ? 0 : ILLEGAL_ADDRESS;
+		return MODBUS_ILLEGAL_VALUE;
+	return image_at(i, q->function, q->address, q->count) ? 0 : MODBUS_ILLEGAL_ADDRESS;
 }
 
 void image_store(struct image *i, const struct bus_request *q)

@@ -15,8 +15,8 @@
 
 enum {
 	M103 = SUNSPEC_COMMON_LEN + 2,
-	M120 = M103 + SUNSPEC_103_LEN, M120_LEN = 28,
-	M124 = M120 + M120_LEN, M124_LEN = 26,
+	M120 = M103 + SUNSPEC_103_LEN,
+	M124 = M120 + SUNSPEC_120_LEN, M124_LEN = 26,
 	M802 = M124 + M124_LEN, M802_LEN = 64,
 	END = M802 + M802_LEN,
 };
@@ -28,6 +28,7 @@ enum { LIMIT_CHARGE = 1, LIMIT_DISCHARGE = 2 };                 /* StorCtl_Mod *
 enum { CONNECT = 1, DISCONNECT = 2 };                           /* SetOp */
 enum { OFF = 1, MPPT = 4, THROTTLED = 5, STANDBY = 8 };         /* 103.St */
 enum { VND_IDLE = 1, VND_FOLLOWING = 2, VND_EXPIRED = 3, VND_DISCONNECTED = 4 }; /* 103.StVnd, this device's own */
+enum { PV_STOR = 82 };                                          /* 120.DERTyp, the only one with storage */
 enum { EMPTY_US = 50000 };
 enum { RATE_SF = -2, GRADIENT_SF = 1, RESERVE_SF = -2, SOC_SF = -1 };
 enum { AT124 = SUNSPEC_BASE + M124, AT802 = SUNSPEC_BASE + M802 };
@@ -51,31 +52,6 @@ static const struct image_writable writable[] = {
 	{ .address = AT802 + SET_OP, .min = CONNECT, .max = DISCONNECT },
 	{ .address = AT802 + SET_INV_STATE, .min = 1, .max = 3 },
 };
-
-static void begin_120(uint16_t *m, const struct view *v)
-{
-	int w_sf = image_fit_sf(v->inverter_w, 0), wh_sf = image_fit_sf(v->battery_wh, 0);
-
-	sunspec_model(m, 120, M120_LEN);
-	m[2] = 82;                                      /* DERTyp: PV_STOR, the only one with storage */
-	m[3] = m[5] = image_u16_sf(v->inverter_w, w_sf); /* WRtg, VARtg */
-	m[4] = m[6] = (uint16_t)w_sf;
-	for (int n = 0; n < 4; n++) {
-		m[7 + n] = image_s16_sf(n < 2 ? v->inverter_w / 2 : -v->inverter_w / 2, w_sf); /* VArRtgQ1… */
-		m[14 + n] = image_s16_sf(n % 3 ? -0.8 : 0.8, -2); /* PFRtgQ1…, EEI signs */
-	}
-	m[11] = (uint16_t)w_sf;
-	m[12] = image_u16_sf(v->inverter_w / 230, -1);  /* ARtg */
-	m[13] = (uint16_t)-1;
-	m[18] = (uint16_t)-2;
-	m[19] = image_u16_sf(v->battery_wh, wh_sf);     /* WHRtg */
-	m[20] = (uint16_t)wh_sf;
-	m[21] = image_u16_sf(v->battery_wh / 400, -1);  /* AhrRtg */
-	m[22] = (uint16_t)-1;
-	m[23] = m[25] = image_u16_sf(v->inverter_w, w_sf); /* MaxChaRte, MaxDisChaRte */
-	m[24] = m[26] = (uint16_t)w_sf;
-	m[27] = 0x8000;                                 /* Pad */
-}
 
 static void deliver_124(uint16_t *m)
 {
@@ -140,7 +116,7 @@ static void begin(struct image *i, const struct view *v)
 	uint16_t *regs = image_add_block(i, BUS_READ_HOLDING, SUNSPEC_BASE, END + 2);
 
 	sunspec_begin(regs, "SimStore 5/10", i->serial);
-	begin_120(regs + M120, v);
+	sunspec_120(regs + M120, PV_STOR, v->inverter_w, v->battery_wh);
 	begin_124(regs + M124, v, v->watchdog_s);
 	begin_802(regs + M802, v);
 	sunspec_end(regs + END);
@@ -244,9 +220,9 @@ static bool touches(uint16_t address, uint16_t count, uint16_t base, uint16_t fi
 	return address <= base + last && address + count > base + first;
 }
 
-static void written(struct image *i, uint16_t address, uint16_t count, const struct view *v, struct command *c,
-		    struct rng *rng)
+static void written(struct image *i, uint16_t address, uint16_t count, const struct view *v, const struct orders *o)
 {
+	struct command *c = o->command;
 	const uint16_t *m = i->regs + M124, *bank = i->regs + M802;
 	double gradient = fmin(m[W_CHA_GRA], m[W_DIS_CHA_GRA]) * pow(10, GRADIENT_SF);
 
@@ -257,7 +233,7 @@ static void written(struct image *i, uint16_t address, uint16_t count, const str
 	if (touches(address, count, AT124, STOR_CTL_MOD, STOR_CTL_MOD) ||
 	    touches(address, count, AT124, OUT_W_RTE, CHA_GRI_SET) || /* rates and times */
 	    touches(address, count, AT124, W_CHA_MAX, W_CHA_MAX)) {
-		int64_t wait_us = m[WIN_TMS] ? (int64_t)(rng_real(rng, 0, m[WIN_TMS]) * 1e6) : 0;
+		int64_t wait_us = m[WIN_TMS] ? (int64_t)(rng_real(o->rng, 0, m[WIN_TMS]) * 1e6) : 0;
 		bool empty;
 		double w = window_w(m, &empty);
 
@@ -273,7 +249,8 @@ static void expired(struct image *i)
 }
 
 const struct image_kind image_battery = {
-	.name = "battery", .words = "SunSpec battery inverter (1, 103, 120, 124, 802)", .unit = 1, .host = 1, .connections = 3,
+	.name = "battery", .words = "SunSpec battery inverter (1, 103, 120, 124, 802)", .unit = 1, .host = 1,
+	.connections = 3, .identity = { "psec", "SimStore 5/10", PSEC_VERSION },
 	.read_max = BUS_READ_MAX, .writable = writable, .writable_count = COUNT_OF(writable),
 	.begin = begin, .refresh = refresh, .written = written, .expired = expired,
 };

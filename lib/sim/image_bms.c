@@ -44,5 +44,6 @@ static void refresh(struct image *i, const struct view *v)
 
 const struct image_kind image_bms = {
 	.name = "bms", .words = "Pylontech-like BMS", .unit = 1, .host = 4, .connections = 2, .read_max = 64,
+	.lives_in_dark = true,
 	.begin = begin, .refresh = refresh,
 };

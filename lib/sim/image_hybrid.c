@@ -75,15 +75,14 @@ static void refresh(struct image *i, const struct view *v)
 
 /* Forced and external mode follow command and power; in self-consumption the real one would balance by its own
  * meter, this one rests. */
-static void written(struct image *i, uint16_t address, uint16_t count, const struct view *v, struct command *c,
-		    struct rng *rng)
+static void written(struct image *i, uint16_t address, uint16_t count, const struct view *v, const struct orders *o)
 {
 	const uint16_t *ems = image_at(i, BUS_READ_HOLDING, EMS, EMS_COUNT);
 	bool follow = ems[0] == MODE_FORCED || ems[0] == MODE_EXTERNAL;
 	double w = ems[1] == CHARGE ? -ems[2] : ems[1] == DISCHARGE ? ems[2] : 0;
 
-	(void)address, (void)count, (void)rng;
-	command_set(c, follow ? w : 0, v->at_us, 0, 0);
+	(void)address, (void)count;
+	command_set(o->command, follow ? w : 0, v->at_us, 0, 0);
 }
 
 static void expired(struct image *i)

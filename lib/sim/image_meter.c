@@ -73,5 +73,6 @@ static void refresh(struct image *i, const struct view *v)
 
 const struct image_kind image_meter = {
 	.name = "meter", .words = "SunSpec meter (1, 203)", .unit = 1, .host = 0, .connections = 8,
+	.report = "psec SimMeter 3P",
 	.read_max = BUS_READ_MAX, .begin = begin, .refresh = refresh,
 };

@@ -1,4 +1,4 @@
-/* What SunSpec devices share: the mark, model 1, model 103, the end. Offsets count from a model's id, as in the
+/* What SunSpec devices share: the mark, models 1, 103 and 120, the end. Offsets count from a model's id, as in the
  * models' JSON. */
 #include <math.h>
 
@@ -30,6 +30,37 @@ void sunspec_end(uint16_t *m)
 {
 	m[0] = 0xFFFF;
 	m[1] = 0;
+}
+
+/* Model 120: what it is rated for. */
+void sunspec_120(uint16_t *m, uint16_t der_type, double rated_w, double battery_wh)
+{
+	int w_sf = image_fit_sf(rated_w, 0), wh_sf = image_fit_sf(battery_wh, 0);
+
+	sunspec_model(m, 120, SUNSPEC_120_LEN);
+	m[2] = der_type;
+	m[3] = m[5] = image_u16_sf(rated_w, w_sf); /* WRtg, VARtg */
+	m[4] = m[6] = (uint16_t)w_sf;
+	for (int n = 0; n < 4; n++) {
+		m[7 + n] = image_s16_sf(n < 2 ? rated_w / 2 : -rated_w / 2, w_sf); /* VArRtgQ1… */
+		m[14 + n] = image_s16_sf(n % 3 ? -0.8 : 0.8, -2); /* PFRtgQ1…, EEI signs */
+	}
+	m[11] = (uint16_t)w_sf;
+	m[12] = image_u16_sf(rated_w / 230, -1);  /* ARtg */
+	m[13] = (uint16_t)-1;
+	m[18] = (uint16_t)-2;
+	if (battery_wh > 0) {
+		m[19] = image_u16_sf(battery_wh, wh_sf);     /* WHRtg */
+		m[20] = (uint16_t)wh_sf;
+		m[21] = image_u16_sf(battery_wh / 400, -1);  /* AhrRtg */
+		m[22] = (uint16_t)-1;
+		m[23] = m[25] = image_u16_sf(rated_w, w_sf); /* MaxChaRte, MaxDisChaRte */
+		m[24] = m[26] = (uint16_t)w_sf;
+	} else {
+		for (int n = 19; n < 27; n++)
+			m[n] = n % 2 ? SUNSPEC_NA_U16 : SUNSPEC_NA_SF;
+	}
+	m[27] = 0x8000;                                 /* Pad */
 }
 
 /* Model 103. W: an inverter's model, so production is positive; of a storage inverter that is discharging. A and VA are

@@ -104,7 +104,7 @@ static void step_inverter(struct sim_plant *s, const struct sim_parameters *p, c
 		s->command_w = 0;
 	change = (s->command_w - s->battery_w) * k->follow;
 	s->battery_w += clamp_real(change, -k->most_w, k->most_w);
-	if (in->inverter_off) /* its contactor opens, which knows no lag */
+	if (in->inverter_off || in->grid_dark || in->grid_waits) /* its contactor opens, which knows no lag */
 		s->battery_w = 0;
 }
 
@@ -129,7 +129,7 @@ static void step_grid(struct sim_plant *s, const struct sim_inputs *in)
 {
 	s->load_w = in->load_w;
 	s->pv_w = in->pv_w;
-	s->grid_w = s->load_w - s->pv_w - s->battery_w;
+	s->grid_w = in->grid_dark ? 0 : s->load_w - s->pv_w - s->battery_w - in->other_w;
 	s->load_wh += s->load_w * STEP_H;
 	s->pv_wh += s->pv_w * STEP_H;
 	if (s->grid_w > 0)
@@ -146,7 +146,8 @@ static double noise(struct rng *r)
 }
 
 /* The meter closes a mean. A house loads its phases unevenly; inverters feed all three alike. */
-static void sample_meter(struct sim_plant *s, const struct sim_parameters *p, const struct constants *k)
+static void sample_meter(struct sim_plant *s, const struct sim_parameters *p, const struct sim_inputs *in,
+			 const struct constants *k)
 {
 	static const double share[3] = { 0.5, 0.3, 0.2 };
 	double sum = 0;
@@ -157,9 +158,9 @@ static void sample_meter(struct sim_plant *s, const struct sim_parameters *p, co
 	for (int i = 0; i < 3; i++) {
 		s->pending_l_w[i] = share[i] * s->load_w - (s->load_w - s->pending_w) / 3;
 		/* some 0.4 Ω to the transformer: 1 kW on a phase costs 1.7 V */
-		s->pending_v[i] = 231.5 - 0.0017 * s->pending_l_w[i] + 0.1 * noise(&s->rng);
+		s->pending_v[i] = 231.5 + in->voltage_by_v - 0.0017 * s->pending_l_w[i] + 0.1 * noise(&s->rng);
 	}
-	s->pending_hz = 50 + 0.01 * noise(&s->rng);
+	s->pending_hz = 50 + in->frequency_by_hz + 0.01 * noise(&s->rng);
 	s->pending_at_us = s->at_us - k->mean_us / 2;
 	s->pending_show_us = s->at_us + k->delay_us;
 	s->next_meter_us += k->period_us;
@@ -188,7 +189,7 @@ void sim_plant_step(struct sim_plant *s, const struct sim_parameters *p, const s
 		if (s->at_us >= s->pending_show_us)
 			show_meter(s);
 		if (s->at_us >= s->next_meter_us)
-			sample_meter(s, p, &k);
+			sample_meter(s, p, in, &k);
 		if (s->at_us >= s->pending_show_us)
 			show_meter(s);
 		if (s->at_us >= s->next_inverter_us) {

@@ -27,6 +27,9 @@ struct pty {
 	struct loop_timer silence, send;
 	uint8_t out[BUS_ADU_MAX];
 	size_t out_len, out_at;
+	struct loop_timer master;    /* the other one: asks, and the device answers it */
+	int64_t master_until_us;
+	bool master_asked;
 };
 
 static const struct { uint32_t baud; speed_t speed; } speeds[] = {
@@ -112,6 +115,46 @@ static void on_bytes(void *arg, int fd, unsigned events)
 	loop_timer_set(p->loop, &p->silence, p->wire_free_us + p->gap_us);
 }
 
+static void send_frame(struct pty *p, size_t len)
+{
+	p->out_len = len;
+	p->out_at = 0;
+	loop_timer_set(p->loop, &p->send, loop_now(p->loop)->boot_us +
+		       (int64_t)(len < CHUNK ? len : CHUNK) * p->char_us);
+}
+
+/* Another master reads the voltages once a second. It does not listen before it speaks, but what is on the wire just
+ * now is left whole: two bytes at once are noise that a pty cannot show. */
+static void on_master(void *arg)
+{
+	static const uint8_t ask[] = { BUS_READ_INPUT, 0, 0, 0, 6 };
+	struct pty *p = arg;
+	int64_t now = loop_now(p->loop)->boot_us, next_us = US_PER_S;
+	uint8_t pdu[BUS_PDU_MAX], unit = p->face->image.kind->unit;
+
+	if (p->master_asked && !p->out_len) {
+		size_t len = face_answer(p->face, unit, ask, sizeof ask, pdu);
+
+		p->master_asked = false;
+		len = fault_rtu(p->face, unit, pdu, len, p->out);
+		if (len)
+			send_frame(p, len);
+	} else if (now >= p->master_until_us) {
+		return;
+	} else if (!p->out_len && !p->in_len) {
+		p->master_asked = true;
+		next_us = (int64_t)(sizeof ask + 3) * p->char_us + p->gap_us + TURN_US;
+		send_frame(p, bus_rtu_frame(unit, ask, sizeof ask, p->out));
+	}
+	loop_timer_set(p->loop, &p->master, now + next_us);
+}
+
+void pty_second_master(struct pty *p, int64_t until_us)
+{
+	p->master_until_us = until_us;
+	loop_timer_set(p->loop, &p->master, loop_now(p->loop)->boot_us);
+}
+
 static int open_line(struct pty *p, struct err *e)
 {
 	struct termios t;
@@ -157,7 +200,8 @@ int pty_new(struct loop *l, struct face *f, const struct sim_options *o, struct 
 	int bits = o->parity == 'N' ? 10 : 11; /* start, 8, parity, stop */
 
 	*p = (struct pty){ .loop = l, .face = f, .fd = -1, .slave = -1, .baud = o->baud, .parity = o->parity,
-			   .silence = { .fn = on_silence, .arg = p }, .send = { .fn = send_chunk, .arg = p } };
+			   .silence = { .fn = on_silence, .arg = p }, .send = { .fn = send_chunk, .arg = p },
+			   .master = { .fn = on_master, .arg = p } };
 	p->char_us = (bits * US_PER_S + p->baud - 1) / (p->baud ? p->baud : 1);
 	p->gap_us = p->baud > 19200 ? 1750 : p->char_us * 7 / 2;
 	if (open_line(p, e) < 0 || make_link(p, o->line, e) < 0 ||
@@ -182,6 +226,7 @@ void pty_free(struct pty *p)
 		return;
 	loop_timer_stop(p->loop, &p->silence);
 	loop_timer_stop(p->loop, &p->send);
+	loop_timer_stop(p->loop, &p->master);
 	loop_remove(p->source);
 	n = *p->link ? readlink(p->link, now, sizeof now - 1) : -1;
 	if (n > 0 && (now[n] = '\0', str_eq(now, p->name)))

@@ -52,7 +52,7 @@ teardown() {
 	run -0 client models "$(at battery)"
 	[[ $output == "1 103 120 124 802 | psec | SimStore 5/10 | PS"* ]]
 	run -0 client models "$(at pv)"
-	[[ $output == "1 103 | psec | SimSun 8 | PS"* ]]
+	[[ $output == "1 103 120 123 | psec | SimSun 8 | PS"* ]]
 }
 
 @test "what pysunspec2 reads is what is true" {

@@ -39,14 +39,14 @@ static inline int setup(void **state)
 	o.port = 0;
 	o.series = &sunny;
 	o.calm = true;
-	o.plant.meter_noise_w = 0;
-	o.plant.lag_s = 0.05;
-	o.plant.dead_time_s = 0;
-	o.plant.meter_period_s = 0.05;
-	o.plant.meter_delay_s = 0;
-	o.plant.meter_mean_s = 0.02;
-	o.plant.inverter_period_s = 0;
-	o.hybrid = o.bms = true;
+	o.batteries[0].plant.meter_noise_w = 0;
+	o.batteries[0].plant.lag_s = 0.05;
+	o.batteries[0].plant.dead_time_s = 0;
+	o.batteries[0].plant.meter_period_s = 0.05;
+	o.batteries[0].plant.meter_delay_s = 0;
+	o.batteries[0].plant.meter_mean_s = 0.02;
+	o.batteries[0].plant.inverter_period_s = 0;
+	o.batteries[0].hybrid = o.batteries[0].bms = true;
 	for (int i = 0; i < SIM_KIND_COUNT; i++)
 		s->fd[i] = -1;
 	if (loop_new(&s->loop, &e) < 0 || sim_new(s->loop, &o, &s->sim, &e) < 0) {
@@ -202,10 +202,9 @@ enum { MODE = B124 + 5, OUT_RATE = B124 + 12, IN_RATE = B124 + 13, REVERT_S = B1
 
 static inline double setpoint(struct site *s)
 {
-	struct sim_now now;
+	const struct world *w = sim_world(s->sim);
 
-	sim_now_read(s->sim, &now);
-	return now.setpoint_w;
+	return command_at(&w->commands[0], world_at(w));
 }
 
 static inline void fault(struct site *s, const char *device_name, enum sim_fault f)

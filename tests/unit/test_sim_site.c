@@ -7,7 +7,7 @@ static void every_sunspec_device_walks_to_its_end(void **state)
 {
 	static const struct { enum sim_kind kind; uint16_t models[8]; } all[] = {
 		{ SIM_METER, { 1, 203, 0xFFFF } }, { SIM_BATTERY, { 1, 103, 120, 124, 802, 0xFFFF } },
-		{ SIM_PV, { 1, 103, 0xFFFF } },
+		{ SIM_PV, { 1, 103, 120, 123, 0xFFFF } },
 	};
 	uint16_t r[2];
 
