@@ -60,7 +60,7 @@ struct poll_stats {
 	uint64_t reads, writes, connects /* of its line */;
 	uint64_t timeouts, closed, unreachable, crc_errors, other_unit, garbled /* and nothing of these */;
 	uint64_t exceptions, by_exception[POLL_EXCEPTIONS]; /* code 1…11; 0: any other */
-	double rate_hz, wanted_hz;         /* of the fastest block: over the last 5…10 s, and as configured; 0: not read yet */
+	double rate_hz, wanted_hz;         /* of the fastest block: over the last 5…10 s or 3…6 beats, and as configured; 0: not read yet */
 	int64_t latency_us;                /* of the last answer */
 	uint32_t p50_us, p99_us, max_us;   /* of the answers of the last 30…60 s; 0: none */
 	int64_t next_try_boot_us;          /* of a lost device; 0: it is not lost */

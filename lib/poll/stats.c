@@ -60,12 +60,20 @@ void stats_answer(struct dev *d, const struct bus_reply *r)
 	c->latency_us = us > c->latency_us ? us : c->latency_us + (us - c->latency_us) / 8;
 }
 
+/* Half the window of a rate: three beats of a device that is read seldom. */
+static int64_t beat_half_ms(const struct dev *d)
+{
+	int64_t three_ms = d->block_count > 0 ? 3 * d->plans[d->beat].period_us / US_PER_MS : 0;
+
+	return three_ms > BEAT_HALF_MS ? three_ms : BEAT_HALF_MS;
+}
+
 void stats_beat(struct dev *d)
 {
 	struct beat *b = d->record.beats;
 	int64_t now_us = poll_clock(d->poll);
 
-	if (half_is_over(&b[1].since_us, now_us, BEAT_HALF_MS)) {
+	if (half_is_over(&b[1].since_us, now_us, beat_half_ms(d))) {
 		b[0] = b[1];
 		b[1] = (struct beat){ .since_us = now_us };
 	}
@@ -92,11 +100,17 @@ static int64_t window_us(int64_t older_us, int64_t since_us, int64_t now_us, int
 	return *older_counts ? older_us : since_us;
 }
 
-static double rate_of(const struct beat *b, int64_t now_us)
+static double rate_of(const struct dev *d, int64_t now_us)
 {
+	const struct beat *b = d->record.beats;
+	int64_t half_ms = beat_half_ms(d), since_us;
 	bool older;
-	int64_t since_us = window_us(b[0].since_us, b[1].since_us, now_us, BEAT_HALF_MS, &older);
-	uint64_t reads = b[1].reads + (older ? b[0].reads : 0);
+	uint64_t reads;
+
+	if (now_us - b[1].since_us >= 2 * half_ms * US_PER_MS)
+		return 0;
+	since_us = window_us(b[0].since_us, b[1].since_us, now_us, half_ms, &older);
+	reads = b[1].reads + (older ? b[0].reads : 0);
 
 	/* The first of a window stands at its beginning: there is one interval less than reads. */
 	return reads > 1 && now_us > since_us ? (double)(reads - 1) * 1e6 / (double)(now_us - since_us) : 0;
@@ -111,7 +125,7 @@ void stats_of(const struct dev *d, struct poll_stats *out)
 
 	*out = d->record.sums;
 	out->connects = dev_connection(d);
-	out->rate_hz = rate_of(d->record.beats, now_us);
+	out->rate_hz = rate_of(d, now_us);
 	(void)window_us(h[0].since_us, h[1].since_us, now_us, LATENCY_HALF_MS, &older);
 	if (older)
 		spread_merge(&all, &h[0].latency);
@@ -130,6 +144,8 @@ double stats_busy_percent(const struct line *k)
 	bool older;
 	double percent;
 
+	if (now_us - k->busy[1].since_us >= 2 * BEAT_HALF_MS * US_PER_MS)
+		busy_us = 0;
 	since_us = window_us(k->busy[0].since_us, k->busy[1].since_us, now_us, BEAT_HALF_MS, &older);
 	if (older)
 		busy_us += k->busy[0].us;
