@@ -43,11 +43,12 @@ static struct expr *parse_operator(const struct parse *p, const struct conf_node
 		ok = parse_fault(p, conf_get(n, "skip_absent"), "is only for sum; first, least and greatest do it anyway");
 	if (x->scale == 0.0)
 		ok = parse_fault(p, n, "has scale 0, that makes every value 0");
-	if (list->kind != CONF_LIST || list->count == 0 || list->count > PARTS_TERMS)
-		ok = parse_fault(p, list, "must be a list of 1…8 values");
-	else if (depth >= PARTS_DEPTH)
-		ok = parse_fault(p, list, "is nested too deep");
-	else
+	if (list->kind != CONF_LIST || list->count == 0 || list->count > PARTS_TERMS) {
+		conf_report(p->conf, list, p->sink, "must be a list of 1…%d values, has %zu", PARTS_TERMS, list->count);
+		ok = false;
+	} else if (depth >= PARTS_DEPTH) {
+		ok = parse_fault(p, list, "is nested more than 4 deep");
+	} else {
 		for (const struct conf_node *k = list->first; k != NULL; k = k->next) {
 			struct expr *term = parse_expr(p, k, depth + 1);
 
@@ -56,6 +57,7 @@ static struct expr *parse_operator(const struct parse *p, const struct conf_node
 			else
 				x->terms[x->term_count++] = term;
 		}
+	}
 	if (!ok) {
 		expr_free(x);
 		return NULL;
@@ -82,9 +84,9 @@ struct expr *parse_expr(const struct parse *p, const struct conf_node *n, int de
 	conf_refuse_unknown(p->conf, n, keys, p->sink);
 	x = xcalloc(1, sizeof *x);
 	x->scale = 1;
-	if (!parse_source(p, n, &x->source) || (!x->source.sunspec && x->source.function > BUS_READ_INPUT)) {
-		if (x->source.function > BUS_READ_INPUT)
-			parse_fault(p, n, "is read with function 3 or 4");
+	if (!parse_source(p, n, &x->source) ||
+	    (!x->source.sunspec && x->source.function > BUS_READ_INPUT &&
+	     !parse_fault(p, n, "is read with function 3 or 4"))) {
 		expr_free(x);
 		return NULL;
 	}

@@ -40,7 +40,7 @@ static void read_head(struct parse *p, const struct conf_node *root, struct devi
 	conf_read_text(p->conf, root, "note", false, 2000, &note, p->sink);
 	conf_read_choice(p->conf, root, "kind", false, kinds, &kind, p->sink);
 	if (id[strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789-")] != '\0')
-		conf_report(p->conf, conf_get(root, "id"), p->sink, "may have a-z, 0-9 and -");
+		conf_report(p->conf, conf_get(root, "id"), p->sink, "is %s, may have a-z, 0-9 and -", id);
 	p->sunspec = out->info.sunspec = kind == 1;
 	out->id = xstrdup(id);
 	out->make = xstrdup(make);
@@ -48,6 +48,12 @@ static void read_head(struct parse *p, const struct conf_node *root, struct devi
 	out->source = xstrdup(source);
 	out->note = xstrdup(note);
 	out->file = xstrdup(conf_name(p->conf));
+}
+
+/* Not there is well, too; anything else than a map is not. */
+static bool is_map(const struct parse *p, const struct conf_node *n)
+{
+	return n == NULL || n->kind == CONF_MAP || parse_fault(p, n, "must be a map of keys and values");
 }
 
 static void read_units(const struct parse *p, const struct conf_node *root, struct device_profile *out)
@@ -64,8 +70,9 @@ static void read_units(const struct parse *p, const struct conf_node *root, stru
 		return;
 	}
 	for (const struct conf_node *k = units->first; k != NULL; k = k->next) {
-		if (k->kind != CONF_SCALAR || !parse_int(k->text, 0, 255, &unit))
-			conf_report(p->conf, k, p->sink, "must be a unit, 0…247 or 255");
+		if (k->kind != CONF_SCALAR || !parse_int(k->text, 0, 255, &unit) || (unit > 247 && unit < 255))
+			conf_report(p->conf, k, p->sink, "is %s, must be a unit, 0…247 or 255",
+				    k->kind == CONF_SCALAR ? k->text : "no number");
 		else
 			out->units[out->info.unit_count++] = (uint8_t)unit;
 	}
@@ -82,7 +89,7 @@ static void read_timing(const struct parse *p, const struct conf_node *root, str
 
 	*t = (struct device_timing){ .meter_period_ms = 1000, .dead_time_ms = 500, .lag_ms = 1000, .ramp_w_per_s = INFINITY,
 				     .poll_ms = 1000, .answer_ms = 1000 };
-	if (n != NULL) {
+	if (n != NULL && is_map(p, n)) {
 		conf_refuse_unknown(p->conf, n, keys, p->sink);
 		conf_read_duration(p->conf, n, "meter_period", false, 1, 60000, &t->meter_period_ms, p->sink);
 		conf_read_duration(p->conf, n, "meter_delay", false, 0, 60000, &t->meter_delay_ms, p->sink);
@@ -95,7 +102,7 @@ static void read_timing(const struct parse *p, const struct conf_node *root, str
 		conf_read_duration(p->conf, n, "answer", false, 10, 30000, &t->answer_ms, p->sink);
 		conf_read_duration(p->conf, n, "pause", false, 0, 10000, &t->pause_ms, p->sink);
 	}
-	if (block != NULL) {
+	if (block != NULL && is_map(p, block)) {
 		conf_refuse_unknown(p->conf, block, block_keys, p->sink);
 		conf_read_int(p->conf, block, "max", false, 1, BUS_READ_MAX, &max, p->sink);
 		conf_read_int(p->conf, block, "gap", false, 0, BUS_READ_MAX, &gap, p->sink);
@@ -116,7 +123,7 @@ static void read_defaults(struct parse *p, const struct conf_node *root)
 
 	p->defaults.scale = 1;
 	p->defaults.type = DEVICE_UINT16;
-	if (n == NULL)
+	if (n == NULL || !is_map(p, n))
 		return;
 	conf_refuse_unknown(p->conf, n, keys, p->sink);
 	conf_read_int(p->conf, n, "function", false, 3, 4, &function, p->sink);
@@ -132,7 +139,7 @@ static void read_identity(const struct parse *p, const struct conf_node *root, s
 	static const char *const keys[] = { "make", "model", "serial", "version", NULL };
 	const struct conf_node *n = conf_get(root, "identity");
 
-	if (n == NULL)
+	if (n == NULL || !is_map(p, n))
 		return;
 	conf_refuse_unknown(p->conf, n, keys, p->sink);
 	for (size_t i = 0; i < IDENTITY_PARTS; i++) {
@@ -179,6 +186,8 @@ static void read_sunspec(const struct parse *p, const struct conf_node *root, st
 				    "sunspec.needs is missing: the models by which the device is known");
 		return;
 	}
+	if (!is_map(p, n))
+		return;
 	if (!p->sunspec)
 		conf_report(p->conf, n, p->sink, "is only for kind: sunspec");
 	conf_refuse_unknown(p->conf, n, keys, p->sink);
@@ -202,9 +211,9 @@ static void read_points(const struct parse *p, const struct conf_node *root, str
 	static const char *const rates[] = { "fast", "normal", "slow", "once", NULL };
 	const struct conf_node *n = conf_get(root, "points");
 
-	if (n == NULL || n->kind != CONF_MAP) {
-		conf_report(p->conf, n != NULL ? n : root, p->sink,
-			    "points is missing: a map of role.point to where it lies");
+	if (n == NULL || n->kind != CONF_MAP || n->count == 0) {
+		conf_report(p->conf, n != NULL ? n : root, p->sink, "%s a map of role.point to where it lies",
+			    n == NULL ? "points is missing:" : n->kind == CONF_MAP ? "is empty, must be" : "must be");
 		return;
 	}
 	for (const struct conf_node *k = n->first; k != NULL; k = k->next) {
@@ -230,6 +239,9 @@ static void read_points(const struct parse *p, const struct conf_node *root, str
 static void read_writes(const struct parse *p, const struct conf_node *root, struct device_profile *out)
 {
 	const struct conf_node *n = conf_get(root, "writes");
+
+	if (!is_map(p, n))
+		return;
 
 	for (const struct conf_node *k = n != NULL ? n->first : NULL; k != NULL; k = k->next) {
 		int point = k->key != NULL && strchr(k->key, '.') != NULL ? device_point_find(SITE_GRID_METER, k->key) : -1;
@@ -264,7 +276,10 @@ static bool has_point(const struct device_profile *p, enum device_point point)
 static void read_ranges(const struct parse *p, const struct conf_node *root, struct device_profile *out)
 {
 	static const char *const keys[] = { "min", "max", NULL };
-	const struct conf_node *n = conf_get(root, "ranges");
+	const struct conf_node *n = conf_get(root, "ranges"), *writes = conf_get(root, "writes");
+
+	if (!is_map(p, n))
+		return;
 
 	for (const struct conf_node *k = n != NULL ? n->first : NULL; k != NULL; k = k->next) {
 		struct write_def *d = NULL;
@@ -273,6 +288,8 @@ static void read_ranges(const struct parse *p, const struct conf_node *root, str
 		for (size_t i = 0; i < out->write_count; i++)
 			if (k->key != NULL && str_eq(device_point(out->writes[i].point)->name, k->key))
 				d = &out->writes[i];
+		if (d == NULL && writes != NULL && writes->kind == CONF_MAP && conf_get(writes, k->key) != NULL)
+			continue; /* that one is faulty, and said to be */
 		if (d == NULL || k->kind != CONF_MAP) {
 			parse_fault(p, k, "must be a point of writes and its {min: N, max: N}");
 			continue;

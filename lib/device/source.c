@@ -86,8 +86,11 @@ static bool parse_registers(const struct parse *p, const struct conf_node *n, st
 	out->count = type_registers(out->type);
 	if (out->count == 0)
 		out->count = (uint16_t)count;
-	else if (count != 0 && count != out->count)
-		return parse_fault(p, conf_get(n, "count"), "does not fit the type");
+	else if (count != 0 && count != out->count) {
+		conf_report(p->conf, conf_get(n, "count"), p->sink, "is %lld, but a value of type %s has %u registers",
+			    (long long)count, type_name(out->type), out->count);
+		return false;
+	}
 	if (address + out->count > 65536)
 		return parse_fault(p, conf_get(n, "address"), "is so high that the value ends beyond 65535");
 	if (function != BUS_READ_HOLDING && function != BUS_READ_INPUT && function != BUS_WRITE_REGISTER &&

@@ -117,6 +117,8 @@ bool parse_condition(const struct parse *p, const struct conf_node *n, struct co
 	str_copy(out->starts, sizeof out->starts, starts != NULL ? starts : "");
 	str_copy(out->what, sizeof out->what, what);
 	str_copy(out->unit, sizeof out->unit, unit);
+	if (out->min > out->max)
+		return parse_fault(p, n, "has a min above its max");
 	if (!out->has_range && out->equal_count == 0 && starts == NULL)
 		return parse_fault(p, n, "needs equals, starts, or min and max");
 	if ((starts != NULL) != (out->source.type == DEVICE_TEXT))
