@@ -70,8 +70,37 @@ static char *uptime_words(double s, char to[48])
 	return to;
 }
 
+/* "same" | "changed" | "faulty"; NULL when the file may not be read, or an older psecd does not say what it runs. */
+static const char *file_against(const struct cmd_env *env, const json_t *all)
+{
+	const char *runs = json_string_value(json_object_get(json_object_get(all, "daemon"), "site_digest"));
+	auto_free struct site *site = xcalloc(1, sizeof *site);
+	struct diag_sink sink = { 0 };
+	char digest[SITE_DIGEST_LEN];
+	struct err e;
+
+	if (!runs)
+		return NULL;
+	if (site_read(env->paths.file, site, &sink, &e))
+		return sink.count ? "faulty" : NULL;
+	return str_eq(site_digest(site, digest), runs) ? "same" : "changed";
+}
+
+static void file_line(struct buf *b, const json_t *all)
+{
+	char file[LIVE_TEXT];
+
+	live_text(all, "site_file", file);
+	if (str_eq(file, "changed"))
+		buf_addf(b, "%-11s site.yaml says other than psecd runs: try it with\n            `psecd -n`, then restart psecd\n", "Site file");
+	else if (str_eq(file, "faulty"))
+		buf_addf(b, "%-11s site.yaml was changed and has faults: `psec site check`\n            shows them, psecd runs what was before\n",
+			 "Site file");
+}
+
 static void daemon_lines(struct buf *b, const json_t *all)
 {
+	bool counting = json_is_false(json_object_get(json_object_get(all, "store"), "counted"));
 	const json_t *daemon = json_object_get(all, "daemon"), *store = json_object_get(all, "store");
 	const json_t *processes = json_object_get(daemon, "processes");
 	char version[LIVE_TEXT], name[LIVE_TEXT], state[LIVE_TEXT], up[48];
@@ -88,18 +117,21 @@ static void daemon_lines(struct buf *b, const json_t *all)
 	}
 	buf_adds(b, "\n");
 	if (isfinite(bytes))
-		buf_addf(b, "%-11s %.1f MB, %.0f samples, %.0f event%s\n", "Store", bytes / 1e6, isfinite(samples) ? samples : 0,
+		buf_addf(b, "%-11s %.1f MB, %s%.0f samples, %.0f event%s\n", "Store", bytes / 1e6, counting ? "at least " : "", isfinite(samples) ? samples : 0,
 			 isfinite(events) ? events : 0, events == 1 ? "" : "s");
 }
 
-static int print_all(const struct cmd_env *env, const json_t *all, struct err *e)
+static int print_all(const struct cmd_env *env, json_t *all, struct err *e)
 {
 	auto_buf struct buf head = BUF_INIT, tail = BUF_INIT;
+	const char *file = file_against(env, all);
 
+	json_object_set_new(all, "site_file", file ? json_string(file) : json_null());
 	if (env->json)
 		return cmd_print_json(env, all, e);
 	live_summary(&head, all, false);
 	daemon_lines(&head, all);
+	file_line(&head, all);
 	fputs(head.data, env->out);
 	if (print_devices(env, json_object_get(all, "devices"), e))
 		return -1;

@@ -58,41 +58,76 @@ int place_find_programs(struct place *p, struct err *e)
 
 /* The children hold it too, so that a new psecd never meets a field that is still on its way to the safe set-point. */
 
-static int64_t lock_holder(int fd)
+static const char stopping[] = " stopping";
+
+static int64_t lock_holder(int fd, bool *stops)
 {
-	char text[24];
+	char text[40];
 	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
 	int64_t pid = 0;
 
 	text[n > 0 ? n : 0] = '\0';
 	text[strcspn(text, "\n")] = '\0';
+	*stops = strstr(text, stopping) != NULL;
+	text[strcspn(text, " ")] = '\0';
 	return parse_int(text, 1, INT32_MAX, &pid) ? pid : 0;
+}
+
+/* The lock holds without the words, and a full disk must not keep psecd from starting or stopping. */
+static int write_holder(int fd, const char *words)
+{
+	char text[40];
+
+	snprintf(text, sizeof(text), "%d%s\n", (int)getpid(), words);
+	if (ftruncate(fd, 0) < 0)
+		return -1;
+	return pwrite(fd, text, strlen(text), 0) == (ssize_t)strlen(text) || errno == ENOSPC ? 0 : -1;
+}
+
+void place_say_stopping(const struct place *p)
+{
+	if (write_holder(p->lock_fd, stopping) < 0)
+		log_line(LOG_WARNING, "cannot say in '%s' that we stop: %s", p->start.paths.run, strerror(errno));
+}
+
+/* 1: wait on; -1: what is said in *e. */
+static int judge_holder(const struct place *p, int fd, bool patient, struct err *e)
+{
+	bool stops;
+	int64_t pid = lock_holder(fd, &stops);
+	bool lives = pid && (kill((pid_t)pid, 0) == 0 || errno == EPERM);
+
+	/* Stopping, or its psecd was killed: the children notice and end within seconds. */
+	if (patient && pid && (stops || !lives))
+		return 1;
+	if (stops || (pid && !lives))
+		return err_set(e, ERR_AGAIN, 0, "psecd with pid %d is still stopping on this site '%s'; try again in some seconds",
+			       (int)pid, p->start.paths.dir);
+	if (!pid) /* its disk was full */
+		return err_set(e, ERR_AGAIN, 0, "another psecd already runs this site '%s'; stop it first", p->start.paths.dir);
+	return err_set(e, ERR_AGAIN, 0, "psecd with pid %d already runs this site '%s'; stop it first", (int)pid, p->start.paths.dir);
 }
 
 static int take_lock(struct place *p, struct err *e)
 {
 	enum { PATIENCE_MS = 8000, STEP_MS = 20 };
-	char path[320], text[24];
+	char path[320];
 	auto_close int fd = -1;
 
 	snprintf(path, sizeof(path), "%s/psecd.lock", p->start.paths.run);
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
 	if (fd < 0)
-		return err_set(e, ERR_IO, errno, "cannot open '%s'", path);
+		return err_set(e, ERR_IO, errno, "cannot open '%s'%s", path, errno == ENOSPC ? "; make room on this disk" : "");
 	for (int waited_ms = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; waited_ms += STEP_MS) {
-		int64_t pid;
-
 		if (errno != EWOULDBLOCK)
 			return err_set(e, ERR_IO, errno, "cannot lock '%s'", path);
-		pid = lock_holder(fd);
-		/* Its psecd was killed: the children notice and end within seconds. */
-		if (pid == 0 || kill((pid_t)pid, 0) == 0 || errno == EPERM || waited_ms >= PATIENCE_MS)
-			return err_set(e, ERR_AGAIN, 0, "psecd with pid %d already runs this site '%s'; stop it first", (int)pid,
-				       p->start.paths.dir);
+		if (judge_holder(p, fd, waited_ms < PATIENCE_MS, e) < 0)
+			return -1;
+		if (waited_ms == 0)
+			log_line(LOG_NOTICE, "waiting for the psecd before to end");
 		usleep(STEP_MS * 1000);
 	}
-	snprintf(text, sizeof(text), "%d\n", (int)getpid());
-	if (ftruncate(fd, 0) < 0 || pwrite(fd, text, strlen(text), 0) < 0)
+	if (write_holder(fd, "") < 0)
 		return err_set(e, ERR_IO, errno, "cannot write '%s'", path);
 	p->lock_fd = take_fd(&fd);
 	return 0;

@@ -340,6 +340,7 @@ void staff_stop(struct staff *s)
 	}
 	s->stopping = true;
 	notify_say("STOPPING=1");
+	place_say_stopping(s->place);
 	loop_timer_stop(s->loop, &s->health);
 	for (int i = 0; i < CHILDREN; i++)
 		loop_timer_stop(s->loop, &s->children[i].restart);

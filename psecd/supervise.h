@@ -26,6 +26,8 @@ must_check int place_read(struct place *p, const char *dir, struct err *e);
 must_check int place_find_programs(struct place *p, struct err *e);
 /* Take the lock, make the folders, listen, seal the site. ERR_AGAIN with the pid of the psecd that has the site. */
 must_check int place_open(struct place *p, struct err *e);
+/* A psecd that is started from now on waits for the end of this one. */
+void place_say_stopping(const struct place *p);
 /* The checked site in a sealed descriptor, for one child. */
 must_check int place_seal(const struct place *p, int child, int *fd, struct err *e);
 void place_close(struct place *p);

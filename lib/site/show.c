@@ -1,5 +1,6 @@
 /* The site as it takes effect, defaults included, in the schema's order. */
 #include <jansson.h>
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
@@ -100,4 +101,17 @@ static json_t *show_map(const struct site *s, const struct map *m, const char *b
 struct json_t *site_to_json(const struct site *s)
 {
 	return show_map(s, &site_schema, (const char *)s);
+}
+
+char *site_digest(const struct site *s, char to[SITE_DIGEST_LEN])
+{
+	json_t *all = site_to_json(s);
+	auto_free char *text = json_dumps(all, JSON_COMPACT | JSON_SORT_KEYS);
+	uint64_t h = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
+
+	for (const char *c = text ? text : ""; *c; c++)
+		h = (h ^ (unsigned char)*c) * UINT64_C(0x100000001b3);
+	json_decref(all);
+	snprintf(to, SITE_DIGEST_LEN, "%016" PRIx64, h);
+	return to;
 }

@@ -93,9 +93,14 @@ static int ask_device(const struct call *k, json_t **result, struct err *e)
 	if (i < 0)
 		return err_set(e, ERR_INPUT, 0, "the site has no device '%s'", name);
 	if (!k->core->devices[i].heard)
-		return err_set(e, ERR_AGAIN, 0, "nothing is known of '%s' yet", name);
+		return err_set(e, ERR_AGAIN, 0, "psecd has just begun and knows nothing of '%s' yet; try again", name);
 	*result = report_points(k->core, i);
-	return 0;
+	if (json_array_size(*result))
+		return 0;
+	json_decref(*result);
+	*result = NULL;
+	return err_set(e, ERR_UNREACHABLE, 0, "'%s' has not answered yet%s%s", name, k->core->devices[i].last.why[0] ? ": " : "",
+		       k->core->devices[i].last.why);
 }
 
 static void add_event(void *arg, const struct store_event *event)

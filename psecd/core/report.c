@@ -190,6 +190,7 @@ json_t *report_control(struct core *c)
 static json_t *daemon_json(const struct core *c)
 {
 	json_t *processes = json_array();
+	char digest[SITE_DIGEST_LEN];
 
 	for (uint32_t i = 0; i < c->staff.count; i++) {
 		bool runs = c->staff.processes[i].runs;
@@ -198,8 +199,9 @@ static json_t *daemon_json(const struct core *c)
 							   runs ? json_integer(c->staff.processes[i].pid) : json_null(), "state",
 							   runs ? "runs" : "ended", "restarts", (int)c->staff.processes[i].restarts));
 	}
-	return json_pack("{s:s, s:I, s:o}", "version", PSEC_VERSION, "uptime_s",
-			 (json_int_t)((now_us(c) - c->staff.began_boot_us) / US_PER_S), "processes", processes);
+	return json_pack("{s:s, s:I, s:s, s:o}", "version", PSEC_VERSION, "uptime_s",
+			 (json_int_t)((now_us(c) - c->staff.began_boot_us) / US_PER_S), "site_digest",
+			 site_digest(c->site, digest), "processes", processes);
 }
 
 /* Counting rows reads the whole index, so it is not done for every question. */
@@ -212,9 +214,9 @@ static json_t *store_json(struct core *c)
 			log_line(LOG_ERROR, "%s", e.text);
 		c->size_at_boot_us = now_us(c);
 	}
-	return json_pack("{s:I, s:I, s:I, s:I, s:o}", "bytes", (json_int_t)c->size.bytes, "samples",
+	return json_pack("{s:I, s:I, s:I, s:I, s:b, s:o}", "bytes", (json_int_t)c->size.bytes, "samples",
 			 (json_int_t)c->size.samples, "means", (json_int_t)c->size.means, "events",
-			 (json_int_t)c->size.events, "fault", jot_text(c->store_fault));
+			 (json_int_t)c->size.events, "counted", c->size.counted, "fault", jot_text(c->store_fault));
 }
 
 json_t *report_status(struct core *c)

@@ -159,6 +159,48 @@ slow_field() {
 	is state idle
 }
 
+@test "a psecd that is started while the one before is stopping waits for it" {
+	sim_start --series none
+	psecd_start
+	wait_until 10 all_live
+	ask control.set '{"power_w": -800}'
+	wait_until 15 sim_near setpoint_w -800 1
+	run -0 "$PSEC" -C "$DIR" sim fault battery silent # so that it takes its 4 s
+	kill "$PSECD_PID"
+	wait_until 5 grep -q stopping run/psecd.lock
+	old=$PSECD_PID
+	"$PSECD" -C "$DIR" >>log 2>&1 3>&- &
+	PSECD_PID=$!
+	wait "$old" || true
+	wait_until 15 is mode manual
+	logged "waiting for the psecd before"
+	[ "$(cat run/psecd.lock)" = "$PSECD_PID" ]
+}
+
+@test "status says when site.yaml is not what runs, and that a comment changes nothing" {
+	sim_start --series none
+	psecd_start
+	echo '# looked at' >>site.yaml
+	[ "$("$PSEC" -C "$DIR" status --json | /usr/bin/python3 -c 'import json,sys; print(json.load(sys.stdin)["site_file"])')" = same ]
+	sed -i 's/poll: 100ms/poll: 200ms/' site.yaml
+	run -0 "$PSEC" -C "$DIR" status
+	[[ $output == *"Site file   site.yaml says other than psecd runs"* ]]
+	sed -i 's/poll: 200ms/poll: often/' site.yaml
+	run -0 "$PSEC" -C "$DIR" status
+	[[ $output == *"has faults"* ]]
+}
+
+@test "device read of a device that has never answered ends with 69 and says why" {
+	sim_start --series none
+	run -0 "$PSEC" -C "$DIR" sim fault meter silent
+	psecd_start
+	lost() { status devices.0.state | grep -q lost; }
+	wait_until 20 lost
+	run -69 "$PSEC" -C "$DIR" device read meter
+	[[ $output == *"'meter' has not answered yet: "* ]]
+	run -69 "$PSEC" -C "$DIR" device read meter power_w
+}
+
 @test "device.read is answered from the field" {
 	sim_start --series none
 	psecd_start
