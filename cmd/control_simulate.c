@@ -5,6 +5,7 @@
 
 #include "cmd.h"
 #include "control/control.h"
+#include "recordings.h"
 #include "series/series.h"
 #include "study/study.h"
 #include "tariff/tariff.h"
@@ -18,6 +19,8 @@ struct options {
 	double efficiency, manual_w, target_w;
 	bool compare;
 	const char *html, *title;
+	const char *from, *to, *export;
+	int64_t step_ms;
 	bool closed_loop;
 	int plant;
 	double load_step_w;
@@ -27,7 +30,7 @@ struct options {
 static const struct options defaults = {
 	.tariff = "fixed:0.30:0.08", .modes = { { SITE_MODE_SELF_CONSUMPTION }, 1 }, .battery_wh = { { 10000 }, 1 },
 	.battery_w = { { 5000 }, 1 }, .reserve_percent = { { 0 }, 1 }, .efficiency = 0.95,
-	.plant = STUDY_MID, .load_step_w = 3000, .window_ms = 60000,
+	.plant = STUDY_MID, .load_step_w = 3000, .window_ms = 60000, .step_ms = 900000,
 };
 
 static const char *const modes[] = { "off", "manual", "self-consumption", NULL };
@@ -36,6 +39,13 @@ static const char *const modes[] = { "off", "manual", "self-consumption", NULL }
 static const struct cmd_opt opts[] = {
 	{ .name = "series", .letter = 's', .type = CMD_TEXT, AT(series), .value = "FILE", .complete = "file",
 	  .summary = "CSV of ts_utc,load_w,pv_w[,price_eur_mwh]; - is standard input" },
+	{ .name = "from", .type = CMD_TEXT, AT(from), .value = "DATE",
+	  .summary = "the site's own recordings from here on: 2026-10-01, or 2026-10-01T06:00Z" },
+	{ .name = "to", .type = CMD_TEXT, AT(to), .value = "DATE", .summary = "and until here; now, when it is left out" },
+	{ .name = "step", .type = CMD_DURATION, AT(step_ms), .value = "TIME", .min = 1000, .max = 3600000,
+	  .summary = "of the recordings; other than 15 min from raw samples" },
+	{ .name = "export-series", .type = CMD_TEXT, AT(export), .value = "FILE", .complete = "file",
+	  .summary = "write the series as a CSV; - is standard output" },
 	{ .name = "mode", .letter = 'm', .type = CMD_CHOICES, AT(modes), .value = "MODE,…", .choices = modes,
 	  .summary = "what decides; several are shown side by side" },
 	{ .name = "compare", .letter = 'c', .type = CMD_FLAG, AT(compare), .summary = "show off beside the modes" },
@@ -204,6 +214,13 @@ static int show(const struct cmd_env *env, const struct options *opt, const stru
 	return cmd_print(env, o, e);
 }
 
+static int write_text(const struct cmd_env *env, const char *path, const char *text, struct err *e)
+{
+	if (!str_eq(path, "-"))
+		return file_replace(path, text, strlen(text), 0644, e);
+	return fputs(text, env->out) == EOF ? err_set(e, ERR_IO, errno, "cannot write to standard output") : 0;
+}
+
 /* ---- the closed loop ---- */
 
 static int run_loop(const struct options *opt, const struct study_case *cases, size_t count, struct study_loop *out, struct err *e)
@@ -259,14 +276,11 @@ static int write_page(const struct cmd_env *env, const struct options *opt, cons
 	auto_free char *notice = opt->series ? notice_of(opt->series) : NULL, *html = NULL;
 	const char *slash = opt->series ? strrchr(opt->series, '/') : NULL;
 	struct study_page page = { .title = opt->title ? opt->title : "Battery simulation", .licence = notice, .loop = loop,
-				   .source = slash ? slash + 1 : opt->series, .made_utc_us = now_read().utc_us };
+				   .source = opt->from ? "recordings of the site" : slash ? slash + 1 : opt->series,
+				   .made_utc_us = now_read().utc_us };
 
 	html = study_page(study, &page);
-	if (!str_eq(opt->html, "-"))
-		return file_replace(opt->html, html, strlen(html), 0644, e);
-	if (fputs(html, env->out) == EOF)
-		return err_set(e, ERR_IO, errno, "cannot write to standard output");
-	return 0;
+	return write_text(env, opt->html, html, e);
 }
 
 static int show_all(const struct cmd_env *env, const struct options *opt, const struct study *study, const struct study_loop *loop,
@@ -274,7 +288,7 @@ static int show_all(const struct cmd_env *env, const struct options *opt, const 
 {
 	if (opt->html && write_page(env, opt, study, loop, e) < 0)
 		return -1;
-	if (opt->html && str_eq(opt->html, "-"))
+	if ((opt->html && str_eq(opt->html, "-")) || (opt->export && str_eq(opt->export, "-")))
 		return 0;
 	if (study && show(env, opt, study, loop, e) < 0)
 		return -1;
@@ -285,10 +299,55 @@ static int show_all(const struct cmd_env *env, const struct options *opt, const 
 	return show_loop(env, loop, e);
 }
 
-static int run_series(const struct options *opt, const struct tariff *tariff, const struct study_case *cases, size_t count,
-		      struct diag_sink *sink, struct series *series, struct study **study, struct err *e)
+/* ---- the series ---- */
+
+/* A date is its midnight on the tariff's clock. */
+static int parse_when(const char *option, const char *text, const struct tariff_clock *clock, int64_t *utc_us, struct err *e)
 {
-	return series_read(opt->series, series, sink, e) < 0 ? -1 : study_run(series, tariff, cases, count, study, e);
+	auto_free char *midnight = xasprintf("%sT00:00Z", text);
+	struct time_date d;
+	char shown[64];
+
+	if (time_parse(text, utc_us))
+		return 0;
+	if (time_parse(midnight, utc_us)) {
+		d = time_date_of(*utc_us);
+		*utc_us = tariff_midnight_us(clock, d.year, d.month, d.day);
+		return 0;
+	}
+	str_printable(shown, sizeof shown, text, strlen(text));
+	return err_set(e, ERR_USAGE, 0, "--%s is '%s', must be a date like 2026-10-01 or a time like 2026-10-01T06:00Z", option, shown);
+}
+
+static int read_recordings(const struct cmd_env *env, const struct options *opt, const struct tariff *tariff, struct series *series,
+			   struct err *e)
+{
+	int64_t from_us, to_us = now_read().utc_us;
+
+	if (opt->series)
+		return err_set(e, ERR_USAGE, 0, "--series and --from are two sources; give one");
+	if (3600000 % opt->step_ms)
+		return err_set(e, ERR_USAGE, 0, "--step must divide an hour, as 1min, 5min or 15min do");
+	if (parse_when("from", opt->from, &tariff->clock, &from_us, e) < 0 ||
+	    (opt->to && parse_when("to", opt->to, &tariff->clock, &to_us, e) < 0))
+		return -1;
+	return recordings_read(env, from_us, to_us, opt->step_ms * US_PER_MS, series, e);
+}
+
+static int run_series(const struct cmd_env *env, const struct options *opt, const struct tariff *tariff, const struct study_case *cases,
+		      size_t count, struct series *series, struct study **study, struct err *e)
+{
+	struct diag_sink sink = { cmd_diag_to_stderr, env->err, 0 };
+
+	if (opt->from ? read_recordings(env, opt, tariff, series, e) < 0 : series_read(opt->series, series, &sink, e) < 0)
+		return -1;
+	if (opt->export) {
+		auto_free char *text = series_text(series);
+
+		if (write_text(env, opt->export, text, e) < 0)
+			return -1;
+	}
+	return study_run(series, tariff, cases, count, study, e);
 }
 
 static int run(const struct cmd_env *env, const void *options, int argc, char **argv, struct err *e)
@@ -304,11 +363,12 @@ static int run(const struct cmd_env *env, const void *options, int argc, char **
 	int rc;
 
 	(void)argc, (void)argv;
-	if (!opt->series && !opt->closed_loop)
-		return err_set(e, ERR_USAGE, 0, "there is nothing to simulate; give --series or --closed-loop");
+	if (!opt->series && !opt->from && !opt->closed_loop)
+		return err_set(e, ERR_USAGE, 0, opt->to ? "--to needs --from" :
+			       "there is nothing to simulate; give --series or --closed-loop, or --from for the site's recordings");
 	if (make_cases(opt, cases, &count, e) < 0 || tariff_read(opt->tariff, tariff, &sink, e) < 0)
 		return -1;
-	rc = opt->series ? run_series(opt, tariff, cases, count, &sink, &series, &study, e) : 0;
+	rc = opt->series || opt->from ? run_series(env, opt, tariff, cases, count, &series, &study, e) : 0;
 	if (rc == 0 && opt->closed_loop)
 		rc = run_loop(opt, cases, count, &loop, e);
 	if (rc == 0)

@@ -184,6 +184,11 @@ static int read_series(const struct cmd_env *env, const struct options *o, const
 		return o->at ? err_set(e, ERR_USAGE, 0, "--at needs a series") : 0;
 	if (series_read(path, series, &sink, e) < 0)
 		return shipped ? err_ctx(e, "no series is given, and the shipped one cannot be read") : -1;
+	if (series->gaps) {
+		err_set(e, ERR_INPUT, 0, "the series has %zu steps without values; a plant needs all", series->gaps);
+		series_release(series);
+		return -1;
+	}
 	so->series = series;
 	if (utc_us == INT64_MIN && shipped && !time_parse("2016-06-14T11:00Z", &utc_us)) /* a summer noon of that year */
 		return err_set(e, ERR_BUG, 0, "the start of the shipped series is no time");

@@ -183,16 +183,29 @@ static void make_room(struct reader *r)
 		r->s.price_eur_mwh = xrealloc(r->s.price_eur_mwh, r->room, sizeof *r->s.price_eur_mwh);
 }
 
+/* Load and PV left out together: nothing was recorded. One alone is a fault. */
+static bool is_gap(const struct reader *r, char *const *fields)
+{
+	int empty = 0;
+
+	for (size_t i = 0; i < r->field_count; i++)
+		empty += (r->order[i] == LOAD || r->order[i] == PV) && !*fields[i];
+	return empty == 2;
+}
+
 static void read_row(struct reader *r, char *line)
 {
 	char *fields[FIELDS_MAX], buf[48];
 	size_t n = split(line, fields);
+	bool gap;
 
 	if (n != r->field_count) {
 		fault(r, r->line, "", "has %zu fields, must have %zu", n, r->field_count);
 		return;
 	}
 	make_room(r);
+	gap = is_gap(r, fields);
+	r->s.gaps += gap;
 	for (size_t i = 0; i < n; i++) {
 		enum column c = r->order[i];
 		double *to = c == LOAD ? r->s.load_w : c == PV ? r->s.pv_w : r->s.price_eur_mwh;
@@ -200,6 +213,8 @@ static void read_row(struct reader *r, char *line)
 
 		if (c == TS && time_parse(fields[i], &utc_us))
 			check_step(r, utc_us);
+		else if (gap && (c == LOAD || c == PV))
+			to[r->s.count] = NAN;
 		else if (c == TS || !read_number(fields[i], columns[c].min, columns[c].max, &to[r->s.count]))
 			fault(r, r->line, columns[c].name, "is %s, must be %s", shown(fields[i], buf), columns[c].must);
 	}
@@ -249,6 +264,25 @@ int series_read(const char *path, struct series *out, struct diag_sink *sink, st
 	}
 	*out = r.s;
 	return 0;
+}
+
+char *series_text(const struct series *s)
+{
+	struct buf b = BUF_INIT;
+	char time[BASE_TIME_LEN];
+
+	buf_addf(&b, "ts_utc,load_w,pv_w%s\n", s->price_eur_mwh ? ",price_eur_mwh" : "");
+	for (size_t i = 0; i < s->count; i++) {
+		buf_adds(&b, time_format(s->start_utc_us + (int64_t)i * s->step_us, time));
+		if (isnan(s->load_w[i]))
+			buf_adds(&b, ",,");
+		else
+			buf_addf(&b, ",%.3f,%.3f", s->load_w[i], s->pv_w[i]);
+		if (s->price_eur_mwh)
+			buf_addf(&b, ",%.6g", s->price_eur_mwh[i]);
+		buf_adds(&b, "\n");
+	}
+	return buf_take(&b);
 }
 
 void series_release(struct series *s)

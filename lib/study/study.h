@@ -10,6 +10,21 @@
 #include "site/site.h"
 #include "tariff/tariff.h"
 
+/* ---- a series from what a site recorded ---- */
+
+/* Where samples come from: every sample of point in [from, to), oldest first; means: those of quarter-hours. */
+typedef void study_sample_fn(void *arg, int64_t utc_us, double value);
+struct study_samples {
+	int (*read)(void *arg, const char *point, int64_t from_utc_us, int64_t to_utc_us, bool means, study_sample_fn *each,
+		    void *each_arg, struct err *e);
+	void *arg;
+};
+/* load = grid + battery + pv + genset, by the step. A step in which one of the site's devices has no samples is a gap; one that is
+ * raw and not covered to its half, too. What measures below 0 counts as 0: *below_zero says in how many steps. step_us divides an
+ * hour; from and to are brought to whole steps. Released by series_release. */
+must_check int study_recorded(const struct site *site, const struct study_samples *samples, int64_t from_utc_us, int64_t to_utc_us,
+			      int64_t step_us, struct series *out, size_t *below_zero, struct err *e);
+
 /* ---- a series, side by side ---- */
 
 /* A battery, ideal but for its efficiency, and what decides over it. */

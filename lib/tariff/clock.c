@@ -19,6 +19,13 @@ int64_t tariff_local_us(const struct tariff_clock *c, int64_t utc_us)
 	return utc_us >= last_sunday(year, 3) && utc_us < last_sunday(year, 10) ? local_us + 3600 * US_PER_S : local_us;
 }
 
+int64_t tariff_midnight_us(const struct tariff_clock *c, int year, int month, int day)
+{
+	int64_t local_us = time_midnight(year, month, day), utc_us = local_us - c->offset_min * 60 * US_PER_S;
+
+	return tariff_local_us(c, utc_us) == local_us ? utc_us : utc_us - 3600 * US_PER_S;
+}
+
 char *tariff_clock_words(const struct tariff_clock *c, char to[64])
 {
 	int off = c->offset_min < 0 ? -c->offset_min : c->offset_min;

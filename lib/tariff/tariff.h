@@ -16,6 +16,8 @@ struct tariff_clock {
 };
 /* Local wall time as if it were UTC, for time_date_of. */
 int64_t tariff_local_us(const struct tariff_clock *c, int64_t utc_us);
+/* The instant at which that wall clock shows the midnight of a date. */
+int64_t tariff_midnight_us(const struct tariff_clock *c, int year, int month, int day);
 char *tariff_clock_words(const struct tariff_clock *c, char to[64]);
 
 enum tariff_kind { TARIFF_FIXED, TARIFF_PERIODS, TARIFF_SPOT };

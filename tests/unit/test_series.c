@@ -185,6 +185,37 @@ static void between_the_middles_the_series_is_linear_and_it_repeats(void **state
 
 #define test(f) cmocka_unit_test_setup_teardown(f, reset, reset)
 
+static void a_gap_that_is_stated_comes_through_and_a_half_one_is_a_fault(void **state)
+{
+	struct series s, again;
+	char path[] = "/tmp/psec-series-XXXXXX";
+	int fd = mkstemp(path);
+	const char text[] = "ts_utc,load_w,pv_w\n2026-01-01T00:00Z,1,2\n2026-01-01T00:15Z,,\n2026-01-01T00:30Z,3.5,4\n";
+	auto_free char *written = NULL;
+	struct err e;
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(pwrite(fd, text, sizeof text - 1, 0), sizeof text - 1);
+	assert_int_equal(series_read(path, &s, &sink, &e), 0);
+	assert_int_equal(s.gaps, 1);
+	assert_true(isnan(s.load_w[1]) && isnan(s.pv_w[1]));
+	written = series_text(&s);
+	assert_int_equal(ftruncate(fd, 0), 0);
+	assert_int_equal(pwrite(fd, written, strlen(written), 0), strlen(written));
+	assert_int_equal(series_read(path, &again, &sink, &e), 0);
+	assert_int_equal(again.count, 3);
+	assert_int_equal(again.gaps, 1);
+	assert_float_equal(again.load_w[2], 3.5, 0);
+	series_release(&s);
+	series_release(&again);
+	assert_int_equal(ftruncate(fd, 0), 0);
+	assert_int_equal(pwrite(fd, "ts_utc,load_w,pv_w\n2026-01-01T00:00Z,1,\n", 41, 0), 41);
+	assert_int_equal(series_read(path, &again, &sink, &e), -1);
+	close(fd);
+	unlink(path);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -197,6 +228,7 @@ int main(void)
 		test(reading_stops_after_twenty_faults),
 		test(numbers_are_read_as_strtod_reads_them),
 		test(between_the_middles_the_series_is_linear_and_it_repeats),
+		cmocka_unit_test(a_gap_that_is_stated_comes_through_and_a_half_one_is_a_fault),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
