@@ -124,6 +124,43 @@ static void line(struct buf *b, const char *label, const char *fmt, ...)
 	cmd_wrap(b, text[0] ? text : "-", 12, 12);
 }
 
+/* "dead time 310 ms (profile 300)": what was learned beside where it began. */
+static void learned(struct buf *b, const json_t *o)
+{
+	const json_t *model = json_object_get(o, "model"), *is = json_object_get(model, "learned");
+	const json_t *was = json_object_get(model, "profile");
+	double steps = live_real(model, "steps"), ramp = live_real(is, "ramp_w_per_s");
+	char power[32], profile[32], slope[96] = "";
+
+	if (!json_is_object(model))
+		return;
+	if (isfinite(ramp))
+		snprintf(slope, sizeof slope, ", ramp %s/s (%s/s)", live_power(ramp, power),
+			 live_power(live_real(was, "ramp_w_per_s"), profile));
+	if (steps > 0)
+		line(b, "Inverter", "dead time %.0f ms (profile %.0f ms), lag %.0f ms (%.0f ms)%s; from %.0f steps, %.0f %% sure",
+		     live_real(is, "dead_time_ms"), live_real(was, "dead_time_ms"), live_real(is, "lag_ms"), live_real(was, "lag_ms"),
+		     slope, steps, live_real(model, "confidence_percent"));
+	else
+		line(b, "Inverter", "dead time %.0f ms, lag %.0f ms%s, as the profile says; no step was seen yet",
+		     live_real(is, "dead_time_ms"), live_real(is, "lag_ms"), slope);
+}
+
+static void guarded(struct buf *b, const json_t *o)
+{
+	const json_t *guard = json_object_get(o, "guard");
+	char at[LIVE_TEXT], power[32];
+
+	if (!json_is_object(guard))
+		return;
+	if (live_real(guard, "level") > 0)
+		line(b, "Guard", "acting since %s: the grid swung by %s every %.1f s and no load explains it; the law is slowed, step "
+		     "%.0f", live_clock(guard, "since_utc", at), live_power(live_real(guard, "swing_w"), power),
+		     live_real(guard, "period_s"), live_real(guard, "level"));
+	else
+		line(b, "Guard", "quiet: no oscillation");
+}
+
 static void reasons(struct buf *b, const json_t *o)
 {
 	const json_t *envelope = json_object_get(o, "envelope");
@@ -142,6 +179,8 @@ static void reasons(struct buf *b, const json_t *o)
 		     live_power(live_real(envelope, "manual_w"), two), expires_ms > 0 ? "" : "; expired");
 	if (live_reaction(o, words)[0])
 		line(b, "Reaction", "%s from the meter's sample to the set-point on the wire", words);
+	learned(b, o);
+	guarded(b, o);
 }
 
 /* A value that is not to be trusted says so, and why. */

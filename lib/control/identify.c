@@ -287,8 +287,8 @@ static void conclude(struct identify *i)
 	const struct control_model *p = &i->profile;
 	double dead = learned(&i->dead_s, seconds(p->dead_time_us), 1), lag = learned(&i->lag_s, seconds(p->lag_us), 1);
 
-	i->learned.dead_time_us = (int64_t)(dead * US_PER_S);
-	i->learned.lag_us = (int64_t)(lag * US_PER_S);
+	i->learned.dead_time_us = llround(dead * US_PER_S); /* cut, half of the profile would be less than half */
+	i->learned.lag_us = llround(lag * US_PER_S);
 	if (isfinite(p->ramp_w_per_s))
 		i->learned.ramp_w_per_s = learned(&i->ramp, p->ramp_w_per_s, -1);
 	i->confidence_percent = fmin(agreement(&i->dead_s, dead), agreement(&i->lag_s, lag));

@@ -119,6 +119,8 @@ void keep_send_envelope(struct core *c);
 void keep_judge_proof(struct core *c);
 must_check int keep_begin_check(struct core *c, const char *who, struct err *e);
 void keep_check_result(struct core *c, const struct wire_checked *w);
+/* The field saw the meter go with the battery: what the sign check proved is true no longer. */
+void keep_meter_turned(struct core *c);
 bool keep_proof_stands(const struct core *c);
 
 /* ---- record.c: samples and events on their way to the store ---- */

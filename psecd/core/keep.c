@@ -176,10 +176,19 @@ static int load_proof(struct core *c, struct err *e)
 	return 0;
 }
 
+static void drop_proof(struct core *c)
+{
+	struct err e;
+
+	c->proof.there = false;
+	if (store_proof(c, &e) < 0)
+		log_line(LOG_ERROR, "%s", e.text);
+	keep_send_envelope(c);
+}
+
 void keep_judge_proof(struct core *c)
 {
 	char now[512];
-	struct err e;
 
 	if (!c->proof.there || !devices_known(c))
 		return;
@@ -188,10 +197,16 @@ void keep_judge_proof(struct core *c)
 		return;
 	record_event(c, SEVERITY_ALARM, "check", "", "", "the sign check is void: devices were '%.100s', are '%.100s'",
 		     c->proof.devices, now);
-	c->proof.there = false;
-	if (store_proof(c, &e) < 0)
-		log_line(LOG_ERROR, "%s", e.text);
-	keep_send_envelope(c);
+	drop_proof(c);
+}
+
+void keep_meter_turned(struct core *c)
+{
+	if (!c->proof.there)
+		return;
+	record_event(c, SEVERITY_ALARM, "check", "", "",
+		     "the sign check is void: the meter went where the battery went; see to meter and CTs, then run 'psec control check'");
+	drop_proof(c);
 }
 
 int keep_begin_check(struct core *c, const char *who, struct err *e)

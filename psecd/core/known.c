@@ -61,14 +61,37 @@ static bool take_why(struct core *c, const struct wire_why *w)
 	return true;
 }
 
+/* Within half and twice, as control promises; checked as everything is that field says. */
+static bool learned_ok(const struct control_learned *l)
+{
+	const struct control_model *p = &l->profile, *m = &l->learned;
+
+	return p->dead_time_us >= 0 && p->dead_time_us <= 60 * US_PER_S && p->lag_us >= 0 && p->lag_us <= 60 * US_PER_S &&
+	       p->ramp_w_per_s > 0 && m->dead_time_us >= p->dead_time_us / 2 && m->dead_time_us <= 2 * p->dead_time_us &&
+	       m->lag_us >= p->lag_us / 2 && m->lag_us <= 2 * p->lag_us && m->ramp_w_per_s >= p->ramp_w_per_s / 2 &&
+	       m->ramp_w_per_s <= 2 * p->ramp_w_per_s && l->confidence_percent >= 0 && l->confidence_percent <= 100;
+}
+
+static bool guard_ok(const struct core *c, const struct control_guard *g)
+{
+	return g->level >= 0 && g->level <= CONTROL_GUARD_MOST && time_ok(c, g->since_boot_us) && isfinite(g->swing_w) &&
+	       isfinite(g->period_s);
+}
+
 static bool take_decision(struct core *c, const struct wire_decision *w)
 {
+	bool turned;
+
 	if ((unsigned)w->decision.state > CONTROL_REFUSED || (unsigned)w->decision.clamp >= CONTROL_CLAMP_COUNT ||
 	    w->decision.lost >= 1u << CONTROL_LOST_COUNT || !time_ok(c, w->at_boot_us) ||
-	    isinf(w->decision.setpoint_w) || isinf(w->decision.wish_w))
+	    isinf(w->decision.setpoint_w) || isinf(w->decision.wish_w) || !learned_ok(&w->learned) ||
+	    !guard_ok(c, &w->decision.guard))
 		return false;
+	turned = w->decision.lost & CONTROL_TURNED_METER && !(c->decided && c->decision.decision.lost & CONTROL_TURNED_METER);
 	c->decision = *w;
 	c->decided = true;
+	if (turned)
+		keep_meter_turned(c);
 	record_decision(c);
 	return true;
 }

@@ -163,6 +163,37 @@ static void add_decision(const struct core *c, json_t *o)
 	json_object_set_new(o, "sample_to_wire", timing(c));
 }
 
+static json_t *model(const struct control_model *m)
+{
+	return json_pack("{s:o, s:o, s:o}", "dead_time_ms", jot_number((double)m->dead_time_us / US_PER_MS), "lag_ms",
+			 jot_number((double)m->lag_us / US_PER_MS), "ramp_w_per_s", jot_number(m->ramp_w_per_s));
+}
+
+static json_t *learned(const struct core *c)
+{
+	const struct control_learned *l = &c->decision.learned;
+
+	if (!c->decided)
+		return json_null();
+	return json_pack("{s:o, s:o, s:I, s:I, s:o}", "profile", model(&l->profile), "learned", model(&l->learned), "steps",
+			 (json_int_t)l->steps, "unjudged", (json_int_t)l->unjudged, "confidence_percent",
+			 jot_number(l->confidence_percent));
+}
+
+static json_t *guard(const struct core *c)
+{
+	const struct control_guard *g = &c->decision.decision.guard;
+	const struct now *now = loop_now(c->loop);
+	bool acts = g->level > 0;
+
+	if (!c->decided)
+		return json_null();
+	return json_pack("{s:s, s:i, s:o, s:o, s:o, s:s}", "state", acts ? "acting" : "quiet", "level", g->level, "since_utc",
+			 acts ? jot_time(now->utc_us - (now->boot_us - g->since_boot_us)) : json_null(), "swing_w",
+			 acts ? jot_number(g->swing_w) : json_null(), "period_s", acts ? jot_number(g->period_s) : json_null(), "why",
+			 acts ? "the grid swung around the target and no load explains it" : "");
+}
+
 json_t *report_control(struct core *c)
 {
 	json_t *o = json_object(), *devices = json_array();
@@ -170,6 +201,8 @@ json_t *report_control(struct core *c)
 	json_object_set_new(o, "site", json_pack("{s:s, s:s, s:o}", "id", c->site->id, "tier",
 						 site_tier_name(c->site->tier), "title", jot_text(c->site->title)));
 	add_decision(c, o);
+	json_object_set_new(o, "model", learned(c));
+	json_object_set_new(o, "guard", guard(c));
 	add_powers(c, o);
 	json_object_set_new(o, "checked", checked(c));
 	json_object_set_new(o, "check_runs", json_boolean(c->check_runs));

@@ -34,6 +34,7 @@ struct law {
 	/* what was last said about it */
 	enum control_state said_state;
 	unsigned said_lost;
+	int said_guard;
 	int said_class;
 	int64_t class_said_boot_us;
 	struct said { char text[120]; int64_t since_boot_us, said_boot_us; uint32_t more; } refused, not_shown;

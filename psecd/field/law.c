@@ -120,6 +120,7 @@ static void tell_decision(void *arg)
 					       .p99_us = spread_quantile(&l->timing, 990),
 					       .p999_us = spread_quantile(&l->timing, 999), .max_us = l->timing.max_us } };
 
+	control_learned(l->control, &w.learned);
 	l->told_boot_us = now->boot_us;
 	(void)staff_tell_core(f, WIRE_DECISION, &w, sizeof(w)); /* latest wins: the next one says it, too */
 }

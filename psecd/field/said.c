@@ -53,6 +53,22 @@ static void say_state(struct field *f)
 	l->said_state = d->state;
 }
 
+static void say_guard(struct field *f)
+{
+	struct law *l = &f->law;
+	const struct control_guard *g = &l->decision.guard;
+
+	if (g->level > l->said_guard)
+		tell_event(f, SEVERITY_ALARM, "oscillation", "", "the grid swings by %.0f W every %.1f s and no load explains it: "
+			   "the law is slowed, step %d of %d", g->swing_w, g->period_s, g->level, CONTROL_GUARD_MOST);
+	else if (g->level < l->said_guard && g->level > 0)
+		tell_event(f, SEVERITY_INFO, "oscillation", "", "the grid is quiet: the law is slowed less, step %d of %d", g->level,
+			   CONTROL_GUARD_MOST);
+	else if (g->level < l->said_guard)
+		tell_event(f, SEVERITY_INFO, "oscillation", "", "the grid stayed quiet: the law has its full speed again");
+	l->said_guard = g->level;
+}
+
 void said_decision(struct field *f)
 {
 	struct law *l = &f->law;
@@ -60,6 +76,7 @@ void said_decision(struct field *f)
 	int class = (int)class_of(l->decision.clamp);
 
 	say_state(f);
+	say_guard(f);
 	if (l->decision.state != CONTROL_RUNNING || class == l->said_class ||
 	    now_us - l->class_said_boot_us < CLASS_MS * US_PER_MS)
 		return;

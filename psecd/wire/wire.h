@@ -60,6 +60,7 @@ struct wire_why { int16_t device; int16_t point; char why[80]; };
 /* Meter sample to set-point on the wire, since the field began. */
 struct wire_timing { uint64_t count; uint32_t p50_us, p99_us, p999_us, max_us; };
 struct wire_decision { struct control_decision decision; uint64_t envelope_serial; int64_t at_boot_us, utc_us;
+		       struct control_learned learned;
 		       int64_t sample_to_wire_us; /* of the last set-point, -1: none yet */ struct wire_timing timing; };
 /* What was counted since the field began (poll.h says what is what), and of the line that the device shares. */
 enum { WIRE_EXCEPTIONS = 12 };

@@ -27,6 +27,8 @@ daemon() {
 	[[ $output == *"Wanted      -3.40 kW"* ]]
 	[[ $output == *"Decided by  the BMS allows no more charge (bms-charge-limit)"* ]]
 	[[ $output == *"0.81 ms"* ]]
+	[[ $output == *"dead time 412 ms (profile 300 ms), lag 655 ms (700 ms);"* ]]
+	[[ $output == *"acting since 11:59:30: the grid swung by 1.90 kW every 6.5 s"* ]]
 	[ "$(wc -L <<<"$output")" -le 80 ]
 }
 

@@ -16,6 +16,10 @@ STATUS = {
     "grid_w": 1234.0, "battery_w": -2634.0, "pv_w": 3200.0, "soc_percent": 52.3, "lost": [], "lost_words": "",
     "checked": {"at_utc": "2026-10-01T11:58:00.000Z", "result": "passed", "before_w": 812.0, "after_w": 318.0},
     "envelope": {"target_w": 0.0, "manual_w": 0.0, "expires_in_ms": 9000}, "sample_to_wire_us": 812, "age_ms": 120,
+    "model": {"profile": {"dead_time_ms": 300.0, "lag_ms": 700.0, "ramp_w_per_s": None}, "learned": {
+        "dead_time_ms": 412.0, "lag_ms": 655.4, "ramp_w_per_s": None}, "steps": 12, "unjudged": 3, "confidence_percent": 90.0},
+    "guard": {"state": "acting", "level": 1, "since_utc": "2026-10-01T11:59:30.000Z", "swing_w": 1900.0, "period_s": 6.5,
+              "why": "the grid swung around the target and no load explains it"},
     "devices": [
         {"name": "meter", "profile": "sunspec-meter", "address": "tcp://127.0.0.11:1502#1", "state": "live", "why": "",
          "rate_hz": 10.0, "latency_us": 900, "reads": 100, "timeouts": 0, "garbled": 0, "exceptions": 0, "model": "M", "serial": "1"},
