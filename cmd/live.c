@@ -138,9 +138,9 @@ static void learned(struct buf *b, const json_t *o)
 		snprintf(slope, sizeof slope, ", ramp %s/s (%s/s)", live_power(ramp, power),
 			 live_power(live_real(was, "ramp_w_per_s"), profile));
 	if (steps > 0)
-		line(b, "Inverter", "dead time %.0f ms (profile %.0f ms), lag %.0f ms (%.0f ms)%s; from %.0f steps, %.0f %% sure",
+		line(b, "Inverter", "dead time %.0f ms (profile %.0f ms), lag %.0f ms (%.0f ms)%s; from %.0f step%s, %.0f %% sure",
 		     live_real(is, "dead_time_ms"), live_real(was, "dead_time_ms"), live_real(is, "lag_ms"), live_real(was, "lag_ms"),
-		     slope, steps, live_real(model, "confidence_percent"));
+		     slope, steps, steps == 1 ? "" : "s", live_real(model, "confidence_percent"));
 	else
 		line(b, "Inverter", "dead time %.0f ms, lag %.0f ms%s, as the profile says; no step was seen yet",
 		     live_real(is, "dead_time_ms"), live_real(is, "lag_ms"), slope);
