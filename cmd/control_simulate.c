@@ -37,41 +37,121 @@ static const char *const modes[] = { "off", "manual", "self-consumption", NULL }
 
 #define AT(field) .offset = offsetof(struct options, field)
 static const struct cmd_opt opts[] = {
-	{ .name = "series", .letter = 's', .type = CMD_TEXT, AT(series), .value = "FILE", .complete = "file",
+	{ .name = "series",
+	  .letter = 's',
+	  .type = CMD_TEXT,
+	  AT(series),
+	  .value = "FILE",
+	  .complete = "file",
 	  .summary = "CSV of ts_utc,load_w,pv_w[,price_eur_mwh]; - is standard input" },
-	{ .name = "from", .type = CMD_TEXT, AT(from), .value = "DATE",
+	{ .name = "from",
+	  .type = CMD_TEXT,
+	  AT(from),
+	  .value = "DATE",
 	  .summary = "the site's own recordings from here on: 2026-10-01, or 2026-10-01T06:00Z" },
-	{ .name = "to", .type = CMD_TEXT, AT(to), .value = "DATE", .summary = "and until here; now, when it is left out" },
-	{ .name = "step", .type = CMD_DURATION, AT(step_ms), .value = "TIME", .min = 1000, .max = 3600000,
+	{ .name = "to",
+	  .type = CMD_TEXT,
+	  AT(to),
+	  .value = "DATE",
+	  .summary = "and until here; now, when it is left out" },
+	{ .name = "step",
+	  .type = CMD_DURATION,
+	  AT(step_ms),
+	  .value = "TIME",
+	  .min = 1000,
+	  .max = 3600000,
 	  .summary = "of the recordings; other than 15 min from raw samples" },
-	{ .name = "export-series", .type = CMD_TEXT, AT(export), .value = "FILE", .complete = "file",
+	{ .name = "export-series",
+	  .type = CMD_TEXT,
+	  AT(export),
+	  .value = "FILE",
+	  .complete = "file",
 	  .summary = "write the series as a CSV; - is standard output" },
-	{ .name = "mode", .letter = 'm', .type = CMD_CHOICES, AT(modes), .value = "MODE,…", .choices = modes,
+	{ .name = "mode",
+	  .letter = 'm',
+	  .type = CMD_CHOICES,
+	  AT(modes),
+	  .value = "MODE,…",
+	  .choices = modes,
 	  .summary = "what decides; several are shown side by side" },
 	{ .name = "compare", .letter = 'c', .type = CMD_FLAG, AT(compare), .summary = "show off beside the modes" },
-	{ .name = "battery-wh", .type = CMD_REALS, AT(battery_wh), .value = "N,…", .min = 1, .max = 1e9,
+	{ .name = "battery-wh",
+	  .type = CMD_REALS,
+	  AT(battery_wh),
+	  .value = "N,…",
+	  .min = 1,
+	  .max = 1e9,
 	  .summary = "usable energy, one or several" },
-	{ .name = "battery-w", .type = CMD_REALS, AT(battery_w), .value = "N,…", .min = 1, .max = 1e9,
+	{ .name = "battery-w",
+	  .type = CMD_REALS,
+	  AT(battery_w),
+	  .value = "N,…",
+	  .min = 1,
+	  .max = 1e9,
 	  .summary = "most power, either way; one or several" },
-	{ .name = "efficiency", .type = CMD_REAL, AT(efficiency), .value = "F", .min = 0.1, .max = 1,
+	{ .name = "efficiency",
+	  .type = CMD_REAL,
+	  AT(efficiency),
+	  .value = "F",
+	  .min = 0.1,
+	  .max = 1,
 	  .summary = "one way, at the AC side" },
-	{ .name = "tariff", .letter = 't', .type = CMD_TEXT, AT(tariff), .value = "T", .complete = "file",
+	{ .name = "tariff",
+	  .letter = 't',
+	  .type = CMD_TEXT,
+	  AT(tariff),
+	  .value = "T",
+	  .complete = "file",
 	  .summary = "fixed:IMPORT:EXPORT, dynamic:MARKUP:EXPORT[:TAX] in EUR/kWh, or a file" },
-	{ .name = "target", .type = CMD_REAL, AT(target_w), .value = "W", .min = -1e9, .max = 1e9,
+	{ .name = "target",
+	  .type = CMD_REAL,
+	  AT(target_w),
+	  .value = "W",
+	  .min = -1e9,
+	  .max = 1e9,
 	  .summary = "grid power to hold" },
-	{ .name = "reserve", .type = CMD_REALS, AT(reserve_percent), .value = "PERCENT,…", .max = 100,
+	{ .name = "reserve",
+	  .type = CMD_REALS,
+	  AT(reserve_percent),
+	  .value = "PERCENT,…",
+	  .max = 100,
 	  .summary = "kept for a power cut, one or several" },
-	{ .name = "power", .type = CMD_REAL, AT(manual_w), .value = "W", .min = -1e9, .max = 1e9,
+	{ .name = "power",
+	  .type = CMD_REAL,
+	  AT(manual_w),
+	  .value = "W",
+	  .min = -1e9,
+	  .max = 1e9,
 	  .summary = "battery power in mode manual, discharge positive" },
-	{ .name = "closed-loop", .type = CMD_FLAG, AT(closed_loop),
+	{ .name = "closed-loop",
+	  .type = CMD_FLAG,
+	  AT(closed_loop),
 	  .summary = "also, or without a series only: a load step on the simulated plant" },
-	{ .name = "plant", .type = CMD_CHOICE, AT(plant), .value = "PLANT", .choices = study_plant_names,
+	{ .name = "plant",
+	  .type = CMD_CHOICE,
+	  AT(plant),
+	  .value = "PLANT",
+	  .choices = study_plant_names,
 	  .summary = "closed loop: inverter and meter" },
-	{ .name = "load-step", .type = CMD_REAL, AT(load_step_w), .value = "W", .min = -1e6, .max = 1e6,
+	{ .name = "load-step",
+	  .type = CMD_REAL,
+	  AT(load_step_w),
+	  .value = "W",
+	  .min = -1e6,
+	  .max = 1e6,
 	  .summary = "closed loop: how much more load, for a third of the window" },
-	{ .name = "window", .type = CMD_DURATION, AT(window_ms), .value = "TIME", .min = 30000, .max = 3600000,
+	{ .name = "window",
+	  .type = CMD_DURATION,
+	  AT(window_ms),
+	  .value = "TIME",
+	  .min = 30000,
+	  .max = 3600000,
 	  .summary = "closed loop: how long" },
-	{ .name = "html", .type = CMD_TEXT, AT(html), .value = "FILE", .complete = "file",
+	{ .name = "html",
+	  .type = CMD_TEXT,
+	  AT(html),
+	  .value = "FILE",
+	  .complete = "file",
 	  .summary = "write a page with plots; - is standard output" },
 	{ .name = "title", .type = CMD_TEXT, AT(title), .value = "TEXT", .summary = "of the page" },
 };
@@ -81,7 +161,8 @@ static const struct cmd_opt opts[] = {
 static int add_case(struct study_case *cases, size_t *count, const struct study_case *c, struct err *e)
 {
 	if (*count == CASES_MAX)
-		return err_set(e, ERR_USAGE, 0, "modes, batteries and reserves make more than %d cases; give fewer of one", CASES_MAX);
+		return err_set(e, ERR_USAGE, 0,
+			       "modes, batteries and reserves make more than %d cases; give fewer of one", CASES_MAX);
 	cases[(*count)++] = *c;
 	return 0;
 }
@@ -89,7 +170,9 @@ static int add_case(struct study_case *cases, size_t *count, const struct study_
 /* Every mode with every battery and reserve; off is one case, since its battery rests whatever it is. */
 static int make_cases(const struct options *opt, struct study_case cases[CASES_MAX], size_t *count, struct err *e)
 {
-	struct study_case c = { .efficiency = opt->efficiency, .manual_w = opt->manual_w, .limits = control_no_limits() };
+	struct study_case c = { .efficiency = opt->efficiency,
+				.manual_w = opt->manual_w,
+				.limits = control_no_limits() };
 	bool with_off = opt->compare;
 
 	c.limits.target_w = opt->target_w;
@@ -123,9 +206,12 @@ enum { BEFORE = 7 };
 /* The study's figures as columns, behind what names the case. */
 static void make_columns(const struct study *s, const struct options *opt, struct out_column *columns)
 {
-	static const char *const side_by_side[] = { "import_wh", "export_wh", "self_consumption_percent", "autarky_percent",
-						    "cycles", "cost_eur", "saving_eur" };
-	static const char *const short_headings[] = { "Import", "Export", "Self", "Autarky", "Cycles", "Cost", "Saved" };
+	static const char *const side_by_side[] = { "import_wh",       "export_wh", "self_consumption_percent",
+						    "autarky_percent", "cycles",    "cost_eur",
+						    "saving_eur" };
+	static const char *const short_headings[] = {
+		"Import", "Export", "Self", "Autarky", "Cycles", "Cost", "Saved"
+	};
 	static const struct out_column before[BEFORE] = {
 		{ .key = "mode", .heading = "Mode", .type = OUT_TEXT },
 		{ .key = "start_utc", .heading = "From", .type = OUT_TIME },
@@ -152,7 +238,9 @@ static void make_columns(const struct study *s, const struct options *opt, struc
 		const struct study_figure *f = &study_figures[i];
 		struct out_column *c = &columns[BEFORE + i];
 
-		*c = (struct out_column){ .key = f->key, .heading = f->heading, .unit = f->unit, .type = OUT_REAL, .decimals = f->decimals };
+		*c = (struct out_column){
+			.key = f->key, .heading = f->heading, .unit = f->unit, .type = OUT_REAL, .decimals = f->decimals
+		};
 		if (table)
 			c->flags = OUT_JSON_ONLY;
 		for (size_t k = 0; k < COUNT_OF(side_by_side) && table; k++)
@@ -183,7 +271,8 @@ static json_t *loop_json(const struct study_loop *l)
 	return o;
 }
 
-static int show(const struct cmd_env *env, const struct options *opt, const struct study *s, const struct study_loop *loop, struct err *e)
+static int show(const struct cmd_env *env, const struct options *opt, const struct study *s,
+		const struct study_loop *loop, struct err *e)
 {
 	size_t count = BEFORE + study_figure_count + (loop ? 1 : 0);
 	auto_free struct out_column *columns = xcalloc(count, sizeof *columns);
@@ -191,7 +280,8 @@ static int show(const struct cmd_env *env, const struct options *opt, const stru
 
 	make_columns(s, opt, columns);
 	if (loop)
-		columns[count - 1] = (struct out_column){ .key = "closed_loop", .type = OUT_JSON, .flags = OUT_JSON_ONLY };
+		columns[count - 1] =
+			(struct out_column){ .key = "closed_loop", .type = OUT_JSON, .flags = OUT_JSON_ONLY };
 	o = out_new(columns, count, cmd_form(env, s->count == 1));
 	for (size_t i = 0; i < s->count; i++) {
 		const struct study_result *r = &s->results[i];
@@ -223,11 +313,14 @@ static int write_text(const struct cmd_env *env, const char *path, const char *t
 
 /* ---- the closed loop ---- */
 
-static int run_loop(const struct options *opt, const struct study_case *cases, size_t count, struct study_loop *out, struct err *e)
+static int run_loop(const struct options *opt, const struct study_case *cases, size_t count, struct study_loop *out,
+		    struct err *e)
 {
 	/* Of several batteries the first one that works. */
 	const struct study_case *c = count > 1 && cases[0].mode == SITE_MODE_OFF ? &cases[1] : &cases[0];
-	struct study_loop_setup setup = { .plant = (enum study_plant)opt->plant, .load_w = 500, .step_w = opt->load_step_w,
+	struct study_loop_setup setup = { .plant = (enum study_plant)opt->plant,
+					  .load_w = 500,
+					  .step_w = opt->load_step_w,
 					  .window_us = opt->window_ms * US_PER_MS };
 
 	return study_loop_run(&setup, c, out, e);
@@ -242,9 +335,12 @@ static int show_loop(const struct cmd_env *env, const struct study_loop *l, stru
 	for (size_t i = 0; i < study_loop_figure_count; i++) {
 		const struct study_figure *f = &study_loop_figures[i];
 
-		columns[1 + i] = (struct out_column){ .key = f->key, .heading = f->heading, .unit = f->unit, .type = OUT_REAL, .decimals = f->decimals };
+		columns[1 + i] = (struct out_column){
+			.key = f->key, .heading = f->heading, .unit = f->unit, .type = OUT_REAL, .decimals = f->decimals
+		};
 	}
-	columns[study_loop_figure_count + 1] = (struct out_column){ .key = "writes", .heading = "Set-points sent", .type = OUT_INT };
+	columns[study_loop_figure_count + 1] =
+		(struct out_column){ .key = "writes", .heading = "Set-points sent", .type = OUT_INT };
 	o = out_new(columns, study_loop_figure_count + 2, cmd_form(env, true));
 	out_row(o);
 	out_text(o, 0, study_plant_names[l->of.plant]);
@@ -265,26 +361,31 @@ static char *notice_of(const char *series)
 	auto_buf struct buf text = BUF_INIT;
 	struct err e;
 
-	if (file_read(path, NOTICE_MAX, &text, &e) < 0 || !text.data || strlen(text.data) != text.len || !strstr(text.data, name))
+	if (file_read(path, NOTICE_MAX, &text, &e) < 0 || !text.data || strlen(text.data) != text.len ||
+	    !strstr(text.data, name))
 		return NULL;
 	return buf_take(&text);
 }
 
-static int write_page(const struct cmd_env *env, const struct options *opt, const struct study *study, const struct study_loop *loop,
-		      struct err *e)
+static int write_page(const struct cmd_env *env, const struct options *opt, const struct study *study,
+		      const struct study_loop *loop, struct err *e)
 {
 	auto_free char *notice = opt->series ? notice_of(opt->series) : NULL, *html = NULL;
 	const char *slash = opt->series ? strrchr(opt->series, '/') : NULL;
-	struct study_page page = { .title = opt->title ? opt->title : "Battery simulation", .licence = notice, .loop = loop,
-				   .source = opt->from ? "recordings of the site" : slash ? slash + 1 : opt->series,
+	struct study_page page = { .title = opt->title ? opt->title : "Battery simulation",
+				   .licence = notice,
+				   .loop = loop,
+				   .source = opt->from ? "recordings of the site"
+					     : slash   ? slash + 1
+						       : opt->series,
 				   .made_utc_us = now_read().utc_us };
 
 	html = study_page(study, &page);
 	return write_text(env, opt->html, html, e);
 }
 
-static int show_all(const struct cmd_env *env, const struct options *opt, const struct study *study, const struct study_loop *loop,
-		    struct err *e)
+static int show_all(const struct cmd_env *env, const struct options *opt, const struct study *study,
+		    const struct study_loop *loop, struct err *e)
 {
 	if (opt->html && write_page(env, opt, study, loop, e) < 0)
 		return -1;
@@ -302,7 +403,8 @@ static int show_all(const struct cmd_env *env, const struct options *opt, const 
 /* ---- the series ---- */
 
 /* A date is its midnight on the tariff's clock. */
-static int parse_when(const char *option, const char *text, const struct tariff_clock *clock, int64_t *utc_us, struct err *e)
+static int parse_when(const char *option, const char *text, const struct tariff_clock *clock, int64_t *utc_us,
+		      struct err *e)
 {
 	auto_free char *midnight = xasprintf("%sT00:00Z", text);
 	struct time_date d;
@@ -316,11 +418,12 @@ static int parse_when(const char *option, const char *text, const struct tariff_
 		return 0;
 	}
 	str_printable(shown, sizeof shown, text, strlen(text));
-	return err_set(e, ERR_USAGE, 0, "--%s is '%s', must be a date like 2026-10-01 or a time like 2026-10-01T06:00Z", option, shown);
+	return err_set(e, ERR_USAGE, 0, "--%s is '%s', must be a date like 2026-10-01 or a time like 2026-10-01T06:00Z",
+		       option, shown);
 }
 
-static int read_recordings(const struct cmd_env *env, const struct options *opt, const struct tariff *tariff, struct series *series,
-			   struct err *e)
+static int read_recordings(const struct cmd_env *env, const struct options *opt, const struct tariff *tariff,
+			   struct series *series, struct err *e)
 {
 	int64_t from_us, to_us = now_read().utc_us;
 
@@ -334,12 +437,14 @@ static int read_recordings(const struct cmd_env *env, const struct options *opt,
 	return recordings_read(env, from_us, to_us, opt->step_ms * US_PER_MS, series, e);
 }
 
-static int run_series(const struct cmd_env *env, const struct options *opt, const struct tariff *tariff, const struct study_case *cases,
-		      size_t count, struct series *series, struct study **study, struct err *e)
+static int run_series(const struct cmd_env *env, const struct options *opt, const struct tariff *tariff,
+		      const struct study_case *cases, size_t count, struct series *series, struct study **study,
+		      struct err *e)
 {
 	struct diag_sink sink = { cmd_diag_to_stderr, env->err, 0 };
 
-	if (opt->from ? read_recordings(env, opt, tariff, series, e) < 0 : series_read(opt->series, series, &sink, e) < 0)
+	if (opt->from ? read_recordings(env, opt, tariff, series, e) < 0
+		      : series_read(opt->series, series, &sink, e) < 0)
 		return -1;
 	if (opt->export) {
 		auto_free char *text = series_text(series);
@@ -364,8 +469,10 @@ static int run(const struct cmd_env *env, const void *options, int argc, char **
 
 	(void)argc, (void)argv;
 	if (!opt->series && !opt->from && !opt->closed_loop)
-		return err_set(e, ERR_USAGE, 0, opt->to ? "--to needs --from" :
-			       "there is nothing to simulate; give --series or --closed-loop, or --from for the site's recordings");
+		return err_set(e, ERR_USAGE, 0,
+			       opt->to ? "--to needs --from"
+				       : "there is nothing to simulate; give --series or --closed-loop, or --from for "
+					 "the site's recordings");
 	if (make_cases(opt, cases, &count, e) < 0 || tariff_read(opt->tariff, tariff, &sink, e) < 0)
 		return -1;
 	rc = opt->series || opt->from ? run_series(env, opt, tariff, cases, count, &series, &study, e) : 0;
@@ -381,8 +488,10 @@ static int run(const struct cmd_env *env, const void *options, int argc, char **
 const struct cmd cmd_control_simulate = {
 	.name = "simulate",
 	.summary = "a series of load and PV through the control law",
-	.more = "The law is the one that runs in the field. The battery starts half full; its efficiency counts each way at the AC side. "
-		"Works without a site. One case is printed whole, several side by side; with --json an object or a list.",
+	.more = "The law is the one that runs in the field. The battery starts half full; its efficiency counts each "
+		"way at the AC side. "
+		"Works without a site. One case is printed whole, several side by side; with --json an object or a "
+		"list.",
 	.example = "psec control simulate --series year.csv --battery-wh 10000 --battery-w 5000\n"
 		   "psec control simulate --series year.csv --compare --battery-wh 5000,10000,15000",
 	.opts = opts,

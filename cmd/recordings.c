@@ -26,7 +26,8 @@ static int go_on(struct source *s, struct err *e)
 
 /* ---- from psecd ---- */
 
-static int take_page(struct source *s, const json_t *page, study_sample_fn *each, void *each_arg, int64_t *cursor, bool *more, struct err *e)
+static int take_page(struct source *s, const json_t *page, study_sample_fn *each, void *each_arg, int64_t *cursor,
+		     bool *more, struct err *e)
 {
 	const json_t *rows = json_object_get(page, "rows"), *next = json_object_get(page, "cursor");
 	size_t i;
@@ -47,8 +48,8 @@ static int take_page(struct source *s, const json_t *page, study_sample_fn *each
 	return 0;
 }
 
-static int read_pages(void *arg, const char *point, int64_t from_us, int64_t to_us, bool means, study_sample_fn *each, void *each_arg,
-		      struct err *e)
+static int read_pages(void *arg, const char *point, int64_t from_us, int64_t to_us, bool means, study_sample_fn *each,
+		      void *each_arg, struct err *e)
 {
 	enum { ANSWER_MS = 10000 };
 	struct source *s = arg;
@@ -61,8 +62,8 @@ static int read_pages(void *arg, const char *point, int64_t from_us, int64_t to_
 	time_format(to_us, to);
 	while (more && rc == 0) {
 		json_t *page = NULL;
-		json_t *params = json_pack("{s:s, s:s, s:s, s:b, s:I}", "point", point, "from_utc", from, "to_utc", to, "means", (int)means,
-					   "cursor", (json_int_t)cursor);
+		json_t *params = json_pack("{s:s, s:s, s:s, s:b, s:I}", "point", point, "from_utc", from, "to_utc", to,
+					   "means", (int)means, "cursor", (json_int_t)cursor);
 
 		if (go_on(s, e) < 0 || ctl_call(s->client, "samples.page", params, ANSWER_MS, &page, e) < 0)
 			return -1;
@@ -84,8 +85,8 @@ static void pass(void *arg, const struct store_sample *sample)
 	p->rows++;
 }
 
-static int read_store(void *arg, const char *point, int64_t from_us, int64_t to_us, bool means, study_sample_fn *each, void *each_arg,
-		      struct err *e)
+static int read_store(void *arg, const char *point, int64_t from_us, int64_t to_us, bool means, study_sample_fn *each,
+		      void *each_arg, struct err *e)
 {
 	struct source *s = arg;
 	struct passing p = { each, each_arg, 0 };
@@ -118,8 +119,9 @@ static int open_store(struct source *s, struct err *e)
 	struct stat st;
 
 	if (stat(path, &st) < 0)
-		return errno == ENOENT ? err_set(e, ERR_INPUT, 0, "'%s' does not exist: psecd has not recorded here yet", path)
-				       : err_set(e, ERR_IO, errno, "cannot look at '%s'", path);
+		return errno == ENOENT
+			       ? err_set(e, ERR_INPUT, 0, "'%s' does not exist: psecd has not recorded here yet", path)
+			       : err_set(e, ERR_IO, errno, "cannot look at '%s'", path);
 	if (become(&st, e) < 0 || store_open(path, NULL, &s->store, &recovered, e) < 0)
 		return -1;
 	if (recovered)
@@ -129,8 +131,8 @@ static int open_store(struct source *s, struct err *e)
 
 /* ---- either ---- */
 
-static int read_from(struct source *s, const struct site *site, bool daemon, int64_t from_us, int64_t to_us, int64_t step_us,
-		     struct series *out, size_t *below, struct err *e)
+static int read_from(struct source *s, const struct site *site, bool daemon, int64_t from_us, int64_t to_us,
+		     int64_t step_us, struct series *out, size_t *below, struct err *e)
 {
 	struct study_samples samples = { .read = daemon ? read_pages : read_store, .arg = s };
 	struct now now = now_read();
@@ -142,7 +144,8 @@ static int read_from(struct source *s, const struct site *site, bool daemon, int
 	return rc;
 }
 
-int recordings_read(const struct cmd_env *env, int64_t from_utc_us, int64_t to_utc_us, int64_t step_us, struct series *out, struct err *e)
+int recordings_read(const struct cmd_env *env, int64_t from_utc_us, int64_t to_utc_us, int64_t step_us,
+		    struct series *out, struct err *e)
 {
 	struct source s = { .env = env };
 	auto_free struct site *site = xcalloc(1, sizeof *site);
@@ -162,7 +165,9 @@ int recordings_read(const struct cmd_env *env, int64_t from_utc_us, int64_t to_u
 	store_close(s.store);
 	return_to(uid, gid);
 	if (rc == 0 && out->gaps)
-		fprintf(env->err, "%zu of %zu steps are gaps: not every device was recorded then; nothing is counted for them\n", out->gaps, out->count);
+		fprintf(env->err,
+			"%zu of %zu steps are gaps: not every device was recorded then; nothing is counted for them\n",
+			out->gaps, out->count);
 	if (rc == 0 && below)
 		fprintf(env->err, "%zu steps measured load or PV below 0 and count as 0\n", below);
 	return rc;

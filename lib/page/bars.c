@@ -24,7 +24,8 @@ static struct axis bars_axis(const struct page_bars *bars)
 	return axis_of(least, most, PLOT_HEIGHT - BOTTOM, TOP);
 }
 
-static void draw_bar(struct page *p, const struct page_bars *bars, const struct page_bar *bar, const struct axis *a, double x, double wide)
+static void draw_bar(struct page *p, const struct page_bars *bars, const struct page_bar *bar, const struct axis *a,
+		     double x, double wide)
 {
 	double up = 0, down = 0;
 
@@ -33,8 +34,8 @@ static void draw_bar(struct page *p, const struct page_bars *bars, const struct 
 
 		if (!isfinite(v) || v == 0)
 			continue;
-		buf_addf(&p->b, "<path class=\"b i%d\" d=\"M%.1f %.1fh%.1fV%.1fh%.1fz\"/>", (int)bars->inks[k], x, axis_at(a, *base), wide,
-			 axis_at(a, *base + v), -wide);
+		buf_addf(&p->b, "<path class=\"b i%d\" d=\"M%.1f %.1fh%.1fV%.1fh%.1fz\"/>", (int)bars->inks[k], x,
+			 axis_at(a, *base), wide, axis_at(a, *base + v), -wide);
 		*base += v;
 	}
 }
@@ -42,7 +43,8 @@ static void draw_bar(struct page *p, const struct page_bars *bars, const struct 
 void page_bars(struct page *p, const struct page_bars *bars)
 {
 	struct axis a = bars_axis(bars);
-	double pitch = (double)(WIDTH - RIGHT - LEFT) / (double)(bars->bar_count ? bars->bar_count : 1), wide = fmin(pitch * 0.78, 64);
+	double pitch = (double)(WIDTH - RIGHT - LEFT) / (double)(bars->bar_count ? bars->bar_count : 1),
+	       wide = fmin(pitch * 0.78, 64);
 	size_t each = 1 + (bars->bar_count - 1) / 12;
 
 	figure_begin(p, bars->title, bars->description);
@@ -57,7 +59,8 @@ void page_bars(struct page *p, const struct page_bars *bars)
 
 		draw_bar(p, bars, &bars->bars[i], &a, middle - wide / 2, wide);
 		if (i % each == 0) {
-			buf_addf(&p->b, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">", middle, PLOT_HEIGHT - BOTTOM + 17);
+			buf_addf(&p->b, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">", middle,
+				 PLOT_HEIGHT - BOTTOM + 17);
 			html(p, bars->bars[i].name);
 			buf_adds(&p->b, "</text>\n");
 		}
@@ -81,8 +84,8 @@ static void heat_shade(struct page *p, const struct page_heat *heat, int shade, 
 			if (isnan(v) || (int)lround(v / most * SHADES) != shade)
 				continue;
 			if (!any)
-				buf_addf(&p->b, "<path class=\"h\" style=\"fill:rgba(var(--%s),%.2f)\" d=\"", shade < 0 ? "ex" : "in",
-					 fmax(0.03, abs(shade) / (double)SHADES));
+				buf_addf(&p->b, "<path class=\"h\" style=\"fill:rgba(var(--%s),%.2f)\" d=\"",
+					 shade < 0 ? "ex" : "in", fmax(0.03, abs(shade) / (double)SHADES));
 			any = true;
 			buf_adds(&p->b, "M");
 			coordinate(&p->b, LEFT + (double)c * wide);
@@ -102,7 +105,8 @@ static void heat_key(struct page *p, const struct page_heat *heat, double most)
 	for (int i = 0; i < 2; i++) {
 		buf_adds(&p->b, "<li><svg viewBox=\"0 0 24 12\" aria-hidden=\"true\">");
 		for (int s = 0; s < 4; s++)
-			buf_addf(&p->b, "<path style=\"fill:rgba(var(--%s),%.2f)\" d=\"M%d 0h6v12h-6z\"/>", inks[i], (s + 1) / 4.0, s * 6);
+			buf_addf(&p->b, "<path style=\"fill:rgba(var(--%s),%.2f)\" d=\"M%d 0h6v12h-6z\"/>", inks[i],
+				 (s + 1) / 4.0, s * 6);
 		buf_adds(&p->b, "</svg>");
 		html(p, i ? heat->high_words : heat->low_words);
 		buf_addf(&p->b, " up to %.1f ", most);
@@ -114,7 +118,8 @@ static void heat_key(struct page *p, const struct page_heat *heat, double most)
 
 void page_heat(struct page *p, const struct page_heat *heat)
 {
-	double most = 0, wide = (double)(WIDTH - RIGHT - LEFT) / (double)heat->columns, high = (double)(PLOT_HEIGHT - BOTTOM - TOP) / (double)heat->rows;
+	double most = 0, wide = (double)(WIDTH - RIGHT - LEFT) / (double)heat->columns,
+	       high = (double)(PLOT_HEIGHT - BOTTOM - TOP) / (double)heat->rows;
 
 	for (size_t i = 0; i < heat->columns * heat->rows; i++)
 		most = fmax(most, fabs(heat->values[i]));
@@ -128,7 +133,8 @@ void page_heat(struct page *p, const struct page_heat *heat)
 	for (size_t i = 0; i < heat->column_tick_count; i++)
 		x_tick(p, LEFT + heat->column_ticks[i].x * wide, PLOT_HEIGHT - BOTTOM, heat->column_ticks[i].label);
 	for (size_t i = 0; i < heat->row_tick_count; i++) {
-		buf_addf(&p->b, "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">", LEFT - 5, TOP + heat->row_ticks[i].x * high + 4);
+		buf_addf(&p->b, "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">", LEFT - 5,
+			 TOP + heat->row_ticks[i].x * high + 4);
 		html(p, heat->row_ticks[i].label);
 		buf_adds(&p->b, "</text>");
 	}

@@ -22,8 +22,11 @@ void svg_begin(struct page *p, const char *title, const char *description, doubl
 {
 	int id = ++p->plots;
 
-	buf_addf(&p->b, "<svg viewBox=\"0 0 %d %g\" role=\"img\" aria-labelledby=\"t%d d%d\" xmlns=\"http://www.w3.org/2000/svg\">"
-		 "<title id=\"t%d\">", WIDTH, height, id, id, id);
+	buf_addf(&p->b,
+		 "<svg viewBox=\"0 0 %d %g\" role=\"img\" aria-labelledby=\"t%d d%d\" "
+		 "xmlns=\"http://www.w3.org/2000/svg\">"
+		 "<title id=\"t%d\">",
+		 WIDTH, height, id, id, id);
 	html(p, title);
 	buf_addf(&p->b, "</title><desc id=\"d%d\">", id);
 	html(p, description);
@@ -56,8 +59,12 @@ void key_begin(struct page *p)
 
 void key_entry(struct page *p, const char *name, enum page_ink ink, bool line)
 {
-	buf_addf(&p->b, line ? "<li><svg viewBox=\"0 0 24 12\" aria-hidden=\"true\"><path class=\"l i%d\" d=\"M0 6H24\"/></svg>"
-			     : "<li><svg viewBox=\"0 0 24 12\" aria-hidden=\"true\"><path class=\"b i%d\" d=\"M4 0H20V12H4z\"/></svg>", (int)ink);
+	buf_addf(
+		&p->b,
+		line ? "<li><svg viewBox=\"0 0 24 12\" aria-hidden=\"true\"><path class=\"l i%d\" d=\"M0 6H24\"/></svg>"
+		     : "<li><svg viewBox=\"0 0 24 12\" aria-hidden=\"true\"><path class=\"b i%d\" d=\"M4 "
+		       "0H20V12H4z\"/></svg>",
+		(int)ink);
 	html(p, name);
 	buf_adds(&p->b, "</li>");
 }
@@ -126,7 +133,8 @@ void x_tick(struct page *p, double x, double y, const char *label)
 	/* A label at an end stays within the picture. */
 	const char *anchor = x > WIDTH - 24 ? "end" : x < LEFT + 2 ? "start" : "middle";
 
-	buf_addf(&p->b, "<path class=\"ax\" d=\"M%.1f %.1fv4\"/><text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">", x, y, x, y + 17, anchor);
+	buf_addf(&p->b, "<path class=\"ax\" d=\"M%.1f %.1fv4\"/><text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">", x, y,
+		 x, y + 17, anchor);
 	html(p, label);
 	buf_adds(&p->b, "</text>\n");
 }

@@ -12,7 +12,12 @@ void html(struct page *p, const char *text)
 
 	str_printable(safe, 4 * len + 1, text, len);
 	for (const char *s = safe; *s; s++) {
-		const char *as = *s == '<' ? "&lt;" : *s == '>' ? "&gt;" : *s == '&' ? "&amp;" : *s == '"' ? "&quot;" : *s == '\'' ? "&#39;" : NULL;
+		const char *as = *s == '<'    ? "&lt;"
+				 : *s == '>'  ? "&gt;"
+				 : *s == '&'  ? "&amp;"
+				 : *s == '"'  ? "&quot;"
+				 : *s == '\'' ? "&#39;"
+					      : NULL;
 
 		if (as)
 			buf_adds(&p->b, as);
@@ -32,10 +37,13 @@ void page_begin(struct page *p, const char *title, const char *subtitle)
 {
 	*p = (struct page){ .b = BUF_INIT };
 	/* Nothing may be loaded or run, whatever a text should bring past the escapes. */
-	buf_adds(&p->b, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-		 "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; "
+	buf_adds(&p->b,
+		 "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+		 "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
+		 "'unsafe-inline'; base-uri 'none'; "
 		 "form-action 'none'\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-		 "<meta name=\"referrer\" content=\"no-referrer\">\n<meta name=\"generator\" content=\"psec " PSEC_VERSION "\">\n");
+		 "<meta name=\"referrer\" content=\"no-referrer\">\n<meta name=\"generator\" "
+		 "content=\"psec " PSEC_VERSION "\">\n");
 	element(p, "title", title);
 	buf_addf(&p->b, "<style>%s</style>\n</head>\n<body>\n<header>\n", style);
 	element(p, "h1", title);

@@ -1,7 +1,9 @@
-/* page: one HTML file that needs nothing else: text, tables and SVG plots. No script, no fetch; inline style for phones,
- * for print and for the dark. Every text is escaped here, so that what comes from outside can go through these calls.
+/* page: one HTML file that needs nothing else: text, tables and SVG plots. No script, no fetch; inline style for
+ * phones, for print and for the dark. Every text is escaped here, so that what comes from outside can go through these
+ * calls.
  *
- * A page is made from top to bottom. Each plot names itself for who does not see it, and stands over a table of its numbers.
+ * A page is made from top to bottom. Each plot names itself for who does not see it, and stands over a table of its
+ * numbers.
  */
 #ifndef PSEC_PAGE_H
 #define PSEC_PAGE_H
@@ -9,7 +11,9 @@
 #include "base/base.h"
 
 /* Colours by what they mean, the same in every plot; told apart also without colour vision and, as dashes, in print. */
-enum page_ink { PAGE_LOAD, PAGE_PV, PAGE_BATTERY, PAGE_GRID, PAGE_SOC, PAGE_PRICE, PAGE_COMMAND, PAGE_SPARE, PAGE_INKS };
+enum page_ink {
+	PAGE_LOAD, PAGE_PV, PAGE_BATTERY, PAGE_GRID, PAGE_SOC, PAGE_PRICE, PAGE_COMMAND, PAGE_SPARE, PAGE_INKS,
+};
 
 struct page {
 	struct buf b;
@@ -35,7 +39,8 @@ void page_tiles_begin(struct page *p);
 void page_tile(struct page *p, const char *name, const char *value, const char *note);
 void page_tiles_end(struct page *p);
 
-/* caption may be NULL. Cells of a row begin with a heading. A number's machine-readable value is kept beside its text. */
+/* caption may be NULL. Cells of a row begin with a heading. A number's machine-readable value is kept beside its
+ * text. */
 void page_table_begin(struct page *p, const char *caption, const char *const *headings, size_t count);
 void page_row_begin(struct page *p, const char *heading);
 void page_cell_text(struct page *p, const char *text);

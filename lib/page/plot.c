@@ -40,7 +40,8 @@ static void point(struct buf *b, char command, double x, double y)
 	coordinate(b, y);
 }
 
-static void draw_values(struct page *p, const struct page_plot *plot, const struct page_line *line, const struct axis *a)
+static void draw_values(struct page *p, const struct page_plot *plot, const struct page_line *line,
+			const struct axis *a)
 {
 	bool pen = false;
 	double last_y = 0;
@@ -111,7 +112,8 @@ static void make_envelope(const struct page_plot *plot, const double *y, struct 
 }
 
 /* From gap to gap one closed form: along the top, and back along the bottom. */
-static void draw_envelope(struct page *p, const struct page_plot *plot, const struct page_line *line, const struct axis *a)
+static void draw_envelope(struct page *p, const struct page_plot *plot, const struct page_line *line,
+			  const struct axis *a)
 {
 	struct envelope v;
 	struct page_line mean = { line->name, line->ink, v.mean, false };
@@ -145,8 +147,9 @@ void page_plot(struct page *p, const struct page_plot *plot)
 	key_end(p);
 	svg_begin(p, plot->title, plot->description, PLOT_HEIGHT);
 	if (plot->mark_high > plot->mark_low)
-		buf_addf(&p->b, "<path class=\"band\" d=\"M%d %.1fH%dV%.1fH%dz\"/>\n", LEFT, axis_at(&a, fmin(plot->mark_high, a.high)),
-			 WIDTH - RIGHT, axis_at(&a, fmax(plot->mark_low, a.low)), LEFT);
+		buf_addf(&p->b, "<path class=\"band\" d=\"M%d %.1fH%dV%.1fH%dz\"/>\n", LEFT,
+			 axis_at(&a, fmin(plot->mark_high, a.high)), WIDTH - RIGHT,
+			 axis_at(&a, fmax(plot->mark_low, a.low)), LEFT);
 	axis_draw(p, &a, plot->y_unit);
 	for (size_t i = 0; i < plot->tick_count; i++)
 		x_tick(p, x_of(plot, plot->ticks[i].x), PLOT_HEIGHT - BOTTOM, plot->ticks[i].label);

@@ -135,11 +135,13 @@ static void judge(struct study_loop *out, struct watch *w, const struct rig *r, 
 static int check(const struct study_loop_setup *s, struct err *e)
 {
 	if (s->window_us < 30 * US_PER_S || s->window_us > 3600 * US_PER_S)
-		return err_set(e, ERR_USAGE, 0, "the window of the closed loop is %.0f s, must be 30 s to 1 h", (double)s->window_us / US_PER_S);
+		return err_set(e, ERR_USAGE, 0, "the window of the closed loop is %.0f s, must be 30 s to 1 h",
+			       (double)s->window_us / US_PER_S);
 	return 0;
 }
 
-int study_loop_run(const struct study_loop_setup *setup, const struct study_case *c, struct study_loop *out, struct err *e)
+int study_loop_run(const struct study_loop_setup *setup, const struct study_case *c, struct study_loop *out,
+		   struct err *e)
 {
 	struct watch w = { setup->window_us / 3, 2 * setup->window_us / 3, 0, 0, 0 };
 	auto_free struct rig *r = xcalloc(1, sizeof *r);
@@ -148,8 +150,11 @@ int study_loop_run(const struct study_loop_setup *setup, const struct study_case
 
 	r->parameters = parameters_of(setup->plant, c);
 	config = config_of(&r->parameters, c);
-	*out = (struct study_loop){ .of = *setup, .dead_time_s = r->parameters.dead_time_s, .lag_s = r->parameters.lag_s,
-				    .meter_period_s = r->parameters.meter_period_s, .meter_delay_s = r->parameters.meter_delay_s,
+	*out = (struct study_loop){ .of = *setup,
+				    .dead_time_s = r->parameters.dead_time_s,
+				    .lag_s = r->parameters.lag_s,
+				    .meter_period_s = r->parameters.meter_period_s,
+				    .meter_delay_s = r->parameters.meter_delay_s,
 				    .step_us = KEEP_US };
 	if (check(setup, e) < 0 || control_new(&config, &r->control, e) < 0)
 		return -1;
@@ -160,7 +165,8 @@ int study_loop_run(const struct study_loop_setup *setup, const struct study_case
 	sim_plant_begin(&r->plant, &r->parameters, 50);
 	r->inputs.setpoint_at_us = -1;
 	while (r->plant.at_us < setup->window_us) {
-		r->inputs.load_w = setup->load_w + (r->plant.at_us >= w.up_us && r->plant.at_us < w.down_us ? setup->step_w : 0);
+		r->inputs.load_w =
+			setup->load_w + (r->plant.at_us >= w.up_us && r->plant.at_us < w.down_us ? setup->step_w : 0);
 		sim_plant_step(&r->plant, &r->parameters, &r->inputs, r->plant.at_us + SIM_STEP_US);
 		r->shown_w[++r->tick % RING] = r->plant.battery_w;
 		decide(r, c, out);
@@ -168,7 +174,9 @@ int study_loop_run(const struct study_loop_setup *setup, const struct study_case
 		keep(out, r);
 	}
 	control_free(r->control);
-	out->settle_s = w.last_off_us >= w.down_us ? NAN : w.last_off_us ? (double)(w.last_off_us - w.up_us) / US_PER_S : 0;
+	out->settle_s = w.last_off_us >= w.down_us ? NAN
+			: w.last_off_us            ? (double)(w.last_off_us - w.up_us) / US_PER_S
+						   : 0;
 	out->mean_abs_w = w.quiet ? w.sum / (double)w.quiet : NAN;
 	return 0;
 }

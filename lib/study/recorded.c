@@ -57,14 +57,15 @@ static void finish(struct column *c)
 }
 
 /* Adds a device's power to total (and to pv, if it is that), a gap being stronger than anything. */
-static int add_device(const char *name, enum device_point point, const struct study_samples *s, const struct series *series, double *total,
-		      double *pv, struct err *e)
+static int add_device(const char *name, enum device_point point, const struct study_samples *s,
+		      const struct series *series, double *total, double *pv, struct err *e)
 {
 	auto_free char *full = xasprintf("%s.%s", name, device_point(point)->name);
 	auto_free double *sum = xcalloc(series->count, sizeof *sum);
 	auto_free uint32_t *n = xcalloc(series->count, sizeof *n);
 	auto_free int64_t *first = xcalloc(series->count, sizeof *first), *last = xcalloc(series->count, sizeof *last);
-	struct column c = { series->start_utc_us, series->step_us, series->count, sum, n, first, last, series->start_utc_us };
+	struct column c = { series->start_utc_us, series->step_us, series->count, sum, n, first, last,
+			    series->start_utc_us };
 	int64_t to_us = series->start_utc_us + (int64_t)series->count * series->step_us;
 
 	if (series->step_us == QUARTER_US && s->read(s->arg, full, c.from_us, to_us, true, add_mean, &c, e) < 0)
@@ -92,7 +93,8 @@ static int add_site(const struct site *site, const struct study_samples *samples
 	for (size_t k = 0; k < COUNT_OF(terms); k++)
 		for (size_t i = 0; i < site->device_count; i++) {
 			/* One meter stands where the grid comes in; more of them would count the same energy twice. */
-			if (!(site->devices[i].roles & 1u << terms[k].role) || (terms[k].role == SITE_GRID_METER && (int)i != meter))
+			if (!(site->devices[i].roles & 1u << terms[k].role) ||
+			    (terms[k].role == SITE_GRID_METER && (int)i != meter))
 				continue;
 			if (add_device(site->devices[i].name, terms[k].point, samples, s, s->load_w,
 				       terms[k].role == SITE_PV_INVERTER ? s->pv_w : NULL, e) < 0)
@@ -116,18 +118,18 @@ static void mend(struct series *s, size_t *below_zero)
 	}
 }
 
-int study_recorded(const struct site *site, const struct study_samples *samples, int64_t from_utc_us, int64_t to_utc_us, int64_t step_us,
-		   struct series *out, size_t *below_zero, struct err *e)
+int study_recorded(const struct site *site, const struct study_samples *samples, int64_t from_utc_us, int64_t to_utc_us,
+		   int64_t step_us, struct series *out, size_t *below_zero, struct err *e)
 {
 	struct series s = { .start_utc_us = from_utc_us - from_utc_us % step_us, .step_us = step_us };
 	char from[BASE_TIME_LEN], to[BASE_TIME_LEN];
 
 	if (to_utc_us <= from_utc_us)
-		return err_set(e, ERR_USAGE, 0, "recordings from %s to %s: the end is not after the beginning", time_format(from_utc_us, from),
-			       time_format(to_utc_us, to));
+		return err_set(e, ERR_USAGE, 0, "recordings from %s to %s: the end is not after the beginning",
+			       time_format(from_utc_us, from), time_format(to_utc_us, to));
 	if ((to_utc_us - s.start_utc_us) / step_us >= STEPS_MAX)
-		return err_set(e, ERR_USAGE, 0, "from %s to %s are more than %d steps; take longer ones", time_format(from_utc_us, from),
-			       time_format(to_utc_us, to), STEPS_MAX);
+		return err_set(e, ERR_USAGE, 0, "from %s to %s are more than %d steps; take longer ones",
+			       time_format(from_utc_us, from), time_format(to_utc_us, to), STEPS_MAX);
 	if (site_find_role(site, SITE_GRID_METER) < 0)
 		return err_set(e, ERR_INPUT, 0, "site '%s' has no grid meter, so that nobody knows its load", site->id);
 	s.count = (size_t)((to_utc_us - s.start_utc_us + step_us - 1) / step_us);
@@ -140,8 +142,11 @@ int study_recorded(const struct site *site, const struct study_samples *samples,
 	mend(&s, below_zero);
 	if (s.gaps == s.count) {
 		series_release(&s);
-		return err_set(e, ERR_INPUT, 0, "nothing was recorded from %s to %s by all of grid meter, battery, PV and genset at once; psecd "
-			       "records while it runs", time_format(from_utc_us, from), time_format(to_utc_us, to));
+		return err_set(e, ERR_INPUT, 0,
+			       "nothing was recorded from %s to %s by all of grid meter, battery, PV and genset at "
+			       "once; psecd "
+			       "records while it runs",
+			       time_format(from_utc_us, from), time_format(to_utc_us, to));
 	}
 	*out = s;
 	return 0;

@@ -40,12 +40,14 @@ static void results_table(struct page *p, const struct study *s)
 		auto_buf struct buf words = BUF_INIT;
 
 		study_case_words(s, i, &words);
-		headings[i + 1] = texts[i] = s->count > 1 ? xasprintf("%zu: %s", i + 1, words.data) : xstrdup(words.data);
+		headings[i + 1] = texts[i] =
+			s->count > 1 ? xasprintf("%zu: %s", i + 1, words.data) : xstrdup(words.data);
 	}
 	page_table_begin(p, "Each case over the whole series", headings, s->count + 1);
 	for (size_t k = 0; k < study_figure_count; k++)
 		/* Without a price for peaks there is one cost, not three. */
-		if (s->tariff->capacity_eur_kw > 0 || (!str_eq(study_figures[k].key, "energy_eur") && !str_eq(study_figures[k].key, "capacity_eur")))
+		if (s->tariff->capacity_eur_kw > 0 ||
+		    (!str_eq(study_figures[k].key, "energy_eur") && !str_eq(study_figures[k].key, "capacity_eur")))
 			figures_row(p, s, &study_figures[k]);
 	page_table_end(p);
 	for (size_t i = 0; i < s->count; i++)
@@ -59,7 +61,8 @@ static void summary(struct page *p, const struct study *s, const struct study_re
 	page_section(p, "results", "Results");
 	study_case_words(s, (size_t)(r - s->results), &words);
 	if (s->count > 1)
-		page_paragraph(p, "The case that saves most: %s. It is the one that is shown in detail below.", words.data);
+		page_paragraph(p, "The case that saves most: %s. It is the one that is shown in detail below.",
+			       words.data);
 	page_tiles_begin(p);
 	tile(p, r, "cost_eur", "Cost", r->of.mode == SITE_MODE_OFF ? "without a battery" : words.data);
 	tile(p, r, "saving_eur", "Saved", "against a battery that rests");
@@ -120,9 +123,11 @@ static void loop_section(struct page *p, const struct study_loop *l)
 	char text[32];
 
 	page_section(p, "loop", "The closed loop");
-	page_paragraph(p, "The same control step as in the field, on the simulated plant '%s' with noise on its meter: %.0f W of load, %.0f W more after a "
-		       "third of %.0f s, and back after two thirds. Settled means that the grid stays within 50 W.", study_plant_names[l->of.plant],
-		       l->of.load_w, l->of.step_w, (double)l->of.window_us / US_PER_S);
+	page_paragraph(p,
+		       "The same control step as in the field, on the simulated plant '%s' with noise on its meter: "
+		       "%.0f W of load, %.0f W more after a "
+		       "third of %.0f s, and back after two thirds. Settled means that the grid stays within 50 W.",
+		       study_plant_names[l->of.plant], l->of.load_w, l->of.step_w, (double)l->of.window_us / US_PER_S);
 	page_plots_begin(p);
 	page_cell_begin(p);
 	plot_loop(p, l);
@@ -154,14 +159,17 @@ static void battery_words(const struct study_result *r, struct buf *b)
 {
 	char wh[32], w[32];
 
-	buf_addf(b, "%s usable, %s, %g %% one way at the AC side, half full at the beginning; reserve %g %%; no ageing, no standby",
-		 out_quantity(r->of.battery_wh, "Wh", 1, wh), out_quantity(r->of.battery_w, "W", 1, w), 100 * r->of.efficiency,
-		 r->of.limits.reserve_percent);
+	buf_addf(b,
+		 "%s usable, %s, %g %% one way at the AC side, half full at the beginning; reserve %g %%; no ageing, "
+		 "no standby",
+		 out_quantity(r->of.battery_wh, "Wh", 1, wh), out_quantity(r->of.battery_w, "W", 1, w),
+		 100 * r->of.efficiency, r->of.limits.reserve_percent);
 	if (r->of.limits.target_w != 0)
 		buf_addf(b, "; the grid is held at %g W", r->of.limits.target_w);
 }
 
-static void conditions(struct page *p, const struct study *s, const struct study_page *info, const struct study_result *r)
+static void conditions(struct page *p, const struct study *s, const struct study_page *info,
+		       const struct study_result *r)
 {
 	static const char *const headings[] = { "", "" };
 	auto_buf struct buf tariff = BUF_INIT, battery = BUF_INIT, steps = BUF_INIT;
@@ -173,17 +181,21 @@ static void conditions(struct page *p, const struct study *s, const struct study
 		const struct series *q = s->series;
 
 		condition(p, "Series", info->source);
-		buf_addf(&steps, "%s to %s, %lld steps of %g min", time_format(q->start_utc_us, from), time_format(view_utc_us(s, q->count), to),
-			 (long long)r->steps, (double)q->step_us / (60.0 * US_PER_S));
+		buf_addf(&steps, "%s to %s, %lld steps of %g min", time_format(q->start_utc_us, from),
+			 time_format(view_utc_us(s, q->count), to), (long long)r->steps,
+			 (double)q->step_us / (60.0 * US_PER_S));
 		if (r->gaps)
-			buf_addf(&steps, "; %lld more without values: gaps, for which nothing is counted", (long long)r->gaps);
+			buf_addf(&steps, "; %lld more without values: gaps, for which nothing is counted",
+				 (long long)r->gaps);
 		condition(p, "Time", steps.data);
 		condition(p, "Clock of the page", tariff_clock_words(&s->tariff->clock, clock));
 		tariff_words(s->tariff, &tariff);
 		condition(p, "Tariff", tariff.data);
 		battery_words(r, &battery);
 		condition(p, "Battery", battery.data);
-		condition(p, "What is left out", "Means of a step hide what happens within it: with seconds counted, some more is imported and exported.");
+		condition(p, "What is left out",
+			  "Means of a step hide what happens within it: with seconds counted, some more is imported "
+			  "and exported.");
 	}
 	condition(p, "Made by", "psec " PSEC_VERSION ", psec control simulate");
 	condition(p, "Made at", time_format(info->made_utc_us, from));
@@ -204,7 +216,9 @@ char *study_page(const struct study *study, const struct study_page *info)
 	const struct study_result *shown = study ? &study->results[view_shown_case(study)] : NULL;
 	struct page p;
 
-	page_begin(&p, info->title, "What the control of psec would have done: every case takes the same series through the law of the field.");
+	page_begin(&p, info->title,
+		   "What the control of psec would have done: every case takes the same series through the law of the "
+		   "field.");
 	if (study) {
 		summary(&p, study, shown);
 		detail(&p, study, shown);

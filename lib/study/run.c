@@ -38,7 +38,8 @@ static void account(struct study_result *r, const struct study *study, size_t i,
 	r->export_wh += fmax(-grid_w, 0) * hours;
 	r->peak_import_w = fmax(r->peak_import_w, grid_w);
 	r->peak_export_w = fmax(r->peak_export_w, -grid_w);
-	r->energy_eur += (fmax(grid_w, 0) * study->import_eur_kwh[i] - fmax(-grid_w, 0) * study->export_eur_kwh[i]) * hours / 1000;
+	r->energy_eur += (fmax(grid_w, 0) * study->import_eur_kwh[i] - fmax(-grid_w, 0) * study->export_eur_kwh[i]) *
+			 hours / 1000;
 	if (b->power_w > 0) {
 		r->discharge_wh += b->power_w * hours;
 		b->energy_wh -= b->power_w / b->efficiency * hours;
@@ -56,7 +57,8 @@ static void account(struct study_result *r, const struct study *study, size_t i,
 static int check(const struct study_case *c, struct err *e)
 {
 	if (!(c->battery_wh > 0) || !(c->battery_w > 0))
-		return err_set(e, ERR_USAGE, 0, "battery of %g Wh and %g W: both must be above 0", c->battery_wh, c->battery_w);
+		return err_set(e, ERR_USAGE, 0, "battery of %g Wh and %g W: both must be above 0", c->battery_wh,
+			       c->battery_w);
 	if (!(c->efficiency > 0 && c->efficiency <= 1))
 		return err_set(e, ERR_USAGE, 0, "efficiency is %g, must be above 0 and at most 1", c->efficiency);
 	return 0;
@@ -158,8 +160,8 @@ static int cost_off(const struct study *study, const struct study_case *like, do
 	return 0;
 }
 
-int study_run(const struct series *s, const struct tariff *t, const struct study_case *cases, size_t count, struct study **out,
-	      struct err *e)
+int study_run(const struct series *s, const struct tariff *t, const struct study_case *cases, size_t count,
+	      struct study **out, struct err *e)
 {
 	auto_study struct study *study = xcalloc(1, sizeof *study);
 	double off_eur;
@@ -171,7 +173,8 @@ int study_run(const struct series *s, const struct tariff *t, const struct study
 	study->import_eur_kwh = column(s->count);
 	study->export_eur_kwh = column(s->count);
 	study->results = xcalloc(count, sizeof *study->results);
-	if (tariff_prices(t, s->start_utc_us, s->step_us, s->count, s->price_eur_mwh, study->import_eur_kwh, study->export_eur_kwh, e) < 0)
+	if (tariff_prices(t, s->start_utc_us, s->step_us, s->count, s->price_eur_mwh, study->import_eur_kwh,
+			  study->export_eur_kwh, e) < 0)
 		return -1;
 	for (; study->count < count; study->count++)
 		if (run_case(&study->results[study->count], &cases[study->count], study, e) < 0)

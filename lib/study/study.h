@@ -1,6 +1,6 @@
-/* study: what control would have done. A series of load and PV goes through control_step, in as many cases as asked for,
- * and every case gets its energies and its bill; a load step goes through it on the simulated plant, in real time's
- * steps. No traffic, no files: what is written is returned.
+/* study: what control would have done. A series of load and PV goes through control_step, in as many cases as asked
+ * for, and every case gets its energies and its bill; a load step goes through it on the simulated plant, in real
+ * time's steps. No traffic, no files: what is written is returned.
  */
 #ifndef PSEC_STUDY_H
 #define PSEC_STUDY_H
@@ -15,15 +15,16 @@
 /* Where samples come from: every sample of point in [from, to), oldest first; means: those of quarter-hours. */
 typedef void study_sample_fn(void *arg, int64_t utc_us, double value);
 struct study_samples {
-	int (*read)(void *arg, const char *point, int64_t from_utc_us, int64_t to_utc_us, bool means, study_sample_fn *each,
-		    void *each_arg, struct err *e);
+	int (*read)(void *arg, const char *point, int64_t from_utc_us, int64_t to_utc_us, bool means,
+		    study_sample_fn *each, void *each_arg, struct err *e);
 	void *arg;
 };
-/* load = grid + battery + pv + genset, by the step. A step in which one of the site's devices has no samples is a gap; one that is
- * raw and not covered to its half, too. What measures below 0 counts as 0: *below_zero says in how many steps. step_us divides an
- * hour; from and to are brought to whole steps. Released by series_release. */
-must_check int study_recorded(const struct site *site, const struct study_samples *samples, int64_t from_utc_us, int64_t to_utc_us,
-			      int64_t step_us, struct series *out, size_t *below_zero, struct err *e);
+/* load = grid + battery + pv + genset, by the step. A step in which one of the site's devices has no samples is a
+ * gap; one that is raw and not covered to its half, too. What measures below 0 counts as 0: *below_zero says in
+ * how many steps. step_us divides an hour; from and to are brought to whole steps. Released by series_release. */
+must_check int study_recorded(const struct site *site, const struct study_samples *samples, int64_t from_utc_us,
+			      int64_t to_utc_us, int64_t step_us, struct series *out, size_t *below_zero,
+			      struct err *e);
 
 /* ---- a series, side by side ---- */
 
@@ -83,18 +84,18 @@ extern const char *const study_plant_names[]; /* NULL-ended: "fast", "mid", "slo
 
 struct study_loop_setup {
 	enum study_plant plant;
-	double load_w, step_w;            /* load before, and how much more after a third of the time; back after two thirds */
+	double load_w, step_w; /* load before, and how much more after a third of the time; back after two thirds */
 	int64_t window_us;                /* 30 s…1 h */
 };
-/* True powers every 100 ms; the plant goes in steps of 10 ms, and the law is asked as in the field: at each new value of
- * the meter, and when it wants to be woken. */
+/* True powers every 100 ms; the plant goes in steps of 10 ms, and the law is asked as in the field: at each new
+ * value of the meter, and when it wants to be woken. */
 struct study_loop {
 	struct study_loop_setup of;
 	double dead_time_s, lag_s, meter_period_s, meter_delay_s;
-	double settle_s;                  /* after the step until the grid stays within ± 50 W of the target; NaN: it does not */
+	double settle_s; /* after the step until the grid stays within ± 50 W of the target; NaN: it does not */
 	double overshoot_w;               /* beyond the target, after the step */
 	double import_wh, export_wh;      /* the leak: what passed the grid beside the target */
-	double mean_abs_w;                /* of the distance from the target, before the step: what is left when all is quiet */
+	double mean_abs_w; /* of the distance from the target, before the step: what is left when all is quiet */
 	int64_t writes;
 	size_t count;
 	int64_t step_us;

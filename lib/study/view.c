@@ -3,7 +3,9 @@
 #include <math.h>
 #include <string.h>
 
-static const char *const months[] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
+static const char *const months[] = {
+	"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"
+};
 #define DAY_US (86400 * US_PER_S)
 
 int64_t view_utc_us(const struct study *s, size_t step)
@@ -116,7 +118,11 @@ void view_ticks(const struct study *s, size_t from, size_t to, struct view_ticks
 
 		if (!tick_here(&d, span_us, &every) || n++ % every)
 			continue;
-		name_of(&d, span_us > 62 * DAY_US ? MONTH : span_us > 2 * DAY_US ? DAY : HOUR, out->labels[out->count], name);
+		name_of(&d,
+			span_us > 62 * DAY_US  ? MONTH
+			: span_us > 2 * DAY_US ? DAY
+					       : HOUR,
+			out->labels[out->count], name);
 		out->at[out->count] = (struct page_tick){ (double)(i - from), out->labels[out->count] };
 		out->count++;
 	}
@@ -128,7 +134,8 @@ bool view_best_day(const struct study *s, const struct study_result *r, size_t *
 	double best = -1;
 
 	for (size_t i = 1; i <= s->series->count; i++) {
-		struct time_date a = view_date(s, begin), b = i < s->series->count ? view_date(s, i) : (struct time_date){ 0 };
+		struct time_date a = view_date(s, begin),
+				 b = i < s->series->count ? view_date(s, i) : (struct time_date){ 0 };
 		double sum = 0;
 
 		if (i < s->series->count && same(&a, &b, DAY))

@@ -6,7 +6,8 @@
 #define MINUTE_US (60 * US_PER_S)
 
 /* The mean of the rates over a step: a step may cross the border of a period. */
-static double period_price(const struct tariff_side *s, const struct tariff_clock *clock, int64_t utc_us, int64_t step_us)
+static double period_price(const struct tariff_side *s, const struct tariff_clock *clock, int64_t utc_us,
+			   int64_t step_us)
 {
 	int64_t minutes = step_us / MINUTE_US;
 	double sum = 0;
@@ -21,13 +22,15 @@ static double period_price(const struct tariff_side *s, const struct tariff_cloc
 	return sum / (double)minutes;
 }
 
-static double side_price(const struct tariff *t, const struct tariff_side *s, int64_t utc_us, int64_t step_us, double spot_eur_mwh)
+static double side_price(const struct tariff *t, const struct tariff_side *s, int64_t utc_us, int64_t step_us,
+			 double spot_eur_mwh)
 {
 	switch (s->kind) {
 	case TARIFF_PERIODS:
 		return period_price(s, &t->clock, utc_us, step_us);
 	case TARIFF_SPOT:
-		return fmin(s->most, fmax(s->least, (s->factor * spot_eur_mwh / 1000 + s->markup) * (1 + s->tax_percent / 100)));
+		return fmin(s->most,
+			    fmax(s->least, (s->factor * spot_eur_mwh / 1000 + s->markup) * (1 + s->tax_percent / 100)));
 	default:
 		return s->rates[0];
 	}
@@ -38,11 +41,13 @@ bool tariff_needs_spot(const struct tariff *t)
 	return t->import.kind == TARIFF_SPOT || t->export.kind == TARIFF_SPOT;
 }
 
-int tariff_prices(const struct tariff *t, int64_t start_utc_us, int64_t step_us, size_t count, const double *spot_eur_mwh,
-		  double *import_eur_kwh, double *export_eur_kwh, struct err *e)
+int tariff_prices(const struct tariff *t, int64_t start_utc_us, int64_t step_us, size_t count,
+		  const double *spot_eur_mwh, double *import_eur_kwh, double *export_eur_kwh, struct err *e)
 {
 	if (tariff_needs_spot(t) && !spot_eur_mwh)
-		return err_set(e, ERR_INPUT, 0, "the tariff follows the price of the exchange, and the series has no column price_eur_mwh");
+		return err_set(
+			e, ERR_INPUT, 0,
+			"the tariff follows the price of the exchange, and the series has no column price_eur_mwh");
 	for (size_t i = 0; i < count; i++) {
 		int64_t utc_us = start_utc_us + (int64_t)i * step_us;
 		double spot = spot_eur_mwh ? spot_eur_mwh[i] : 0;
@@ -69,7 +74,8 @@ static double period_share(const struct tariff *t, const struct time_date *d, in
 	return (double)covered_us / (double)(to_us - from_us);
 }
 
-double tariff_capacity_eur(const struct tariff *t, int64_t start_utc_us, int64_t step_us, size_t count, const double *grid_w)
+double tariff_capacity_eur(const struct tariff *t, int64_t start_utc_us, int64_t step_us, size_t count,
+			   const double *grid_w)
 {
 	struct time_date now = { 0 };
 	int64_t covered_us = 0;

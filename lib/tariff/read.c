@@ -45,7 +45,8 @@ static bool read_minute(const char *text, bool end, int *out)
 	if (strlen(text) != 5 || text[2] != ':')
 		return false;
 	memcpy(hour, text, 2);
-	if (!parse_int(hour, 0, 24, &h) || !parse_int(text + 3, 0, 59, &m) || text[3] == '+' || h * 60 + m > (end ? 1440 : 1439))
+	if (!parse_int(hour, 0, 24, &h) || !parse_int(text + 3, 0, 59, &m) || text[3] == '+' ||
+	    h * 60 + m > (end ? 1440 : 1439))
 		return false;
 	*out = (int)(h * 60 + m);
 	return true;
@@ -63,7 +64,8 @@ static int day_index(const char *name, size_t len)
 static unsigned parse_days(const char *text)
 {
 	const char *dash = strchr(text, '-');
-	int first = day_index(text, dash ? (size_t)(dash - text) : strlen(text)), last = dash ? day_index(dash + 1, strlen(dash + 1)) : first;
+	int first = day_index(text, dash ? (size_t)(dash - text) : strlen(text)),
+	    last = dash ? day_index(dash + 1, strlen(dash + 1)) : first;
 	unsigned days = 0;
 
 	for (int d = first; first >= 0 && last >= 0; d = (d + 1) % 7) {
@@ -90,7 +92,8 @@ static bool read_days(const struct reader *r, const struct conf_node *map, unsig
 		unsigned some = n->kind == CONF_SCALAR ? parse_days(n->text) : 0;
 
 		if (!some) {
-			conf_report(r->c, n, r->sink, "is no day, must be mon, tue, wed, thu, fri, sat, sun or a span like mon-fri");
+			conf_report(r->c, n, r->sink,
+				    "is no day, must be mon, tue, wed, thu, fri, sat, sun or a span like mon-fri");
 			return false;
 		}
 		*days |= some;
@@ -106,11 +109,13 @@ static bool read_clock_time(const struct reader *r, const struct conf_node *map,
 		return false;
 	if (read_minute(text, end, out))
 		return true;
-	conf_report(r->c, conf_get(map, key), r->sink, "must be a time of the day like \"06:00\"%s, in quotes", end ? ", at most \"24:00\"" : "");
+	conf_report(r->c, conf_get(map, key), r->sink, "must be a time of the day like \"06:00\"%s, in quotes",
+		    end ? ", at most \"24:00\"" : "");
 	return false;
 }
 
-static void mark(const struct reader *r, const struct conf_node *map, struct tariff_side *s, unsigned days, int from, int to, uint8_t rate)
+static void mark(const struct reader *r, const struct conf_node *map, struct tariff_side *s, unsigned days, int from,
+		 int to, uint8_t rate)
 {
 	/* From 22:00 to 06:00 goes over midnight, into the next day. */
 	int span = to > from ? to - from : to + 1440 - from;
@@ -120,8 +125,8 @@ static void mark(const struct reader *r, const struct conf_node *map, struct tar
 			int at = (d * 1440 + from + m) % TARIFF_WEEK_MINUTES;
 
 			if (s->week[at] != UNSET) {
-				conf_report(r->c, map, r->sink, "overlaps with a period above it on %s at %02d:%02d", day_names[at / 1440],
-					    at % 1440 / 60, at % 60);
+				conf_report(r->c, map, r->sink, "overlaps with a period above it on %s at %02d:%02d",
+					    day_names[at / 1440], at % 1440 / 60, at % 60);
 				return;
 			}
 			s->week[at] = rate;
@@ -144,16 +149,19 @@ static void read_period(const struct reader *r, const struct conf_node *map, str
 		conf_report(r->c, map, r->sink, "is one period too many, at most %d are allowed", TARIFF_RATES_MAX - 1);
 		return;
 	}
-	if (!read_clock_time(r, map, "from", false, &from) || !read_clock_time(r, map, "to", true, &to) || !read_days(r, map, &days) ||
+	if (!read_clock_time(r, map, "from", false, &from) || !read_clock_time(r, map, "to", true, &to) ||
+	    !read_days(r, map, &days) ||
 	    !conf_read_real(r->c, map, "eur_kwh", true, -PRICE_MAX, PRICE_MAX, &s->rates[s->rate_count], r->sink))
 		return;
 	if (from == to)
-		conf_report(r->c, map, r->sink, "begins and ends at the same time; the whole day is \"00:00\" to \"24:00\"");
+		conf_report(r->c, map, r->sink,
+			    "begins and ends at the same time; the whole day is \"00:00\" to \"24:00\"");
 	else
 		mark(r, map, s, days, from, to, (uint8_t)s->rate_count++);
 }
 
-static void read_periods(const struct reader *r, const struct conf_node *map, const struct conf_node *list, struct tariff_side *s)
+static void read_periods(const struct reader *r, const struct conf_node *map, const struct conf_node *list,
+			 struct tariff_side *s)
 {
 	double otherwise = NAN;
 	int before = r->sink->count;
@@ -166,15 +174,17 @@ static void read_periods(const struct reader *r, const struct conf_node *map, co
 	}
 	for (const struct conf_node *n = list->first; n; n = n->next)
 		read_period(r, n, s);
-	if (!conf_read_real(r->c, map, "otherwise_eur_kwh", false, -PRICE_MAX, PRICE_MAX, &otherwise, r->sink) || r->sink->count != before)
+	if (!conf_read_real(r->c, map, "otherwise_eur_kwh", false, -PRICE_MAX, PRICE_MAX, &otherwise, r->sink) ||
+	    r->sink->count != before)
 		return;
 	s->rates[s->rate_count] = otherwise;
 	for (int i = 0; i < TARIFF_WEEK_MINUTES; i++) {
 		if (s->week[i] != UNSET)
 			continue;
 		if (isnan(otherwise)) {
-			conf_report(r->c, map, r->sink, "has no price on %s at %02d:%02d; add a period or otherwise_eur_kwh", day_names[i / 1440],
-				    i % 1440 / 60, i % 60);
+			conf_report(r->c, map, r->sink,
+				    "has no price on %s at %02d:%02d; add a period or otherwise_eur_kwh",
+				    day_names[i / 1440], i % 1440 / 60, i % 60);
 			return;
 		}
 		s->week[i] = (uint8_t)s->rate_count;
@@ -184,7 +194,8 @@ static void read_periods(const struct reader *r, const struct conf_node *map, co
 
 static void read_spot(const struct reader *r, const struct conf_node *map, struct tariff_side *s)
 {
-	static const char *const known[] = { "factor", "markup_eur_kwh", "tax_percent", "least_eur_kwh", "most_eur_kwh", NULL };
+	static const char *const known[] = { "factor",        "markup_eur_kwh", "tax_percent",
+					     "least_eur_kwh", "most_eur_kwh",   NULL };
 
 	s->kind = TARIFF_SPOT;
 	if (map->kind != CONF_MAP) {
@@ -235,7 +246,8 @@ static void read_clock(const struct reader *r, const struct conf_node *root, str
 
 	if (conf_read_text(r->c, root, "clock", false, 6, &text, r->sink) && text) {
 		if ((*text != '+' && *text != '-') || !read_minute(text + 1, false, &minute) || minute > 14 * 60)
-			conf_report(r->c, conf_get(root, "clock"), r->sink, "must be the winter time's distance from UTC like \"+01:00\", at most 14 h");
+			conf_report(r->c, conf_get(root, "clock"), r->sink,
+				    "must be the winter time's distance from UTC like \"+01:00\", at most 14 h");
 		else
 			clock->offset_min = *text == '-' ? -minute : minute;
 	}
@@ -264,7 +276,8 @@ static void read_capacity(const struct reader *r, const struct conf_node *root, 
 
 static void read_all(const struct reader *r, struct tariff *t)
 {
-	static const char *const known[] = { "tariff", "name", "clock", "summer_time", "import", "export", "capacity", NULL };
+	static const char *const known[] = { "tariff", "name",   "clock",    "summer_time",
+					     "import", "export", "capacity", NULL };
 	const struct conf_node *root = conf_root(r->c);
 	const char *name = NULL;
 	int64_t version;
@@ -296,7 +309,8 @@ static int read_file(const char *path, struct tariff *t, struct diag_sink *sink,
 	if (c)
 		read_all(&r, t);
 	if (sink->count != before)
-		return err_set(e, ERR_INPUT, 0, "'%s' is no tariff: %d fault%s", path, sink->count - before, sink->count - before == 1 ? "" : "s");
+		return err_set(e, ERR_INPUT, 0, "'%s' is no tariff: %d fault%s", path, sink->count - before,
+			       sink->count - before == 1 ? "" : "s");
 	return 0;
 }
 
@@ -310,11 +324,16 @@ int tariff_read(const char *words, struct tariff *out, struct diag_sink *sink, s
 	if (!fixed && !dynamic) {
 		if (!read_file(words, out, sink, e))
 			return 0;
-		return e->errnum ? err_ctx(e, "a tariff is fixed:IMPORT:EXPORT, dynamic:MARKUP:EXPORT[:TAX] in EUR/kWh, or a file") : -1;
+		return e->errnum ? err_ctx(e, "a tariff is fixed:IMPORT:EXPORT, dynamic:MARKUP:EXPORT[:TAX] in "
+					      "EUR/kWh, or a file")
+				 : -1;
 	}
 	if (str_copy(copy, sizeof copy, strchr(words, ':') + 1) && !parse_words(copy, out, dynamic))
 		return 0;
-	return err_set(e, ERR_USAGE, 0, fixed ? "tariff '%s' must be fixed:IMPORT:EXPORT in EUR/kWh, each -10…10, like fixed:0.30:0.08" :
-		       "tariff '%s' must be dynamic:MARKUP:EXPORT or dynamic:MARKUP:EXPORT:TAX, EUR/kWh each -10…10 and percent 0…100, like "
-		       "dynamic:0.18:0.08:19", words);
+	return err_set(e, ERR_USAGE, 0,
+		       fixed ? "tariff '%s' must be fixed:IMPORT:EXPORT in EUR/kWh, each -10…10, like fixed:0.30:0.08"
+			     : "tariff '%s' must be dynamic:MARKUP:EXPORT or dynamic:MARKUP:EXPORT:TAX, EUR/kWh each "
+			       "-10…10 and percent 0…100, like "
+			       "dynamic:0.18:0.08:19",
+		       words);
 }

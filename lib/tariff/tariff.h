@@ -44,8 +44,8 @@ bool tariff_needs_spot(const struct tariff *t);
 /* Means of the prices over count steps; spot_eur_mwh NULL when there is none (ERR_INPUT when the tariff needs it). */
 must_check int tariff_prices(const struct tariff *t, int64_t start_utc_us, int64_t step_us, size_t count,
 			     const double *spot_eur_mwh, double *import_eur_kwh, double *export_eur_kwh, struct err *e);
-/* What the peaks cost: price × highest import of each month or year (local) × the share of it that grid_w covers; steps
- * without a value (NaN) cover nothing. */
+/* What the peaks cost: price × highest import of each month or year (local) × the share of it that grid_w covers;
+ * steps without a value (NaN) cover nothing. */
 double tariff_capacity_eur(const struct tariff *t, int64_t start_utc_us, int64_t step_us, size_t count,
 			   const double *grid_w);
 /* One line for people: "import 0.30 EUR/kWh, export 0.08 EUR/kWh". */

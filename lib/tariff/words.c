@@ -42,5 +42,6 @@ void tariff_words(const struct tariff *t, struct buf *b)
 	buf_adds(b, "; export ");
 	side_words(&t->export, b);
 	if (t->capacity_eur_kw > 0)
-		buf_addf(b, "; peak %g EUR/kW a %s", t->capacity_eur_kw, t->capacity_per == TARIFF_PER_MONTH ? "month" : "year");
+		buf_addf(b, "; peak %g EUR/kW a %s", t->capacity_eur_kw,
+			 t->capacity_per == TARIFF_PER_MONTH ? "month" : "year");
 }
