@@ -178,5 +178,6 @@ static const struct cmd show = {
 
 const struct cmd cmd_device = {
 	.name = "device", .summary = "profiles and live devices",
-	.sub = (const struct cmd *const[]){ &list, &show, &cmd_device_read, &cmd_device_test, &cmd_device_new, NULL },
+	.sub = (const struct cmd *const[]){ &list, &show, &cmd_device_read, &cmd_device_models, &cmd_device_test,
+					 &cmd_device_new, NULL },
 };

@@ -5,7 +5,7 @@
 #include "cmd.h"
 #include "device/device.h"
 
-extern const struct cmd cmd_device_read, cmd_device_test, cmd_device_new;
+extern const struct cmd cmd_device_read, cmd_device_test, cmd_device_new, cmd_device_models;
 
 /* ---- device_target.c ---- */
 /* The site's profiles and the installed ones; faults go to env->err. Caller frees with device_catalogue_free. */

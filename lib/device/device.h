@@ -47,6 +47,19 @@ const struct device_point_info *device_point(enum device_point p);
 /* "power_w" within a role, or the full name (role ignored then); -1 when there is none. */
 int device_point_find(enum site_role role, const char *name);
 
+/* ---- how good a value is ---- */
+enum device_quality {
+	DEVICE_GOOD,
+	DEVICE_UNKNOWN,    /* not read yet, or lost */
+	DEVICE_ABSENT,     /* the device marks it not available */
+	DEVICE_IMPOSSIBLE, /* outside what can be true */
+};
+/* A device of a running site, as poll finds it. */
+enum device_state { DEVICE_WAITING /* not asked yet */, DEVICE_STARTING, DEVICE_LIVE, DEVICE_LOST, DEVICE_STATE_COUNT };
+const char *device_state_name(enum device_state s);
+const char *device_quality_name(enum device_quality q);     /* "good", "unknown", "absent", "impossible" */
+must_check bool device_quality_parse(const char *name, enum device_quality *out);
+
 /* ---- profiles ----------------------------------------------------------------------------------------------- */
 
 enum device_type { DEVICE_INT16, DEVICE_UINT16, DEVICE_INT32, DEVICE_UINT32, DEVICE_INT64, DEVICE_UINT64,
@@ -137,6 +150,22 @@ void device_walk_answer(struct device_walk *w, const uint16_t *regs, size_t coun
 /* Which profile of the catalogue fits the models best; NULL: none. */
 const struct device_profile *device_sunspec_profile(const struct device_catalogue *c, const struct device_sunspec *s);
 
+/* One point of a model on a device, those of its groups included: "W", "module[2].DCW". */
+struct device_model_point {
+	char name[64], unit[16];
+	uint16_t address;
+	bool writable, is_text;
+	enum device_quality quality;
+	double value, raw;             /* value: DEVICE_GOOD, scaled */
+	char text[65];                 /* is_text */
+	char why[80];                  /* not good */
+};
+typedef void device_model_fn(void *arg, const struct device_model_point *p);
+/* All points of a model, in their order, scale factors and padding left out. regs: m->length of them. ERR_IO when psec
+ * does not know the model. */
+must_check int device_model_points(const struct device_model *m, const uint16_t *regs, device_model_fn *fn, void *arg,
+				   struct err *e);
+
 struct device_identity { char make[33], model[33], version[17], serial[33]; };
 /* From the registers of SunSpec model 1 (its 65 or 66 registers after id and length). */
 void device_sunspec_identity(const uint16_t *regs, size_t count, struct device_identity *out);
@@ -172,17 +201,6 @@ void device_map_lose(struct device_map *m, size_t block);
 /* Likewise, with what the device said: "exception 2: illegal data address" is then why its values are unknown. */
 void device_map_refuse(struct device_map *m, size_t block, const char *why);
 
-enum device_quality {
-	DEVICE_GOOD,
-	DEVICE_UNKNOWN,    /* not read yet, or lost */
-	DEVICE_ABSENT,     /* the device marks it not available */
-	DEVICE_IMPOSSIBLE, /* outside what can be true */
-};
-/* A device of a running site, as poll finds it. */
-enum device_state { DEVICE_WAITING /* not asked yet */, DEVICE_STARTING, DEVICE_LIVE, DEVICE_LOST, DEVICE_STATE_COUNT };
-const char *device_state_name(enum device_state s);
-const char *device_quality_name(enum device_quality q);     /* "good", "unknown", "absent", "impossible" */
-must_check bool device_quality_parse(const char *name, enum device_quality *out);
 struct device_reading {
 	enum device_quality quality;
 	double value;             /* only with DEVICE_GOOD */

@@ -186,6 +186,8 @@ const char *type_name(enum device_type t);
 struct raw raw_decode(const uint16_t *regs, enum device_type t, enum device_order o);
 /* A number as registers; false when the type cannot hold it. Returns how many in *count. */
 must_check bool raw_encode(double number, enum device_type t, enum device_order o, uint16_t regs[4], size_t *count);
+/* 10^sf; false when sf is none, with why (80). name: of the scale factor. */
+must_check bool sf_power(const char *name, int sf, double *out, char why[80]);
 void raw_text(const uint16_t *regs, size_t count, char *to, size_t n); /* printable, trimmed */
 
 #endif

@@ -104,6 +104,20 @@ bool raw_encode(double number, enum device_type t, enum device_order o, uint16_t
 	return true;
 }
 
+bool sf_power(const char *name, int sf, double *out, char why[80])
+{
+	if (sf == INT16_MIN) {
+		snprintf(why, 80, "scale factor %.40s is not implemented", name);
+		return false;
+	}
+	if (sf < -10 || sf > 10) { /* SunSpec allows no other */
+		snprintf(why, 80, "scale factor %.40s is %d, can be -10…10", name, sf);
+		return false;
+	}
+	*out = pow(10, sf);
+	return true;
+}
+
 void raw_text(const uint16_t *regs, size_t count, char *to, size_t n)
 {
 	char bytes[2 * BUS_READ_MAX];

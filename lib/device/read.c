@@ -112,31 +112,17 @@ static void judge(struct device_reading *out, enum device_quality q, const char 
 	str_copy(out->why, sizeof out->why, why);
 }
 
-static bool sf_power(const struct device_value *f, int sf, double *out, char why[80])
-{
-	if (sf == INT16_MIN) {
-		snprintf(why, 80, "scale factor %.40s is not implemented", f->name);
-		return false;
-	}
-	if (sf < -10 || sf > 10) { /* SunSpec allows no other */
-		snprintf(why, 80, "scale factor %.40s is %d, can be -10…10", f->name, sf);
-		return false;
-	}
-	*out = pow(10, sf);
-	return true;
-}
-
 bool scale_factor(const struct device_map *m, const struct device_value *v, int sf_constant, double *out, char why[80])
 {
 	const struct device_value *f = v->scale_index >= 0 ? &m->values[v->scale_index] : v;
 
 	if (v->scale_index < 0)
-		return sf_power(v, sf_constant, out, why);
+		return sf_power(v->name, sf_constant, out, why);
 	if (!m->states[m->mapped[v->scale_index].block].known) {
 		snprintf(why, 80, "scale factor %.40s not read yet", f->name);
 		return false;
 	}
-	return sf_power(f, (int16_t)regs_of(m, v->scale_index)[0], out, why);
+	return sf_power(f->name, (int16_t)regs_of(m, v->scale_index)[0], out, why);
 }
 
 static bool is_absent(const struct mapped *x, const struct raw *r, uint16_t count)
@@ -203,7 +189,7 @@ static void value_read(const struct device_map *m, int i, struct device_reading 
 	if (out->quality != DEVICE_GOOD)
 		return;
 	sf = x->pair != NULL ? x->pair->sf : v->scale_index >= 0 ? (int16_t)s->regs[x->sf_offset] : x->sf_constant;
-	if (sf_power(f, sf, &factor, out->why)) {
+	if (sf_power(f->name, sf, &factor, out->why)) {
 		out->value *= v->scale * factor;
 	} else {
 		out->quality = DEVICE_UNKNOWN;

@@ -79,4 +79,10 @@ must_check int poll_read_once(const struct site_device *d, const struct device_p
 must_check int poll_identify(const struct bus_address *address, const struct device_catalogue *c, int timeout_ms,
 			     const struct device_profile **out, struct err *e);
 
+/* Every SunSpec model of the device at address with its registers, m->length of them (fewer than it says when it refuses
+ * to show the rest). ERR_INPUT when it shows no SunSpec; why: what the list of models lacks, or "". */
+typedef void poll_model_fn(void *arg, const struct device_model *m, const uint16_t *regs);
+must_check int poll_models_once(const struct bus_address *address, int timeout_ms, poll_model_fn *fn, void *arg,
+				char why[80], struct err *e);
+
 #endif

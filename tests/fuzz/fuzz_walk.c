@@ -1,6 +1,7 @@
 /* Any answers to the SunSpec walk, and any registers in the models that it found: the walk ends, and nothing that is no value
  * is taken for one. */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "device/device.h"
@@ -45,6 +46,28 @@ static void use(const struct device_profile *p, const struct device_sunspec *s, 
 	device_map_free(m);
 }
 
+static void look(void *arg, const struct device_model_point *p)
+{
+	const struct device_model *m = arg;
+
+	expect(p->address >= m->address && p->address < m->address + m->length);
+	expect(p->is_text || (p->quality == DEVICE_GOOD) == isfinite(p->value));
+}
+
+static void use_model(struct device_model *m, const struct device_sunspec *s, const uint8_t *data, size_t size)
+{
+	uint16_t *regs;
+	struct err e;
+
+	if (m->length > 3000)
+		return;
+	regs = malloc(m->length * sizeof *regs + 1); /* as long as it is: a reach beyond it is seen */
+	for (uint16_t k = 0; regs != NULL && k < m->length; k++)
+		regs[k] = reg(data, size, m->address + k - s->base);
+	(void)!device_model_points(m, regs, look, m, &e);
+	free(regs);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct device_catalogue *c; /* read once: it is the same for every input */
@@ -65,6 +88,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		expect(++asked <= 3 + DEVICE_MODELS_MAX + 1 && q.count == 2 && q.address < 65535);
 		device_walk_answer(&w, size % 97 == 96 && asked % 5 == 4 ? NULL : regs, 2);
 	}
+	for (size_t i = 0; i < w.found.model_count && i < 4; i++)
+		use_model(&w.found.models[i], &w.found, data, size);
 	for (size_t i = 0; i < w.found.model_count; i++)
 		expect(w.found.models[i].address + w.found.models[i].length <= 65536);
 	p = w.found.found ? device_sunspec_profile(c, &w.found) : NULL;

@@ -126,6 +126,45 @@ P
 		bms.current_a=802.A bms.charge_limit_a=802.AChaMax bms.discharge_limit_a=802.ADisChaMax bms.alarm=802.Evt1
 }
 
+@test "every point of every listed model, groups included, is what pysunspec2 encoded" {
+	local pid unit
+	mkdir all
+	"$PY" "$TOP/tests/system/peers/sunspec_all.py" all 1 2 3 4 5 >ready 2>"$FILES/err" 3>&- &
+	pid=$!
+	wait_for ready "$pid"
+	for unit in 1 2 3 4 5; do
+		"$PSEC" device models "tcp://127.0.0.1:$(awk '{ print $2 }' ready)#$unit" --json >"all/$unit.ours" || break
+	done
+	kill "$pid"
+	"$PY" - <<'P'
+import json
+for unit in range(1, 6):
+    theirs = json.load(open(f"all/{unit}"))
+    ours = {f"{p['model']}.{p['point']}": p for p in json.load(open(f"all/{unit}.ours"))}
+    assert ours.keys() == theirs.keys(), sorted(ours.keys() ^ theirs.keys())
+    assert len(ours) > 1300, len(ours)
+    for name, want in theirs.items():
+        got = ours[name]
+        if want is None:
+            assert got["quality"] == "absent" and got["value"] is None, (name, got)
+        elif isinstance(want, str):
+            assert got["value"] == want, (name, want, got)
+        else:
+            assert got["quality"] == "good" and abs(got["value"] - want) <= 1e-9 * abs(want), (name, want, got)
+P
+}
+
+@test "one model of a device is shown, and one that it lacks is said to be missing" {
+	run -0 "$PSEC" device models "tcp://127.0.0.1:$PORT#1" 203
+	[[ $output == *TotWhImp* && $output != *Manufacturer* ]]
+	run -65 "$PSEC" device models "tcp://127.0.0.1:$PORT#1" 802
+	[[ $output == *"has no model 802"* ]]
+	run -0 "$PSEC" device models "tcp://127.0.0.1:$PORT#8"
+	[[ $output == *"says length 65000, which ends beyond 65535"* ]]
+	run -65 "$PSEC" device models "tcp://127.0.0.1:$PORT#2"
+	[[ $output == *"no SunSpec marker"* ]]
+}
+
 @test "a hostile model list ends at once, and nothing is taken for a value" {
 	run -65 "$PSEC" device read "tcp://127.0.0.1:$PORT#8"
 	[[ $output == *"no profile fits"* ]]
