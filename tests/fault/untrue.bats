@@ -51,11 +51,14 @@ fault() { /usr/bin/python3 "$TOP/tests/system/ask.py" run/sim.sock sim.fault "{\
 }
 
 @test "what was learned of the inverter is told, beside its profile" {
+	told() { [ $(($(status model.steps) + $(status model.unjudged))) -gt "$1" ]; }
+	wait_until 20 told 0 # the step of the setup is over
 	house 3000
-	wait_until 20 sim_near battery_w 3500 60
+	wait_until 20 told 1
 	house 0
-	seen() { [ "$(status model.steps)" -ge 2 ]; }
-	wait_until 30 seen
+	wait_until 20 told 2
+	[ "$(status model.steps)" -ge 2 ]
+	[ "$(status model.profile.lag_ms)" = 700.0 ]
 	[ "$(status guard.state)" = quiet ]
 	run -0 "$PSEC" -C "$DIR" control status --why
 	[[ $output == *"Inverter    dead time "* ]]
