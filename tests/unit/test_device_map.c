@@ -1,6 +1,7 @@
 /* Values: what a map makes of the registers, and how it reads them. */
 #include "device/live.h"
 #include "device_image.h"
+#include "device_reads.h"
 
 static void a_sunspec_meter_is_read_with_its_scale_factors(void **state)
 {
@@ -239,6 +240,27 @@ static void reads_are_merged_within_what_the_device_allows(void **state)
 	device_catalogue_free(c);
 }
 
+static void merged_reads_need_at_most_a_third_of_the_requests(void **state)
+{
+	struct device_catalogue *c = catalogue();
+	const struct device_profile *p;
+	struct reads sum = { 0 };
+
+	(void)state;
+	for (size_t i = 0; (p = device_profile_at(c, i)) != NULL; i++) {
+		struct reads r = reads_of(p);
+
+		assert_true(r.blocks > 0 && r.blocks <= r.values);
+		sum.blocks += r.blocks;
+		sum.values += r.values;
+		sum.blocks_hz += r.blocks_hz;
+		sum.values_hz += r.values_hz;
+	}
+	assert_true(3 * sum.blocks <= sum.values);
+	assert_true(3 * sum.blocks_hz <= sum.values_hz);
+	device_catalogue_free(c);
+}
+
 static void sums_and_products_of_registers_are_points(void **state)
 {
 	struct device_catalogue *c = catalogue();
@@ -338,6 +360,7 @@ int main(void)
 		cmocka_unit_test(a_value_that_stands_still_shows_since_when),
 		cmocka_unit_test(a_storage_inverter_shows_power_ratings_and_limits),
 		cmocka_unit_test(reads_are_merged_within_what_the_device_allows),
+		cmocka_unit_test(merged_reads_need_at_most_a_third_of_the_requests),
 		cmocka_unit_test(sums_and_products_of_registers_are_points),
 		cmocka_unit_test(a_power_without_a_sign_gets_it_from_the_running_state),
 		cmocka_unit_test(impossible_values_are_not_values),

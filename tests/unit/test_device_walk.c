@@ -139,6 +139,69 @@ static void a_shorter_model_of_an_older_device_lacks_the_points_beyond_its_end(v
 	device_catalogue_free(c);
 }
 
+static void of_a_model_that_is_there_twice_the_first_is_meant(void **state)
+{
+	struct device_catalogue *c = catalogue();
+	struct image *m = image_new();
+	struct device_walk w;
+	struct device_map *map;
+	uint16_t at = put_meter_203(m, put_common(m, 40000, "Acme", "M1", "4711")), first = at;
+
+	(void)state;
+	put_end(m, put_meter_203(m, at));
+	m->holding[first + 2 + 16] = 777;
+	w = walk(m);
+	assert_int_equal(w.found.model_count, 3);
+	map = map_of(c, "sunspec-meter", 1u << SITE_GRID_METER, false, &w.found);
+	take_all(map, m, 1000);
+	assert_reads(map, POINT_GRID_POWER_W, -1234);
+	device_map_free(map);
+	free(m);
+	device_catalogue_free(c);
+}
+
+/* A length that is not the model's own: more than it has is passed over, less takes away what lies beyond, and the next
+ * model is looked for where the length says, whatever lies there. */
+static void a_wrong_length_costs_what_lies_beyond_it_and_nothing_before(void **state)
+{
+	static const struct { uint16_t length; bool ended, power, energy; } cases[] = {
+		{ 105, true, true, true }, { 125, true, true, true }, { 30, false, true, false },
+		{ 20, false, false, false }, { 0, false, false, false },
+	};
+	struct device_catalogue *c = catalogue();
+	const struct device_profile *meter = device_profile_find(c, "sunspec-meter");
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		struct image *m = image_new();
+		struct device_reading r;
+		struct device_walk w;
+		struct device_map *map;
+		struct err e;
+
+		put_end(m, put_meter_203(m, put_common(m, 40000, "Acme", "M1", "4711")));
+		m->holding[40071] = cases[i].length;
+		if (cases[i].length > 105)
+			put_end(m, (uint16_t)(40072 + cases[i].length));
+		w = walk(m);
+		assert_int_equal(w.found.models[1].length, cases[i].length);
+		assert_int_equal(w.found.ended, cases[i].ended);
+		assert_true(w.found.ended == (w.why[0] == '\0'));
+		if (!cases[i].power) {
+			assert_int_equal(device_map_new(meter, 1u << SITE_GRID_METER, false, &w.found, &map, &e), -1);
+			free(m);
+			continue;
+		}
+		map = map_of(c, "sunspec-meter", 1u << SITE_GRID_METER, false, &w.found);
+		take_all(map, m, 1000);
+		assert_reads(map, POINT_GRID_POWER_W, -1234);
+		assert_int_equal(device_map_read(map, POINT_GRID_IMPORT_WH, &r), cases[i].energy);
+		device_map_free(map);
+		free(m);
+	}
+	device_catalogue_free(c);
+}
+
 static void a_device_without_a_required_point_gets_no_map(void **state)
 {
 	struct device_sunspec s = { .found = true, .base = 40000, .models = { { 1, 40004, 66 } }, .model_count = 1 };
@@ -186,6 +249,8 @@ int main(void)
 		cmocka_unit_test(a_walk_that_gets_no_answer_keeps_what_it_has),
 		cmocka_unit_test(the_models_choose_the_profile),
 		cmocka_unit_test(a_shorter_model_of_an_older_device_lacks_the_points_beyond_its_end),
+		cmocka_unit_test(of_a_model_that_is_there_twice_the_first_is_meant),
+		cmocka_unit_test(a_wrong_length_costs_what_lies_beyond_it_and_nothing_before),
 		cmocka_unit_test(a_device_without_a_required_point_gets_no_map),
 		cmocka_unit_test(text_from_a_device_is_made_printable),
 	};
