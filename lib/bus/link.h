@@ -57,7 +57,7 @@ struct bus_link {
 
 	struct loop_timer timer; /* PAUSING: the pause; WORKING: the kind's; FAILING: at once */
 	enum bus_outcome failed;
-	char failed_why[80];
+	char failed_why[120];
 };
 
 /* The question ends with r: the call of its fn is the last thing that happens, k may be gone afterwards. */

@@ -30,7 +30,7 @@ struct dialogue {
 	int64_t slowest_us;
 	uint64_t late;                 /* of the link's late answers, those seen */
 	struct bus_second_master second_master;
-	char why[96];
+	char why[120];
 	/* the unit at hand */
 	struct unit unit;
 	bool heard, unhurried;         /* unhurried: it was late once */

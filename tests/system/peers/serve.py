@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Devices that were not written here: pymodbus serving hand-typed register images (images.py).
 
-serve.py [--host H] [--port P] [--rtu LINE] [--ledger FILE] UNIT=IMAGE…
+serve.py [--host H] [--port P] [--rtu LINE | --raw] [--ledger FILE] UNIT=IMAGE…
+--raw: serial frames over TCP, as a gateway passes them on.
 prints "ready PORT" once it listens; the ledger gets a line "UNIT FUNCTION ADDRESS" for every question."""
 import argparse
 import asyncio
@@ -27,6 +28,7 @@ async def main():
     p.add_argument("--host", default="127.0.0.1")
     p.add_argument("--port", type=int, default=0)
     p.add_argument("--rtu")
+    p.add_argument("--raw", action="store_true")
     p.add_argument("--ledger")
     p.add_argument("units", nargs="+", metavar="UNIT=IMAGE")
     o = p.parse_args()
@@ -43,7 +45,7 @@ async def main():
         server = ModbusSerialServer(devices, framer=FramerType.RTU, port=o.rtu, baudrate=19200, parity="N", stopbits=1,  # a pty takes no parity
                                     trace_pdu=trace, ignore_missing_slaves=True)
     else:
-        server = ModbusTcpServer(devices, address=(o.host, o.port), trace_pdu=trace, ignore_missing_slaves=True)
+        server = ModbusTcpServer(devices, framer=FramerType.RTU if o.raw else FramerType.SOCKET, address=(o.host, o.port), trace_pdu=trace, ignore_missing_slaves=True)
     await server.serve_forever(background=True)
     print("ready", 0 if o.rtu else server.transport.sockets[0].getsockname()[1], flush=True)
     await asyncio.get_running_loop().create_future()
