@@ -52,14 +52,14 @@ int device_find_target(const struct cmd_env *env, const char *profile, const cha
 	int i;
 
 	*out = (struct site_device){ 0 };
-	*by_name = !str_starts(word, "tcp:") && !str_starts(word, "rtu:");
+	*by_name = !str_starts(word, "tcp:") && !str_starts(word, "rtu:") && !str_starts(word, "rtu+tcp:");
 	if (*by_name) {
 		if (site_read(env->paths.file, site, &sink, e) < 0)
 			return -1;
 		i = site_find_device(site, word);
 		if (i < 0)
-			return err_set(e, ERR_INPUT, 0, "the site has no device '%s'; an address reads tcp://HOST#UNIT or "
-				       "rtu:///dev/…#UNIT", word);
+			return err_set(e, ERR_INPUT, 0, "the site has no device '%s'; an address reads tcp://HOST#UNIT, "
+				       "rtu:///dev/…#UNIT or rtu+tcp://HOST:PORT#UNIT", word);
 		*out = site->devices[i];
 		if (profile != NULL)
 			str_copy(out->profile, sizeof out->profile, profile);

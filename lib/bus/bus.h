@@ -79,7 +79,7 @@ struct bus_reply {
 		uint8_t bytes[BUS_PDU_MAX];  /* BUS_REPORT_ID, BUS_DEVICE_ID: the PDU after the function code */
 	};
 	int64_t sent_boot_us, received_boot_us; /* first byte out, last byte in */
-	char why[120];               /* for people: "unit 5 answered instead of 1" */
+	char why[100];               /* for people: "unit 5 answered instead of 1" */
 };
 
 /* Encode the question; returns the PDU's length, or 0 when the request is not one (count 0, beyond the limits,

@@ -24,6 +24,7 @@ static void device_updated(void *arg, int device)
 	/* First the set-point, then the news. */
 	law_updated(f, device);
 	tell_updated(f, device);
+	said_line(f, device);
 }
 
 static void device_state(void *arg, int device, enum device_state s, const char *why)
@@ -39,6 +40,7 @@ static void device_state(void *arg, int device, enum device_state s, const char 
 		f->said_state[device] = s;
 	tell_device(f, device);
 	law_device_changed(f, device);
+	said_line(f, device);
 }
 
 static bool has_line(const struct site *s)

@@ -65,6 +65,7 @@ struct field {
 	int64_t began_boot_us;
 	bool started;                    /* devices are being polled */
 	enum device_state said_state[SITE_DEVICES_MAX]; /* live or lost, as an event said it */
+	bool said_master[SITE_DEVICES_MAX];             /* that another master is on its line */
 	/* work */
 	struct law law;
 	struct check check;
@@ -99,6 +100,7 @@ void said_refusal(struct field *f, const struct err *e);     /* a set-point that
 void said_accepted(struct field *f);                          /* one was */
 void said_not_shown(struct field *f, int device, double setpoint_w, const char *why);
 void said_shown(struct field *f);
+void said_line(struct field *f, int device); /* what the device's serial line shows of others */
 
 /* ---- check.c ---- */
 void check_begin(struct field *f);

@@ -141,3 +141,22 @@ void said_shown(struct field *f)
 {
 	f->law.not_shown.text[0] = '\0';
 }
+
+/* Once a line: a second master does not go away by itself, and its answers are nobody's values. */
+void said_line(struct field *f, int device)
+{
+	const struct bus_address *a = &f->site->devices[device].address;
+	struct poll_line line;
+	char words[96];
+
+	if (a->kind == BUS_TCP || f->said_master[device])
+		return;
+	poll_line_stats(f->poll, device, &line);
+	if (!line.counters.second_master.seen)
+		return;
+	for (size_t i = 0; i < f->site->device_count; i++)
+		if (bus_address_same_link(&f->site->devices[i].address, a))
+			f->said_master[i] = true;
+	tell_event(f, SEVERITY_WARNING, "second-master", f->site->devices[device].name, "%s; only one may ask on a line",
+		   bus_second_master_words(&line.counters.second_master, words));
+}

@@ -27,8 +27,7 @@ line() {
 # end_line NAME: its account, "questions N answered N most N"
 end_line() {
 	kill "${PIDS[-1]}"
-	wait "${PIDS[-1]}" || true
-	unset 'PIDS[-1]'
+	wait_until 10 grep -q ^questions "$1.out"
 	tail -n 1 "$1.out"
 }
 
