@@ -126,6 +126,24 @@ time.sleep(600)' "$PWD/a" >held 3>&- &
 	[[ $output =~ "9600 8N2, unit "[0-9]+" ("[0-9]+" of 247), about "[0-9]+" s left" ]] || { echo "$output"; false; }
 }
 
+@test "psecd says once, as an event, that another master asks on its line" {
+	line a --units 1 --master 9
+	cat >site.yaml <<-YAML
+	psec: 1
+	site: {id: lines, tier: lab}
+	devices:
+	  - {name: grid, profile: eastron-sdm630, address: "rtu://$PWD/a?baud=9600&parity=none#1", roles: [grid-meter]}
+	YAML
+	chmod 644 site.yaml
+	"$PSECD" -C "$PWD" >log 2>&1 3>&- &
+	PIDS+=($!)
+	wait_until 30 grep -q 'second-master: grid: another master asks unit 9, function 3' log
+	kill "${PIDS[-1]}"
+	wait "${PIDS[-1]}"
+	unset 'PIDS[-1]'
+	[ "$(grep -c second-master log)" = 1 ]
+}
+
 @test "pymodbus behind a raw gateway is read, and found where nothing answers to Modbus TCP" {
 	"$PY" "$PEERS/serve.py" --raw --host 127.0.93.1 1=sunspec-meter 7=sunspec-pv >gw.out 2>gw.err 3>&- &
 	PIDS+=($!)
