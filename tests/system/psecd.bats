@@ -318,7 +318,7 @@ while True:
 	wait_until 15 status_near grid_w 200 60
 	if [ "$(id -u)" = 0 ]; then
 		grep -qE '^Seccomp:\s2$' "/proc/$(pid_of psecd-field)/status"
-		grep -qE '^Threads:\s2$' "/proc/$(pid_of psecd-field)/status"
+		grep -qE '^Threads:\s1$' "/proc/$(pid_of psecd-field)/status"
 	fi
 }
 
