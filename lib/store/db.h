@@ -45,6 +45,13 @@ struct store {
 	} work;
 	int64_t means_kept_from;               /* older means are known to be gone */
 
+	/* clock.c: the time that was last believed, in both clocks; a jump that is not yet. */
+	struct {
+		bool runs, jumped;
+		int64_t utc_us, marked_us;     /* INT64_MIN: never */
+		int64_t boot_us, jump_offset_us, jump_boot_us;
+	} clock;
+
 	struct store_size size;                /* of what is counted */
 	struct counted {
 		int64_t samples_to;            /* samples before it; INT64_MAX: all */
@@ -91,6 +98,9 @@ int point_intern(struct store *s, const char *name, struct err *e);
 
 must_check int mark_set(struct store *s, const char *name, int64_t utc_us, struct err *e);
 must_check int marks_load(struct store *s, struct err *e);
+
+/* The time by which ages are told: now's, or without the jump that it made. */
+must_check int clock_believed(struct store *s, const struct now *now, int64_t *utc_us, struct err *e);
 
 /* Count a part of what is not counted: 1; 0 when all is. */
 must_check int count_step(struct store *s, struct err *e);

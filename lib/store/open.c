@@ -1,5 +1,6 @@
 #include "db.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include <unistd.h>
 
 enum { CHECKED_ALWAYS = 16 << 20 }; /* a database up to this size is looked through at each start: some 30 ms */
+enum { BROKEN_KEPT = 2 };
 
 /* ---- the lock: a file beside the database that names its holder ---------------------------------------------------- */
 
@@ -128,6 +130,30 @@ static void close_db(struct store *s)
 	points_free(s);
 }
 
+static int is_broken(const struct dirent *d)
+{
+	return strstr(d->d_name, ".broken-") != NULL && str_eq(d->d_name + strlen(d->d_name) - 1, "Z");
+}
+
+/* A disk that breaks one database after the other must not be filled with them: the newest stay. */
+static void drop_old_broken(const struct store *s)
+{
+	const char *slash = strrchr(s->path, '/'), *name = slash ? slash + 1 : s->path;
+	auto_free char *folder = slash ? xasprintf("%.*s", (int)(slash - s->path + 1), s->path) : xstrdup("./");
+	struct dirent **found = NULL;
+	int n = scandir(folder, &found, is_broken, alphasort);
+
+	for (int i = 0, left = n; i < n; i++, free(found[i - 1])) {
+		auto_free char *file = xasprintf("%s%s", folder, found[i]->d_name), *log = xasprintf("%s-wal", file);
+
+		if (!str_starts(found[i]->d_name, name) || left-- <= BROKEN_KEPT - 1)
+			continue;
+		unlink(file);
+		unlink(log);
+	}
+	free(found);
+}
+
 /* Out of the way with its log, under a name that sqlite3 can still open. */
 static int set_aside(struct store *s, struct err *e)
 {
@@ -135,6 +161,7 @@ static int set_aside(struct store *s, struct err *e)
 	char time[BASE_TIME_LEN];
 	auto_free char *aside = NULL;
 
+	drop_old_broken(s);
 	time_format(now_read().utc_us, time);
 	aside = xasprintf("%s.broken-%s", s->path, time);
 	for (size_t i = 0; i < COUNT_OF(parts); i++) {
@@ -171,6 +198,13 @@ static struct store_limits limits_or_defaults(const struct store_limits *given)
 	return l;
 }
 
+static bool is_full(const struct store *s, const struct err *e)
+{
+	int errnum = e->errnum ? e->errnum : s->db ? sqlite3_system_errno(s->db) : 0;
+
+	return errnum == ENOSPC || errnum == EDQUOT || errnum == EFBIG || (s->db && sqlite3_errcode(s->db) == SQLITE_FULL);
+}
+
 int store_open(const char *path, const struct store_limits *limits, struct store **out, bool *recovered, struct err *e)
 {
 	struct store *s;
@@ -195,6 +229,11 @@ int store_open(const char *path, const struct store_limits *limits, struct store
 		*recovered = true;
 		*out = s;
 		return 0;
+	}
+	if (is_full(s, e)) {
+		const struct err full = *e;
+
+		err_set(e, ERR_IO, 0, "%s; make room on the disk that holds '%s'", full.text, path);
 	}
 	store_close(s);
 	return -1;

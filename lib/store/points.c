@@ -104,7 +104,7 @@ int marks_load(struct store *s, struct err *e)
 	auto_stmt sqlite3_stmt *st = db_stmt(s, S_MARKS, e);
 	int rc;
 
-	s->means_to = s->dropped_to = s->means_kept_from = INT64_MIN;
+	s->means_to = s->dropped_to = s->means_kept_from = s->clock.utc_us = s->clock.marked_us = INT64_MIN;
 	if (!st)
 		return -1;
 	while ((rc = db_step(s, st, "read the marks", e)) > 0) {
@@ -114,6 +114,8 @@ int marks_load(struct store *s, struct err *e)
 			s->means_to = sqlite3_column_int64(st, 1);
 		else if (str_eq(name, "dropped_to"))
 			s->dropped_to = sqlite3_column_int64(st, 1);
+		else if (str_eq(name, "clock"))
+			s->clock.utc_us = s->clock.marked_us = sqlite3_column_int64(st, 1);
 	}
 	return rc;
 }

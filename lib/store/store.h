@@ -19,7 +19,7 @@ struct store_limits {
 
 /* Open or make path (mode 0640; limits NULL: the defaults). ERR_AGAIN naming the holder's pid when another process has
  * it; ERR_INPUT when it is not psec's or a newer psec's, and then it is left as it is. A broken file is kept aside
- * (path.broken-TIME) and a new one is begun: *recovered tells. Caller frees. */
+ * (path.broken-TIME; of these the two newest stay) and a new one is begun: *recovered tells. Caller frees. */
 must_check int store_open(const char *path, const struct store_limits *limits, struct store **out, bool *recovered,
 			  struct err *e);
 void store_close(struct store *s);
@@ -33,7 +33,9 @@ struct store_sample {
 /* All or none, one transaction. ERR_INPUT: a value that is not finite, a name over 128 bytes, more than 4096 points. */
 must_check int store_put_samples(struct store *s, const struct store_sample *samples, size_t count, struct err *e);
 /* Turn raw samples into quarter-hour means (arithmetic, by the start of the quarter), drop what is past its time or
- * over the budget. Some milliseconds a call; *more: call again soon. */
+ * over the budget. Some milliseconds a call; *more: call again soon. A clock that is more than a day ahead of the time
+ * that was believed last (marked in the database, and gone on with boot_us) has jumped: ages are told without the jump
+ * until it has stood for a day of running. A clock that goes back is believed at once. */
 must_check int store_tidy(struct store *s, const struct now *now, bool *more, struct err *e);
 /* Called while the store reads: it must not call the store. */
 typedef void store_sample_fn(void *arg, const struct store_sample *sample);

@@ -322,14 +322,17 @@ static int keep_budget(struct store *s, struct err *e)
 
 int store_tidy(struct store *s, const struct now *now, bool *more, struct err *e)
 {
+	int64_t utc_us;
 	int rc = 0;
 
 	*more = false;
 	/* Without a clock, no age can be told. */
 	if (now->utc_valid) {
-		rc = means_step(s, now->utc_us, e);
+		rc = clock_believed(s, now, &utc_us, e);
 		if (rc == 0)
-			rc = drop_by_age(s, now->utc_us, e);
+			rc = means_step(s, utc_us, e);
+		if (rc == 0)
+			rc = drop_by_age(s, utc_us, e);
 	}
 	if (rc == 0)
 		rc = keep_budget(s, e);

@@ -27,7 +27,7 @@ static int open_store(struct core *c, struct err *e)
 	bool recovered;
 
 	if (store_open("psec.db", &limits, &c->store, &recovered, e) < 0)
-		return -1;
+		return err_ctx(e, "'%s'", c->start->paths.state);
 	if (store_last_events(c->store, LAST_EVENTS, record_remember, c, e) < 0)
 		return -1;
 	if (recovered) {

@@ -95,15 +95,22 @@ static void assert_samples(struct store *s, const char *point, bool means, size_
 }
 
 /* Tidy until there is nothing to do, in a bounded number of calls. */
-static void tidy(struct store *s, int64_t utc_us)
+static void tidy_at(struct store *s, const struct now *now)
 {
-	struct now now = { .utc_us = utc_us, .utc_valid = true };
 	bool more = true;
 
 	for (int i = 0; more; i++) {
 		assert_true(i < 10000);
-		ok(store_tidy(s, &now, &more, &e));
+		ok(store_tidy(s, now, &more, &e));
 	}
+}
+
+/* With a clock that goes as time does. */
+static void tidy(struct store *s, int64_t utc_us)
+{
+	const struct now now = { .boot_us = utc_us - T0 + DAY, .utc_us = utc_us, .utc_valid = true };
+
+	tidy_at(s, &now);
 }
 
 static struct store_size size_of(struct store *s)
@@ -297,6 +304,24 @@ static void a_file_that_is_no_database_is_set_aside(void **state)
 	store_close(s);
 	assert_int_equal(files("psec.db.broken-*Z"), 1);
 	store_close(open_with(NULL, false));
+}
+
+static void of_the_broken_files_the_two_newest_stay(void **state)
+{
+	static const char *const older[] = { "broken-2020-01-01T00:00:00.000Z", "broken-2021-01-01T00:00:00.000Z",
+					     "broken-2021-01-01T00:00:00.000Z-wal", "broken-2022-01-01T00:00:00.000Z" };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(older); i++) {
+		auto_free char *name = xasprintf("%s.%s", path, older[i]);
+		auto_close int fd = open(name, O_WRONLY | O_CREAT, 0640);
+
+		assert_true(fd >= 0);
+	}
+	overwrite(0, "this was a database once, before the power failed in the middle of something");
+	store_close(open_with(NULL, true));
+	assert_int_equal(files("psec.db.broken-*"), 2);
+	assert_int_equal(files("psec.db.broken-2022*"), 1);
 }
 
 static void a_damaged_page_is_found_at_the_start(void **state)
@@ -527,6 +552,58 @@ static void without_a_clock_nothing_goes_by_age(void **state)
 	store_close(s);
 }
 
+static void tidy_jumped(struct store *s, int64_t boot_us, int64_t ahead_us)
+{
+	const struct now now = { .boot_us = boot_us, .utc_us = T0 + boot_us + ahead_us, .utc_valid = true };
+
+	tidy_at(s, &now);
+}
+
+static void a_clock_that_jumps_ahead_drops_nothing_before_it_has_stood_for_a_day(void **state)
+{
+	struct store *s = open_with(NULL, false);
+
+	(void)state;
+	put(s, "a.x", T0, 1);
+	tidy_jumped(s, QUARTER, 0);
+	tidy_jumped(s, 2 * QUARTER, 3650 * DAY); /* ten years, for half a day, and also over a restart */
+	put(s, "a.x", T0 + 3650 * DAY, 2);
+	tidy_jumped(s, DAY / 2, 3650 * DAY);
+	store_close(s);
+	s = open_with(NULL, false);
+	tidy_jumped(s, DAY / 2 + QUARTER, 3650 * DAY);
+	assert_samples(s, NULL, true, 9, "a.x@0=1 ");
+	/* Back again: what came meanwhile, and what comes now, has its means. */
+	put(s, "a.x", T0 + QUARTER, 3);
+	tidy_jumped(s, DAY, 0);
+	assert_samples(s, "a.x", true, 9, "a.x@0=1 a.x@900=3 ");
+	assert_samples(s, "a.x", false, 2, "a.x@0=1 a.x@900=3 ");
+	/* Another one, that stays: then it is the time. */
+	tidy_jumped(s, 2 * DAY, 100 * DAY);
+	assert_samples(s, "a.x", false, 2, "a.x@0=1 a.x@900=3 ");
+	tidy_jumped(s, 3 * DAY + QUARTER, 100 * DAY);
+	assert_int_equal(size_of(s).samples, 1);
+	store_close(s);
+}
+
+static void a_box_that_was_off_for_a_month_drops_by_age_a_day_later(void **state)
+{
+	const struct store_limits limits = { .raw_keep_us = DAY };
+	struct store *s = open_with(&limits, false);
+
+	(void)state;
+	put(s, "a.x", T0, 1);
+	tidy_jumped(s, QUARTER * 2, 0);
+	store_close(s);
+	s = open_with(&limits, false);
+	tidy_jumped(s, 0, 30 * DAY);
+	assert_int_equal(size_of(s).samples, 1);
+	tidy_jumped(s, DAY, 30 * DAY);
+	assert_int_equal(size_of(s).samples, 0);
+	assert_samples(s, NULL, true, 9, "a.x@0=1 ");
+	store_close(s);
+}
+
 static void the_budget_takes_the_oldest_raw_samples_first(void **state)
 {
 	struct store_limits limits = { .budget_bytes = 1 << 20 };
@@ -632,6 +709,26 @@ static void a_full_disk_is_an_error_and_the_batch_is_not_there(void **state)
 	s = open_with(NULL, false);
 	assert_int_equal(size_of(s).samples, 2001);
 	store_close(s);
+}
+
+static void a_first_start_on_a_full_disk_says_what_to_do(void **state)
+{
+	struct store *s;
+	struct rlimit old, small;
+	bool recovered;
+	int rc;
+
+	(void)state;
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	small = (struct rlimit){ .rlim_cur = 16, .rlim_max = old.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	rc = store_open(path, NULL, &s, &recovered, &e);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	assert_int_equal(rc, -1);
+	assert_int_equal(e.kind, ERR_IO);
+	assert_non_null(strstr(e.text, "; make room on the disk that holds '"));
+	store_close(open_with(NULL, false));
 }
 
 static void a_full_disk_does_not_keep_a_store_from_opening(void **state)
@@ -753,6 +850,7 @@ int main(void)
 		test(a_second_holder_is_told_who_has_it),
 		test(others_may_not_read_or_write_it),
 		test(a_file_that_is_no_database_is_set_aside),
+		test(of_the_broken_files_the_two_newest_stay),
 		test(a_damaged_page_is_found_at_the_start),
 		test(damage_that_is_met_while_it_runs_is_remembered_for_the_next_start),
 		test(a_foreign_or_newer_database_is_left_as_it_is),
@@ -763,9 +861,12 @@ int main(void)
 		test(a_late_sample_has_its_mean_made_again),
 		test(old_samples_means_and_events_go),
 		test(without_a_clock_nothing_goes_by_age),
+		test(a_clock_that_jumps_ahead_drops_nothing_before_it_has_stood_for_a_day),
+		test(a_box_that_was_off_for_a_month_drops_by_age_a_day_later),
 		test(the_budget_takes_the_oldest_raw_samples_first),
 		test(a_big_file_is_counted_in_parts_while_it_changes),
 		test(a_full_disk_is_an_error_and_the_batch_is_not_there),
+		test(a_first_start_on_a_full_disk_says_what_to_do),
 		test(a_full_disk_does_not_keep_a_store_from_opening),
 		test(kill_while_writing_loses_nothing_committed),
 	};
