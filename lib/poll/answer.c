@@ -130,8 +130,8 @@ static void block_answer(struct dev *d, size_t block, const struct bus_reply *r)
 	}
 }
 
-/* A device whose connection was gone before anything could be asked over it. One that ends them all so soon is read all the
- * same, but whoever takes a write of it cannot be known. */
+/* A device whose connection was gone before anything could be asked over it. One that ends them all so soon is read all
+ * the same, but whoever takes a write of it cannot be known. */
 static void connection_gone(struct dev *d, enum job_kind job)
 {
 	if (job == JOB_OP)

@@ -49,7 +49,7 @@ struct record {
 	struct poll_stats sums;
 	int64_t latency_us;                /* what to reckon with: follows a slower answer at once, a faster one slowly */
 	struct half { int64_t since_us; struct spread latency; } latency[2];
-	struct beat { int64_t since_us; uint64_t reads; } beats[2];
+	struct beat { int64_t since_us, last_us; uint64_t reads; } beats[2];
 };
 
 struct dev {

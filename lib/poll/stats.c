@@ -78,6 +78,7 @@ void stats_beat(struct dev *d)
 		b[1] = (struct beat){ .since_us = now_us };
 	}
 	b[1].reads++;
+	b[1].last_us = now_us;
 }
 
 void stats_busy(struct line *k)
@@ -103,17 +104,19 @@ static int64_t window_us(int64_t older_us, int64_t since_us, int64_t now_us, int
 static double rate_of(const struct dev *d, int64_t now_us)
 {
 	const struct beat *b = d->record.beats;
-	int64_t half_ms = beat_half_ms(d), since_us;
+	int64_t half_ms = beat_half_ms(d), since_us, until_us = b[1].last_us;
 	bool older;
 	uint64_t reads;
 
-	if (now_us - b[1].since_us >= 2 * half_ms * US_PER_MS)
+	if (d->state != DEVICE_LIVE || now_us - b[1].since_us >= 2 * half_ms * US_PER_MS)
 		return 0;
+	if (now_us - until_us > 2 * d->plans[d->beat].period_us)
+		until_us = now_us; /* the next one is late */
 	since_us = window_us(b[0].since_us, b[1].since_us, now_us, half_ms, &older);
 	reads = b[1].reads + (older ? b[0].reads : 0);
 
 	/* The first of a window stands at its beginning: there is one interval less than reads. */
-	return reads > 1 && now_us > since_us ? (double)(reads - 1) * 1e6 / (double)(now_us - since_us) : 0;
+	return reads > 1 && until_us > since_us ? (double)(reads - 1) * 1e6 / (double)(until_us - since_us) : 0;
 }
 
 void stats_of(const struct dev *d, struct poll_stats *out)

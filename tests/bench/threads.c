@@ -1,7 +1,9 @@
-/* The peer of `lean`: 16 devices at 10 Hz with libmodbus as its calls suggest it, a thread a device. It only reads, 50 registers
+/* The peer of `lean` and `rates`: 16 devices at 10 Hz with libmodbus as its calls suggest it, a thread a device. It only reads, 50 registers
  * a turn: no control, no store, no socket. Ends when stdin does.
  *
- *     threads HOST PORT */
+ * Beside `rates` it polls N devices HZ times a second.
+ *
+ *     threads HOST PORT [N HZ BASE] */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <modbus/modbus.h>
@@ -12,10 +14,10 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { DEVICES = 16, BASE = 40070, READ = 50 };
+enum { DEVICES_MAX = 64, READ = 50 };
 
 static uint32_t first;
-static int port;
+static int port, devices = 16, hz = 10, base = 40070;
 
 static void *poll_device(void *arg)
 {
@@ -29,9 +31,10 @@ static void *poll_device(void *arg)
 		fprintf(stderr, "threads: no device at %s: %s\n", host, modbus_strerror(errno));
 		exit(69);
 	}
+	modbus_set_response_timeout(m, 1, 0);
 	for (clock_gettime(CLOCK_MONOTONIC, &next);;) {
-		(void)modbus_read_registers(m, BASE, READ, regs);
-		next.tv_nsec += 100000000;
+		(void)modbus_read_registers(m, base, READ, regs);
+		next.tv_nsec += 1000000000 / hz;
 		if (next.tv_nsec >= 1000000000)
 			next.tv_sec++, next.tv_nsec -= 1000000000;
 		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &next, NULL);
@@ -41,14 +44,18 @@ static void *poll_device(void *arg)
 
 int main(int argc, char **argv)
 {
-	pthread_t threads[DEVICES];
+	pthread_t threads[DEVICES_MAX];
 	char byte;
 
-	if (argc != 3)
+	if (argc != 3 && argc != 6)
+		return 64;
+	if (argc == 6)
+		devices = atoi(argv[3]), hz = atoi(argv[4]), base = atoi(argv[5]);
+	if (devices < 1 || devices > DEVICES_MAX || hz < 1)
 		return 64;
 	first = ntohl(inet_addr(argv[1]));
 	port = atoi(argv[2]);
-	for (intptr_t d = 0; d < DEVICES; d++) {
+	for (intptr_t d = 0; d < devices; d++) {
 		if (pthread_create(&threads[d], NULL, poll_device, (void *)d) != 0)
 			return 70;
 	}
