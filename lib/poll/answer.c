@@ -119,14 +119,16 @@ static void block_answer(struct dev *d, size_t block, const struct bus_reply *r)
 {
 	char why[120];
 
-	reply_words(r, why, sizeof why);
 	if (r->outcome == BUS_OK) {
 		block_ok(d, block, r);
-	} else if (!may_pass(r)) {
+		return;
+	}
+	reply_words(r, why, sizeof why);
+	if (may_pass(r)) {
+		block_failed(d, block, r, why);
+	} else {
 		d->failures = 0;
 		block_refused(d, block, why);
-	} else {
-		block_failed(d, block, r, why);
 	}
 }
 
