@@ -4,6 +4,7 @@
 
 enum {
 	SAME_EXCEPTIONS_MAX = 8,
+	ILLEGAL_ADDRESS = 2,       /* MAP 7 */
 	FC43_BASIC = 1,            /* MAP 6.21: ReadDevId code */
 };
 
@@ -124,7 +125,9 @@ void unit_answer(struct unit *u, const struct bus_reply *reply)
 		u->gave_value = true;
 		u->same_exceptions = 0;
 	} else if (reply) {
-		u->same_exceptions = reply->exception == u->last_exception ? u->same_exceptions + 1 : 1;
+		/* That it has not the address is how a device tells what is another's: never too often. */
+		u->same_exceptions = reply->exception == ILLEGAL_ADDRESS ? 0 :
+				     reply->exception == u->last_exception ? u->same_exceptions + 1 : 1;
 		u->last_exception = reply->exception;
 	}
 	switch (u->phase) {
