@@ -104,7 +104,7 @@ static void written(struct image *i, uint16_t address, uint16_t count, const str
 }
 
 const struct image_kind image_genset = {
-	.name = "genset", .words = "Genset with a Deep Sea controller (GenComm)", .unit = 10, .host = 5, .connections = 2,
+	.name = "genset", .words = "Genset with a Deep Sea controller (GenComm)", .unit = 1, .host = 5, .connections = 2,
 	.read_max = 64, .lives_in_dark = true, .writable = writable, .writable_count = COUNT_OF(writable),
 	.begin = begin, .refresh = refresh, .written = written,
 };

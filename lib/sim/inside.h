@@ -212,6 +212,7 @@ struct face {
 	char name[16];
 	enum sim_fault given, fault; /* what it was given; what it has: in a blackout it is lost */
 	unsigned swaps;              /* how often it was another one */
+	bool unplugged;              /* just now: its connections are to end */
 	struct view held;            /* what the device saw when its fault began */
 	uint16_t last_transaction;   /* for answers to the question before */
 	uint8_t last_pdu[BUS_PDU_MAX];

@@ -199,10 +199,13 @@ static void close_all(struct server *s)
 
 int server_follow(struct server *s, struct err *e)
 {
-	if (s->face->fault == SIM_FAULT_LOST) {
+	bool lost = s->face->fault == SIM_FAULT_LOST;
+
+	if (lost || s->face->unplugged)
 		close_all(s);
+	s->face->unplugged = false;
+	if (lost)
 		return 0;
-	}
 	return s->fd < 0 ? open_listener(s, e) : 0;
 }
 

@@ -161,6 +161,7 @@ static void on_happened(void *arg, const struct sim_event *e)
 		f->held = world_look(&s->world, f->battery);
 	} else if (e->kind == SIM_EVENT_SWAP && f) {
 		f->swaps++;
+		f->unplugged = true;
 		begin_image(s, f, f->image.kind);
 	} else if (e->kind == SIM_EVENT_MASTER && s->pty) {
 		pty_second_master(s->pty, loop_now(s->loop)->boot_us + e->for_us / (s->speed ? s->speed : 1));

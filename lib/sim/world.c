@@ -67,6 +67,7 @@ static void add_end(struct world *w, const struct sim_event *e)
 	end.is_end = true;
 	end.fault = SIM_FAULT_NONE;
 	end.value = end.value2 = 0;
+	end.say[0] = '\0';
 	if (e->kind == SIM_EVENT_GENSET)
 		end.value = -1;
 	world_add(w, &end);
