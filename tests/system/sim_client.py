@@ -88,6 +88,15 @@ def raw(address):
     print(s.recv(300).hex())
 
 
+def pdu(address, text):
+    """A PDU in hex on a socket of its own; the PDU of the answer in hex."""
+    u, unit = parts(address)
+    ask = bytes.fromhex(text)
+    s = socket.create_connection((u.hostname, u.port), timeout=3)
+    s.sendall(struct.pack(">HHHB", 0x1234, 0, len(ask) + 1, unit) + ask)
+    print(s.recv(300)[7:].hex())
+
+
 def line_twice(address):
     """Two questions on a line by hand: what the second answer carries."""
     from pymodbus.framer.rtu import FramerRTU

@@ -209,6 +209,17 @@ static void an_unknown_device_is_told_with_those_that_are_there(void **state)
 	assert_non_null(strstr(e.text, "meter, battery, pv"));
 }
 
+static void a_site_that_nobody_asks_does_not_wake(void **state)
+{
+	struct site *s = *state;
+	int64_t until;
+
+	live(s, 20);
+	until = now_read().boot_us + 300 * US_PER_MS;
+	turn_until(s, until);
+	assert_true(now_read().boot_us >= until); /* nothing but the deadline ended this turn */
+}
+
 static void a_site_stays_on_its_machine(void **state)
 {
 	struct site *s = *state;
@@ -238,6 +249,7 @@ int main(void)
 		T(what_is_no_frame_ends_its_connection_alone),
 		T(a_question_in_pieces_and_two_at_once_are_both_answered),
 		T(an_unknown_device_is_told_with_those_that_are_there),
+		T(a_site_that_nobody_asks_does_not_wake),
 		T(a_site_stays_on_its_machine),
 	};
 
