@@ -10,7 +10,7 @@ setup_file() {
 	export FILES=$(mktemp -d /tmp/psec-device.XXXXXX)
 	export VENDORS=$("$PY" "$TOP/tests/system/peers/vendors.py" list)
 	"$PY" "$TOP/tests/system/peers/serve.py" --ledger "$FILES/ledger" 1=sunspec-meter 2=sdm630 3=sunspec-battery 4=pylontech \
-		5=sungrow 6=sunspec-pv 7=sunspec-meter-float 8=sunspec-hostile 9=unlisted \
+		5=sungrow 6=sunspec-pv 7=sunspec-meter-float 8=sunspec-hostile 9=unlisted 10=acme-hb5+ 11=acme-hb5- \
 		$(n=20; for v in $VENDORS; do echo $n=$v; n=$((n + 1)); done) >"$FILES/ready" 2>"$FILES/err" 3>&- &
 	echo $! >"$FILES/pid"
 	wait_for "$FILES/ready" "$(cat "$FILES/pid")"
@@ -82,6 +82,27 @@ P
 	read_unit 3
 	says battery-inverter.power_w=-1250 battery-inverter.charge_rating_w=4600 battery-inverter.discharge_rating_w=5000 \
 		bms.soc_percent=63.5 bms.charge_limit_w=4352 bms.discharge_limit_w=5632
+}
+
+@test "the manual's example is a profile, and reads the device of its table" {
+	local unit pid
+	mkdir -p site/profiles
+	awk '/^; example acme-hb5.yaml/ { armed = 1; next } armed && /^```/ { if (inside) exit; inside = 1; next } inside' \
+		"$TOP/man/psec-profile.5.scd" >site/profiles/acme-hb5.yaml
+	chmod 600 site/profiles/acme-hb5.yaml
+	run -0 --separate-stderr "$PSEC" -C site device show acme-hb5
+	[ -z "$stderr" ]
+	for unit in 10 11; do
+		"$PSEC" -C site device read "tcp://127.0.0.1:$PORT#$unit" --profile acme-hb5 --json >read
+		"$PY" "$TOP/tests/system/peers/vendors.py" expect "acme-hb5$([ $unit = 10 ] && echo + || echo -)" >expect
+		says $("$PY" -c 'import json; print(*(f"{k}={v}" for k, v in json.load(open("expect"))["points"].items()))')
+	done
+	"$PY" "$TOP/tests/system/peers/serve.py" 1=acme-hb5+ >ready 2>"$FILES/err" 3>&- &
+	pid=$!
+	wait_for ready "$pid"
+	"$PSEC" -C site scan --json "127.0.0.1:$(awk '{ print $2 }' ready)" >rows || :
+	kill "$pid"
+	[ "$("$PY" -c 'import json; print(*(x["profile"] for x in json.load(open("rows"))))')" = acme-hb5 ]
 }
 
 @test "every maker's device is read as typed, both ways round, with its marks for what is not there" {

@@ -222,14 +222,26 @@ def fronius(k):
         "battery-inverter.charge_rating_w": 10000, "bms.soc_percent": 62.5}
 
 
+def acme_hb5(k):
+    """The device of psec-profile(5), by the table in it."""
+    regs = {"input": stretch(0, 40, a0=[5512], a10=i32_low(-70123 * k), a12=u32_low(98765), a14=u32_low(4321),
+                             a20=[s16(-123 * k)], a21=[615, 4012, 250, 300], a30=[1800, 0xFFFF]),
+            "holding": stretch(100, 10, a100=[2, s16(-45 * k)], a109=[500])}
+    return regs, "acme-hb5", {
+        "grid-meter.power_w": 70123 * k, "grid-meter.import_wh": 9876500, "grid-meter.export_wh": 432100,
+        "battery-inverter.power_w": 1230 * k, "battery-inverter.setpoint_w": 450 * k, "battery-inverter.charge_rating_w": 5000,
+        "bms.soc_percent": 61.5, "bms.charge_limit_w": 10030, "bms.discharge_limit_w": 12036, "pv-inverter.power_w": 1800}
+
+
 VENDORS = {f.__name__.replace("_", "-") + sign: (f, k)
            for f in (deye, sma, sma_night, solax, goodwe, huawei, victron, sdm72, abb, em24, janitza, pac2200, comap,
                      comap_standing, dse, dse_marked, kostal, fronius) for sign, k in (("+", 1), ("-", -1))}
-IMAGES = {name: (lambda f=f, k=k: f(k)[0]) for name, (f, k) in VENDORS.items()}
+VENDORS_OF_MANUAL = {"acme-hb5" + sign: (acme_hb5, k) for sign, k in (("+", 1), ("-", -1))}
+IMAGES = {name: (lambda f=f, k=k: f(k)[0]) for name, (f, k) in {**VENDORS, **VENDORS_OF_MANUAL}.items()}
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["list"]:
         print(*VENDORS)
     else:
-        f, k = VENDORS[sys.argv[2]]
+        f, k = {**VENDORS, **VENDORS_OF_MANUAL}[sys.argv[2]]
         json.dump(dict(zip(("profile", "points"), f(k)[1:])), sys.stdout)
