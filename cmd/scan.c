@@ -154,11 +154,13 @@ static int run(const struct cmd_env *env, const void *options, int argc, char **
 const struct cmd cmd_scan = {
 	.name = "scan",
 	.summary = "find and identify devices on Modbus TCP and serial lines",
-	.more = "Asks every address at once and every host one question at a time, with reads only, over one connection. A unit is named by "
-		"SunSpec, by its device identification (FC 43/14) or by a profile's signature; what a profile's plausibility suggests is "
-		"a proposal. On a serial line whose baud and parity are not named, the likely ones are tried first. Without a RANGE the "
-		"network of ports.ot is scanned.",
-	.example = "psec scan 192.168.1.0/24\npsec scan --json 192.168.1.10:1502\npsec scan --write 'rtu:/dev/ttyS1?baud=9600&parity=none'\npsec scan rtu:/dev/ttyS1",
+	.more = "Asks every address at once and every host one question at a time, with reads only, over one "
+		"connection. A unit is named by SunSpec, by its device identification (FC 43/14) or by a profile's "
+		"signature; what a profile's plausibility suggests is a proposal. On a serial line whose baud and "
+		"parity are not named, the likely ones are tried first. Without a RANGE the network of ports.ot is "
+		"scanned.",
+	.example = "psec scan 192.168.1.0/24\npsec scan --json 192.168.1.10:1502\npsec scan rtu:/dev/ttyS1\n"
+		   "psec scan --write 'rtu:/dev/ttyS1?baud=9600&parity=none'",
 	.opts = opts,
 	.opt_count = COUNT_OF(opts),
 	.args = (const struct cmd_arg[]){ { .name = "RANGE", .required = false, .many = true } },

@@ -1,8 +1,8 @@
 /* bus: Modbus. Addresses, frames, one judge of every answer, and links that ask one question at a time.
  *
  * Two non-blocking engines in the caller's loop: Modbus TCP, and serial frames over a line or a raw gateway. Both hand
- * every PDU to bus_pdu_check: what does not answer exactly the question asked is never a value. Clauses: MODBUS Application Protocol 1.1b3 (MAP), MODBUS Messaging on TCP/IP 1.0b (MTCP), Serial Line
- * 1.02 (MSL).
+ * every PDU to bus_pdu_check: what does not answer exactly the question asked is never a value. Clauses: MODBUS
+ * Application Protocol 1.1b3 (MAP), MODBUS Messaging on TCP/IP 1.0b (MTCP), Serial Line 1.02 (MSL).
  */
 #ifndef PSEC_BUS_H
 #define PSEC_BUS_H
@@ -10,7 +10,8 @@
 #include "base/base.h"
 #include "loop/loop.h"
 
-/* ---- addresses: tcp://HOST[:502]#UNIT   rtu:///dev/ttyS1?baud=19200&parity=even&stop=1#UNIT   rtu+tcp://HOST:PORT#UNIT */
+/* ---- addresses -----------------------------------------------------------------------------------------------------
+ * tcp://HOST[:502]#UNIT   rtu:///dev/ttyS1?baud=19200&parity=even&stop=1#UNIT   rtu+tcp://HOST:PORT#UNIT */
 
 enum bus_kind {
 	BUS_TCP,            /* Modbus TCP */

@@ -13,9 +13,9 @@ int64_t boot_now_us(void)
 
 static void remember(struct bus_link *k, uint8_t unit, bool failed)
 {
-	uint8_t bit = (uint8_t)(1u << unit % 8);
+	uint8_t bit = (uint8_t)(1u << unit % 8), *at = &k->failed_units[unit / 8];
 
-	k->failed_units[unit / 8] = failed ? k->failed_units[unit / 8] | bit : k->failed_units[unit / 8] & (uint8_t)~bit;
+	*at = (uint8_t)(failed ? *at | bit : *at & ~bit);
 }
 
 static void count(struct bus_counters *c, enum bus_outcome o)
@@ -137,8 +137,8 @@ int bus_link_ask(struct bus_link *k, const struct bus_request *q, int answer_ms,
 	return bus_link_ask_on(k, 0, q, answer_ms, fn, arg, e);
 }
 
-int bus_link_ask_on(struct bus_link *k, uint64_t connection, const struct bus_request *q, int answer_ms, bus_reply_fn *fn,
-		    void *arg, struct err *e)
+int bus_link_ask_on(struct bus_link *k, uint64_t connection, const struct bus_request *q, int answer_ms,
+		    bus_reply_fn *fn, void *arg, struct err *e)
 {
 	int64_t not_before = k->ended_boot_us + k->options.pause_ms * US_PER_MS;
 
@@ -173,7 +173,7 @@ char *bus_second_master_words(const struct bus_second_master *m, char to[96])
 {
 	to[0] = '\0';
 	if (m->seen)
-		snprintf(to, 96, "another master asks unit %u, function %u: %" PRIu64 " questions, %" PRIu64 " answers heard",
-			 m->unit, m->function, m->requests, m->answers);
+		snprintf(to, 96, "another master asks unit %u, function %u: %" PRIu64 " questions, %" PRIu64
+			 " answers heard", m->unit, m->function, m->requests, m->answers);
 	return to;
 }

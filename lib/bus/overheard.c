@@ -1,5 +1,5 @@
-/* overheard: what came over a serial line and answers nothing we asked. Whole frames with a good checksum are evidence of
- * another master: its questions, and the answers of units that we did not ask. */
+/* overheard: what came over a serial line and answers nothing we asked. Whole frames with a good checksum are evidence
+ * of another master: its questions, and the answers of units that we did not ask. */
 #include <string.h>
 
 #include "rtu.h"

@@ -100,9 +100,11 @@ static enum framed front(const struct rtu *r, bool ended, size_t *len)
 
 static void end(struct rtu *r, struct bus_reply *reply)
 {
+	bool answered = reply->outcome == BUS_OK || reply->outcome == BUS_EXCEPTION;
+
 	r->step = RTU_IDLE;
 	reply->sent_boot_us = r->sent_us;
-	reply->received_boot_us = reply->outcome == BUS_OK || reply->outcome == BUS_EXCEPTION ? r->heard_us : boot_now_us();
+	reply->received_boot_us = answered ? r->heard_us : boot_now_us();
 	link_done(r->link, reply);
 }
 
@@ -145,7 +147,8 @@ static void fail_framed(struct rtu *r, enum framed f)
 	else if (f == FRAMED_CUT)
 		reply_fail(&reply, BUS_TIMEOUT, "only %zu bytes of an answer came", r->in_len);
 	else
-		reply_fail(&reply, BUS_LINE_NOISE, "%zu bytes with a wrong checksum: noise, parity, or two devices", r->in_len);
+		reply_fail(&reply, BUS_LINE_NOISE, "%zu bytes with a wrong checksum: noise, parity, or two devices",
+			   r->in_len);
 	fail(r, VERDICT_ODD, &reply);
 }
 

@@ -1,4 +1,4 @@
-/* The questions to one host or line, one after the other over one connection: which units are there, and what is each. */
+/* The questions to one host or line, one after the other over one connection: which units are there, what is each. */
 #ifndef SCAN_DIALOGUE_H
 #define SCAN_DIALOGUE_H
 

@@ -6,7 +6,8 @@
 
 static const char *const states[] = { [SCAN_DEVICE] = "device", [SCAN_MODBUS] = "modbus", [SCAN_SILENT] = "silent",
 				      [SCAN_NOT_MODBUS] = "not-modbus" };
-static const char *const matches[] = { [DEVICE_NO] = NULL, [DEVICE_PROPOSED] = "proposed", [DEVICE_IDENTIFIED] = "identified" };
+static const char *const matches[] = { [DEVICE_NO] = NULL, [DEVICE_PROPOSED] = "proposed",
+				       [DEVICE_IDENTIFIED] = "identified" };
 
 const char *scan_state_name(enum scan_state s)
 {

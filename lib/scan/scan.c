@@ -101,7 +101,7 @@ static void line_gave_nothing(struct scan *s, struct dialogue *d)
 	if (!a || a->kind != BUS_RTU)
 		return;
 	buf_addf(&s->lines, "%s: %s\n", a->path, dialogue_silent(d) ?
-		 "no unit answered: check A/B wires, ground, termination; named baud and parity; --every-unit asks all of 1…247" :
+		 "no unit answered: check A/B wires, ground, termination, baud and parity; --every-unit asks 1…247" :
 		 dialogue_why(d));
 }
 
@@ -293,8 +293,8 @@ void scan_explain(const struct scan *s, struct buf *text)
 	if (s->answered || !s->targets.count)
 		return;
 	if (s->refused)
-		buf_addf(text, "%zu of %zu hosts are there, but refuse port %u: is Modbus TCP switched on, is the port another?\n",
-			 s->refused, s->targets.count, first->port);
+		buf_addf(text, "%zu of %zu hosts are there, but refuse port %u: is Modbus TCP switched on, is the port "
+			 "another?\n", s->refused, s->targets.count, first->port);
 	else if (s->timed_out && first->kind != BUS_RTU)
 		buf_addf(text, "%zu addresses did not answer on port %u within %d ms\n", s->timed_out, first->port,
 			 s->options.connect_ms);

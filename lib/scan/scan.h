@@ -26,7 +26,7 @@ void scan_options_default(struct scan_options *o);
 
 enum scan_state {
 	SCAN_DEVICE,           /* a unit that answered */
-	SCAN_MODBUS,           /* a host that speaks Modbus, but no unit answered with a value; a line with another master */
+	SCAN_MODBUS,           /* a host that speaks Modbus, but no unit with a value; a line with another master */
 	SCAN_SILENT,           /* accepts the connection and never answers */
 	SCAN_NOT_MODBUS,       /* answers something else */
 };
@@ -52,7 +52,7 @@ must_check int scan_row_from_json(const json_t *o, struct scan_row *row, struct 
 
 struct scan_progress {
 	size_t hosts, begun, finished, found;
-	char where[112]; /* "9600 8N1, unit 37 (12 of 247), about 40 s left" of the host or line that takes longest; or "" */
+	char where[112]; /* "9600 8N1, unit 37 (12 of 247), about 40 s left": what takes longest; or "" */
 };
 struct scan_hooks {
 	void (*row)(void *arg, const struct scan_row *row);   /* as they come */
@@ -62,9 +62,8 @@ struct scan_hooks {
 };
 
 struct scan;
-/* targets: "192.168.1.0/24[:PORT]", "HOST[:PORT]", "10.0.0.1-20", "rtu:/dev/ttyS1[?baud=…&parity=…]", a device's address
- * (so also "rtu+tcp://HOST:PORT"); checked whole
- * before anything is sent. Caller frees; freeing a running scan ends it. */
+/* targets: "192.168.1.0/24[:PORT]", "HOST[:PORT]", "10.0.0.1-20", "rtu:/dev/ttyS1[?baud=…&parity=…]",
+ * "rtu+tcp://HOST:PORT"; checked whole before anything is sent. Caller frees; freeing a running scan ends it. */
 must_check int scan_new(struct loop *l, const struct device_catalogue *c, const char *const *targets, size_t count,
 			const struct scan_options *o, const struct scan_hooks *hooks, struct scan **out, struct err *e);
 /* Before scan_start: a is in somebody's use (name) and may take one master only; it gets a row that says so, and no

@@ -60,7 +60,8 @@ bool unit_question(struct unit *u, struct bus_request *q)
 	case UNIT_DONE:
 		return false;
 	}
-	*q = (struct bus_request){ .unit = u->row.address.unit, .function = p.function, .address = p.address, .count = p.count };
+	*q = (struct bus_request){ .unit = u->row.address.unit, .function = p.function, .address = p.address,
+				   .count = p.count };
 	return true;
 }
 

@@ -36,6 +36,8 @@ static void an_address_has_one_canonical_text(void **state)
 	assert_canonical("rtu:/dev/ttyS1?baud=9600", "rtu:///dev/ttyS1?baud=9600&parity=even");
 	assert_canonical("rtu:///dev/ttyS1?parity=none&baud=9600#1", "rtu:///dev/ttyS1?baud=9600&parity=none#1");
 	assert_canonical("rtu:///dev/ttyS1?parity=none&stop=1#1", "rtu:///dev/ttyS1?baud=19200&parity=none&stop=1#1");
+	assert_canonical("rtu+tcp://10.0.0.3:4001#9", "rtu+tcp://10.0.0.3:4001#9");
+	assert_canonical("rtu+tcp://[fd00::3]:23", "rtu+tcp://[fd00::3]:23");
 	assert_canonical("rtu:///dev/ttyS1?parity=odd&stop=2", "rtu:///dev/ttyS1?baud=19200&parity=odd&stop=2");
 }
 
@@ -56,6 +58,9 @@ static void a_bad_address_says_what_it_should_have_been(void **state)
 {
 	static const struct { const char *text, *says; } bad[] = {
 		{"", "must begin with tcp://, rtu:// or rtu+tcp://"},
+		{"rtu+tcp://10.0.0.3#1", "the port is missing"},
+		{"rtu+tcp://10.0.0.3:4001#0", "on a serial line must be 1…247"},
+		{"rtu+tcp://10.0.0.3:4001#255", "on a serial line must be 1…247"},
 		{"10.0.0.2", "must begin with tcp://, rtu:// or rtu+tcp://"},
 		{"http://10.0.0.2", "must begin with"},
 		{"tcp://", "the host is missing"},

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "scan/scan.h"
+#include "scan/search.h"
 
 static void a_row_survives_its_json(void **state)
 {
@@ -65,12 +66,95 @@ static void a_row_from_nowhere_is_refused(void **state)
 	}
 }
 
+static const struct bus_address a_line = { .kind = BUS_RTU, .path = "/dev/ttyS1" };
+
+/* Every try of a whole search: unit, and setting as baud and parity. */
+struct tries { size_t count; struct { uint8_t unit; uint32_t baud; char parity; } list[4000]; };
+
+static void try_all(struct search *s, struct tries *t)
+{
+	struct bus_address a = a_line;
+	enum search_step step;
+	size_t left;
+
+	search_setting(s, &a);
+	t->count = 0;
+	for (left = search_left(s); (step = search_next(s)) != SEARCH_END; ) {
+		if (step == SEARCH_SETTING) {
+			search_setting(s, &a);
+			continue;
+		}
+		assert_int_equal(search_left(s), --left); /* the estimate is exact when nothing answers */
+		assert_true(t->count < COUNT_OF(t->list));
+		t->list[t->count].unit = s->unit;
+		t->list[t->count].baud = a.baud;
+		t->list[t->count++].parity = a.parity;
+	}
+	assert_int_equal(left, 0);
+}
+
+static void a_search_asks_likely_units_at_all_settings_before_rare_ones_at_any(void **state)
+{
+	struct search s;
+	struct tries t;
+
+	(void)state;
+	search_init(&s, &a_line, false, false, false);
+	try_all(&s, &t);
+	assert_int_equal(t.count, 12 * 15);
+	assert_true(t.list[0].unit == 1 && t.list[0].baud == 9600 && t.list[0].parity == 'N');
+	for (size_t i = 0; i < t.count; i++)
+		assert_true((t.list[i].unit <= 3) == (i < 12 * 3));
+}
+
+static void a_search_for_every_unit_asks_each_once_at_each_setting(void **state)
+{
+	static uint8_t asked[256];
+	struct search s;
+	static struct tries t;
+
+	(void)state;
+	search_init(&s, &a_line, false, true, false);
+	try_all(&s, &t);
+	assert_int_equal(t.count, 12 * 247);
+	for (size_t i = 0; i < t.count; i++)
+		asked[t.list[i].unit]++;
+	for (int unit = 1; unit <= 247; unit++)
+		assert_int_equal(asked[unit], 12);
+}
+
+static void one_answer_fixes_the_setting_and_only_units_are_left(void **state)
+{
+	uint8_t before[256] = { 0 };
+	struct search s;
+
+	(void)state;
+	search_init(&s, &a_line, false, true, false);
+	for (int i = 0; i < 5; i++) /* units 1, 2, 3, the next setting, unit 1 of it */
+		assert_int_equal(search_next(&s) == SEARCH_SETTING, i == 3);
+	search_settle(&s);
+	assert_int_equal(search_left(&s), 246);
+	assert_true(search_again(&s, 1));
+	assert_false(search_again(&s, 1));
+	assert_int_equal(search_next(&s), SEARCH_UNIT);
+	assert_int_equal(s.unit, 1);
+	for (int i = 0; i < 246; i++) {
+		assert_int_equal(search_next(&s), SEARCH_UNIT);
+		assert_int_equal(before[s.unit]++, 0);
+	}
+	assert_int_equal(search_next(&s), SEARCH_END);
+	assert_int_equal(s.setting, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_row_survives_its_json),
 		cmocka_unit_test(what_is_empty_is_null),
 		cmocka_unit_test(a_row_from_nowhere_is_refused),
+		cmocka_unit_test(a_search_asks_likely_units_at_all_settings_before_rare_ones_at_any),
+		cmocka_unit_test(a_search_for_every_unit_asks_each_once_at_each_setting),
+		cmocka_unit_test(one_answer_fixes_the_setting_and_only_units_are_left),
 	};
 
 	return cmocka_run_group_tests_name("scan", tests, NULL, NULL);
