@@ -179,5 +179,5 @@ static const struct cmd show = {
 const struct cmd cmd_device = {
 	.name = "device", .summary = "profiles and live devices",
 	.sub = (const struct cmd *const[]){ &list, &show, &cmd_device_read, &cmd_device_models, &cmd_device_test,
-					 &cmd_device_new, NULL },
+					 &cmd_device_identify, &cmd_device_new, NULL },
 };

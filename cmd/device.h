@@ -4,8 +4,9 @@
 
 #include "cmd.h"
 #include "device/device.h"
+#include "trial/trial.h"
 
-extern const struct cmd cmd_device_read, cmd_device_test, cmd_device_new, cmd_device_models;
+extern const struct cmd cmd_device_read, cmd_device_test, cmd_device_identify, cmd_device_new, cmd_device_models;
 
 /* ---- device_target.c ---- */
 /* The site's profiles and the installed ones; faults go to env->err. Caller frees with device_catalogue_free. */
@@ -23,5 +24,10 @@ must_check int device_choose_profile(const struct device_catalogue *c, const str
 char *device_number_words(double value, const char *unit, char to[32]);
 /* The number and its words as a cell; NaN is not set. */
 void device_put_number(struct out *o, size_t column, double value, const char *unit);
+
+/* ---- device_carry.c ---- */
+/* Ask psecd for it (params is stolen), rows to fn until its end; Ctrl-C is ERR_INTERRUPTED, and psecd ends it. */
+must_check int device_carry_by_daemon(const struct cmd_env *env, const char *method, json_t *params, trial_row_fn *fn, void *arg,
+				      struct err *e);
 
 #endif

@@ -2,7 +2,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "ctl/ctl.h"
 #include "device.h"
 #include "loop/loop.h"
 #include "poll/poll.h"
@@ -78,13 +77,6 @@ static void ended(void *arg, enum err_kind kind, const char *why)
 
 /* ---- here ---- */
 
-static void updated(void *arg, int device)
-{
-	struct work *w = arg;
-
-	trial_updated(w->trial, device);
-}
-
 static int turn(const struct cmd_env *env, struct work *w, struct err *e)
 {
 	struct out_progress progress;
@@ -107,7 +99,6 @@ static int test_here(const struct cmd_env *env, const struct options *opt, const
 		     const struct site_device *d, struct work *w, struct err *e)
 {
 	const struct trial_hooks hooks = { .row = put_row, .done = ended, .arg = w };
-	const struct poll_hooks reads = { .updated = updated, .arg = w };
 	auto_free struct site *site = xcalloc(1, sizeof *site);
 	int rc = -1;
 
@@ -115,7 +106,7 @@ static int test_here(const struct cmd_env *env, const struct options *opt, const
 	site->device_count = 1;
 	if (loop_new(&w->loop, e) < 0)
 		return -1;
-	if (poll_new(w->loop, site, c, &reads, &w->poll, e) == 0) {
+	if (poll_new(w->loop, site, c, NULL, &w->poll, e) == 0) {
 		w->trial = trial_begin(w->loop, w->poll, 0, (int)opt->seconds, &hooks);
 		poll_start(w->poll);
 		rc = turn(env, w, e);
@@ -135,8 +126,12 @@ static int test(const struct cmd_env *env, const struct options *opt, const stru
 	struct site_device d;
 	bool by_name;
 
-	if (device_find_target(env, opt->profile, word, &d, &by_name, e) < 0 ||
-	    (by_name && device_refuse_polled(env, &d.address, e) < 0) || device_choose_profile(c, &d, ASK_MS, &profile, e) < 0)
+	if (device_find_target(env, opt->profile, word, &d, &by_name, e) < 0)
+		return -1;
+	if (by_name && opt->profile == NULL && cmd_daemon_runs(env))
+		return device_carry_by_daemon(env, "device.test", json_pack("{s:s, s:I}", "device", word, "seconds",
+					      (json_int_t)opt->seconds), put_row, w, e);
+	if ((by_name && device_refuse_polled(env, &d.address, e) < 0) || device_choose_profile(c, &d, ASK_MS, &profile, e) < 0)
 		return -1;
 	str_copy(d.profile, sizeof d.profile, device_profile_info(profile)->id);
 	return test_here(env, opt, c, &d, w, e);

@@ -130,7 +130,7 @@ static const struct relation relations[] = {
 
 static void judge_relation(const struct trial_record *r, const struct relation *x, trial_row_fn *fn, void *arg)
 {
-	struct trial_row row = { .point = -1, .value = NAN, .lowest = NAN, .highest = NAN, .raw = NAN };
+	struct trial_row row = trial_row_about(x->what);
 	size_t judged = 0, broken = 0;
 	char why[160] = "";
 
@@ -142,7 +142,6 @@ static void judge_relation(const struct trial_record *r, const struct relation *
 	}
 	if (judged == 0)
 		return;
-	str_copy(row.what, sizeof row.what, x->what);
 	row.reads = (uint32_t)judged;
 	if (2 * broken > judged) {
 		row.verdict = TRIAL_SUSPICIOUS;
@@ -154,7 +153,7 @@ static void judge_relation(const struct trial_record *r, const struct relation *
 /* A meter of a living site never shows the same for long; a battery at rest does. */
 static void judge_motion(const struct trial_record *r, const struct seen *seen, trial_row_fn *fn, void *arg)
 {
-	struct trial_row row = { .point = -1, .what = "values move", .value = NAN, .lowest = NAN, .highest = NAN, .raw = NAN };
+	struct trial_row row = trial_row_about("values move");
 	bool meter = r->has[POINT_GRID_POWER_W] || r->has[POINT_LOAD_POWER_W];
 	uint32_t most = 0, least = 0;
 

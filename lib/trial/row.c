@@ -2,13 +2,21 @@
 #include <math.h>
 #include <string.h>
 
-#include "trial/trial.h"
+#include "trial/seen.h"
 
 static const char *const verdicts[] = { "ok", "absent", "suspicious", "failed" };
 
 const char *trial_verdict_name(enum trial_verdict v)
 {
 	return (unsigned)v < COUNT_OF(verdicts) ? verdicts[v] : "?";
+}
+
+struct trial_row trial_row_about(const char *what)
+{
+	struct trial_row r = { .point = -1, .value = NAN, .lowest = NAN, .highest = NAN, .raw = NAN };
+
+	str_copy(r.what, sizeof r.what, what);
+	return r;
 }
 
 bool trial_row_ok(const struct trial_row *r)

@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include "poll/poll.h"
-#include "trial/trial.h"
+#include "trial/seen.h"
 
-enum { ROUND_MS = 1000, START_MS = 15000, LATENCIES = 512, ROUNDS_LEAST = 3 };
+enum { ROUND_MS = 1000, START_MS = 15000, ROUNDS_LEAST = 3 };
 
 struct trial {
 	struct loop *loop;
@@ -16,9 +16,6 @@ struct trial {
 	int64_t began_us;              /* of the first round, 0: the device is not live yet */
 	int64_t waits_since_us;
 	struct poll_stats before;
-	int64_t latencies[LATENCIES];
-	size_t latency_count;
-	uint64_t answers_seen;
 	bool lost;
 	char lost_why[120];
 	struct trial_record record;
@@ -31,25 +28,6 @@ static int64_t clock_us(const struct trial *t)
 
 /* ---- how it answers ---- */
 
-void trial_updated(struct trial *t, int device)
-{
-	struct poll_stats s;
-
-	if (t == NULL || device != t->device)
-		return;
-	poll_device_stats(t->poll, device, &s);
-	if (s.reads + s.exceptions != t->answers_seen && s.latency_us > 0)
-		t->latencies[t->latency_count++ % LATENCIES] = s.latency_us;
-	t->answers_seen = s.reads + s.exceptions;
-}
-
-static int by_size(const void *a, const void *b)
-{
-	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-
-	return (x > y) - (x < y);
-}
-
 static void add_errors(char *why, size_t n, uint64_t count, const char *what)
 {
 	size_t len = strlen(why);
@@ -60,32 +38,30 @@ static void add_errors(char *why, size_t n, uint64_t count, const char *what)
 
 static void tell_answers(struct trial *t)
 {
-	struct trial_row row = { .point = -1, .what = "answers", .value = NAN, .lowest = NAN, .highest = NAN, .raw = NAN };
-	size_t n = t->latency_count < LATENCIES ? t->latency_count : LATENCIES;
+	struct trial_row row = trial_row_about("answers");
+	const struct poll_stats *b = &t->before;
 	struct poll_stats s;
 	uint64_t bad;
 
 	poll_device_stats(t->poll, t->device, &s);
-	row.reads = (uint32_t)(s.reads - t->before.reads);
-	bad = s.timeouts - t->before.timeouts + s.garbled - t->before.garbled;
-	if (n > 0) {
-		qsort(t->latencies, n, sizeof *t->latencies, by_size);
-		snprintf(row.why, sizeof row.why, "half of them within %.1f ms, all within %.1f ms", (double)t->latencies[n / 2] / 1e3,
-			 (double)t->latencies[n - 1] / 1e3);
-	} else {
+	row.reads = (uint32_t)(s.reads - b->reads);
+	bad = s.timeouts - b->timeouts + s.garbled - b->garbled + s.crc_errors - b->crc_errors + s.other_unit - b->other_unit;
+	if (row.reads > 0)
+		snprintf(row.why, sizeof row.why, "half of them within %.1f ms, all within %.1f ms", s.p50_us / 1e3, s.max_us / 1e3);
+	else
 		str_copy(row.why, sizeof row.why, "none");
-	}
-	add_errors(row.why, sizeof row.why, s.timeouts - t->before.timeouts, "missing");
-	add_errors(row.why, sizeof row.why, s.garbled - t->before.garbled, "garbled");
-	add_errors(row.why, sizeof row.why, s.exceptions - t->before.exceptions, "refused");
-	if (s.connects > t->before.connects + 1)
-		add_errors(row.why, sizeof row.why, s.connects - t->before.connects - 1, "times connected anew");
-	row.verdict = row.reads == 0 || t->lost ? TRIAL_FAILED : bad > 0 ? TRIAL_SUSPICIOUS : TRIAL_OK;
+	add_errors(row.why, sizeof row.why, s.timeouts - b->timeouts, "missing");
+	add_errors(row.why, sizeof row.why, s.garbled - b->garbled, "garbled");
+	add_errors(row.why, sizeof row.why, s.crc_errors - b->crc_errors, "with a wrong CRC");
+	add_errors(row.why, sizeof row.why, s.other_unit - b->other_unit, "of another unit");
+	add_errors(row.why, sizeof row.why, s.closed - b->closed, "times hung up");
+	add_errors(row.why, sizeof row.why, s.exceptions - b->exceptions, "refused");
 	if (t->lost) {
 		size_t len = strlen(row.why);
 
 		snprintf(row.why + len, sizeof row.why - len, "; lost: %s", t->lost_why);
 	}
+	row.verdict = row.reads == 0 || t->lost ? TRIAL_FAILED : bad > 0 ? TRIAL_SUSPICIOUS : TRIAL_OK;
 	t->hooks.row(t->hooks.arg, &row);
 }
 
@@ -93,7 +69,7 @@ static void tell_identity(struct trial *t)
 {
 	const struct device_map *m = poll_device_map(t->poll, t->device);
 	const struct device_identity *i = m != NULL ? device_map_identity(m) : NULL;
-	struct trial_row row = { .point = -1, .what = "identity", .value = NAN, .lowest = NAN, .highest = NAN, .raw = NAN };
+	struct trial_row row = trial_row_about("identity");
 
 	if (i == NULL || !(i->make[0] || i->model[0] || i->serial[0]))
 		return;

@@ -55,7 +55,27 @@ struct trial;
  * Rows come at the end. Caller frees; freeing ends it. */
 struct trial *trial_begin(struct loop *l, struct poll *p, int device, int seconds, const struct trial_hooks *hooks);
 void trial_free(struct trial *t);
-/* From the poll's hook `updated`. */
-void trial_updated(struct trial *t, int device);
+
+/* ---- a sign: a step of power that ends by itself, so that people and the meter see which battery it is ---- */
+struct trial_sign {
+	int device;                  /* poll's index of a battery inverter */
+	int meter;                   /* of the grid meter, -1: none; it is watched, too */
+	double power_w;              /* 0: only the way back to rest, for a step whose end nobody saw */
+	int seconds;                 /* 2…10 */
+};
+struct trial_sign_hooks {
+	trial_row_fn *row;
+	void (*done)(void *arg, enum err_kind kind, const char *why); /* the set-point of before stands again, or nobody can make it */
+	/* Asked five times a second: NULL, or why it must end now. */
+	const char *(*forbidden)(void *arg);
+	void *arg;
+};
+struct trial_step;
+/* The caller has checked that the battery may do this. Free it only after done, or when the poll goes. */
+struct trial_step *trial_step_begin(struct loop *l, struct poll *p, const struct trial_sign *sign,
+				    const struct trial_sign_hooks *hooks);
+/* Back to the set-point of before, now; done comes when that is read back. */
+void trial_step_stop(struct trial_step *s, const char *why);
+void trial_step_free(struct trial_step *s);
 
 #endif

@@ -91,6 +91,7 @@ struct core {
 	int64_t live_at_boot_us;
 	uint64_t scan_id;
 	struct ctl_peer *scan_peer;
+	struct core_trial { uint64_t id; struct ctl_peer *peer; int device; bool step_out; /* no end heard */ } trial;
 };
 
 /* ---- staff.c: the other processes ---- */
@@ -167,6 +168,14 @@ int change_set(const struct call *k, json_t **result, struct err *e);
 int change_off(const struct call *k, json_t **result, struct err *e);
 int change_check(const struct call *k, json_t **result, struct err *e);
 int change_scan(const struct call *k, json_t **result, struct err *e);
+/* trying.c */
+int trying_test(const struct call *k, json_t **result, struct err *e);
+int trying_step(const struct call *k, json_t **result, struct err *e);
+bool trying_take_row(struct core *c, const struct wire_trial_row *w);
+bool trying_take_done(struct core *c, const struct wire_trial_done *w);
+void trying_peer_gone(struct core *c, const void *peer_data);
+void trying_field_gone(struct core *c);
+void trying_field_ready(struct core *c);
 /* true: present and of that kind; params' words are checked here once. */
 must_check int param_text(const json_t *params, const char *key, bool required, const char **out, struct err *e);
 must_check int param_real(const json_t *params, const char *key, bool required, double min, double max, double *out,

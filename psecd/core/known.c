@@ -232,6 +232,12 @@ const char *known_take(struct core *c, enum wire_kind kind, const void *body)
 	case WIRE_SCAN_STEP:
 		ok = take_scan_step(c, body);
 		break;
+	case WIRE_TRIAL_ROW:
+		ok = trying_take_row(c, body);
+		break;
+	case WIRE_TRIAL_DONE:
+		ok = trying_take_done(c, body);
+		break;
 	case WIRE_SCAN_DONE:
 		ok = take_scan_done(c, body);
 		break;
@@ -240,6 +246,7 @@ const char *known_take(struct core *c, enum wire_kind kind, const void *body)
 		c->field_lost = false;
 		keep_judge_proof(c);
 		keep_send_envelope(c);
+		trying_field_ready(c);
 		ok = true;
 		break;
 	default:
@@ -267,6 +274,7 @@ void known_field_gone(struct core *c)
 		for (int p = 0; p < POINT_COUNT; p++)
 			c->devices[d].points[p].sample.quality = DEVICE_UNKNOWN;
 	}
+	trying_field_gone(c);
 	if (c->scan_peer) {
 		params = json_pack("{s:I, s:s, s:s}", "scan", (json_int_t)c->scan_id, "failure", err_kind_name(ERR_AGAIN), "text",
 				   "psecd-field is gone; try again");

@@ -204,7 +204,8 @@ static int ask_samples_page(const struct call *k, json_t **result, struct err *e
 
 static int ask_subscribe(const struct call *k, json_t **result, struct err *e)
 {
-	static const char *const topics[] = { "live", "event", "check", "scan.row", "scan.progress", "scan.done" };
+	static const char *const topics[] = { "live", "event", "check", "scan.row", "scan.progress", "scan.done", "trial.row",
+					      "trial.done" };
 	const char *topic = NULL;
 
 	(void)result;
@@ -218,7 +219,8 @@ static int ask_subscribe(const struct call *k, json_t **result, struct err *e)
 		return 0;
 	}
 	return err_set(e, ERR_USAGE, 0,
-		       "there is no topic '%s'; there are live, event, check, scan.row, scan.progress, scan.done", topic);
+		       "there is no topic '%s'; there are live, event, check, scan.row, scan.progress, scan.done, trial.row, "
+		       "trial.done", topic);
 }
 
 /* ---- the table ---- */
@@ -242,6 +244,8 @@ static const struct method {
 	{ "control.off", RIGHT_OPERATOR, change_off },
 	{ "control.check", RIGHT_TECHNICIAN, change_check },
 	{ "scan", RIGHT_TECHNICIAN, change_scan },
+	{ "device.test", RIGHT_TECHNICIAN, trying_test },
+	{ "device.step", RIGHT_TECHNICIAN, trying_step },
 };
 
 /* What was refused is noted with who asked; the same again within a second is not, or a refused one could fill the
@@ -307,6 +311,7 @@ static void go(void *arg, void *peer_data)
 		c->scan_peer = NULL;
 		core_tell_field(c, WIRE_SCAN_END, &end, sizeof(end));
 	}
+	trying_peer_gone(c, peer_data);
 	free(peer_data);
 }
 

@@ -67,7 +67,7 @@ void check_begin(struct field *f)
 
 	if (f->check.runs)
 		return;
-	if (!f->law.control || f->law.meter < 0 || f->leaving) {
+	if (!f->law.control || f->law.meter < 0 || f->leaving || trying_writes(f)) {
 		if (staff_tell_core(f, WIRE_CHECKED, &no, sizeof(no)) != 1)
 			log_line(LOG_WARNING, "core does not hear that there is nothing to check");
 		return;

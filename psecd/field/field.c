@@ -112,6 +112,7 @@ static void release(struct field *f)
 {
 	if (f->scanning)
 		scanning_end(f, UINT64_MAX);
+	trying_release(f);
 	poll_free(f->poll);
 	law_release(f);
 	tell_release(f);

@@ -52,6 +52,7 @@ struct check {
 
 struct tell;
 struct scanning;
+struct trying;
 
 struct field {
 	struct loop *loop;
@@ -71,6 +72,8 @@ struct field {
 	struct check check;
 	struct tell *tell;
 	struct scanning *scanning;
+	struct trying *trying;
+	bool leave_waits;                /* for the end of a step */
 	/* the way out */
 	bool leaving, left;              /* going to the safe set-point; there, or given up */
 	bool then_end;                   /* nobody will tell us to end */
@@ -121,6 +124,13 @@ void tell_event(struct field *f, enum severity severity, const char *kind, const
 /* ---- scanning.c ---- */
 void scanning_begin(struct field *f, const struct wire_scan *w);
 void scanning_end(struct field *f, uint64_t id);
+
+/* ---- trying.c ---- */
+void trying_begin(struct field *f, const struct wire_trial *w);
+/* Nobody waits for it: a test is dropped, a step goes back at once. id UINT64_MAX: whichever runs. */
+void trying_end(struct field *f, uint64_t id);
+bool trying_writes(const struct field *f);                  /* the law must not */
+void trying_release(struct field *f);
 
 /* ---- leave.c: to the safe set-point, then WIRE_STOPPED ---- */
 void leave_begin(struct field *f, bool then_end);

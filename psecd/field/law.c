@@ -146,7 +146,7 @@ void law_decide(struct field *f, bool grid_is_new)
 	const struct now *now = loop_now(f->loop);
 	struct control_input in;
 
-	if (!l->control || f->leaving || f->check.runs || l->envelope_serial == 0)
+	if (!l->control || f->leaving || f->check.runs || trying_writes(f) || l->envelope_serial == 0)
 		return; /* before the first envelope nobody has said what is wanted */
 	law_input(f, &in);
 	control_step(l->control, &in, &l->envelope, now, &l->decision);

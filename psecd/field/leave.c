@@ -56,6 +56,10 @@ void leave_begin(struct field *f, bool then_end)
 	if (f->leaving)
 		return;
 	check_abort(f);
+	f->leave_waits = trying_writes(f); /* its end calls again */
+	trying_end(f, UINT64_MAX);
+	if (f->leave_waits)
+		return;
 	f->leaving = true;
 	if (f->law.control)
 		loop_timer_stop(f->loop, &f->law.wake);

@@ -13,6 +13,7 @@ static void lose_core(struct field *f)
 	wire_free(f->core);
 	f->core = NULL;
 	scanning_end(f, UINT64_MAX);
+	trying_end(f, UINT64_MAX);
 	if (!f->leaving)
 		log_line(LOG_WARNING, "psecd-core is gone; its envelope holds for %lld ms",
 			 (long long)((f->law.envelope.expires_boot_us - loop_now(f->loop)->boot_us) / US_PER_MS));
@@ -44,6 +45,12 @@ static bool scan_ok(const struct wire_scan *w)
 	return true;
 }
 
+static bool trial_ok(const struct field *f, const struct wire_trial *w)
+{
+	return w->kind <= WIRE_TRIAL_STEP && w->device >= 0 && (size_t)w->device < f->site->device_count && isfinite(w->power_w) &&
+	       w->seconds >= 2 && w->seconds <= TRIAL_ROUNDS_MAX;
+}
+
 /* NULL, or how core broke the contract. */
 static const char *take_from_core(void *arg, enum wire_kind kind, const void *body)
 {
@@ -62,6 +69,14 @@ static const char *take_from_core(void *arg, enum wire_kind kind, const void *bo
 		if (!scan_ok(body))
 			return "a scan holds what cannot be";
 		scanning_begin(f, body);
+		return NULL;
+	case WIRE_TRIAL:
+		if (!trial_ok(f, body))
+			return "a test holds what cannot be";
+		trying_begin(f, body);
+		return NULL;
+	case WIRE_TRIAL_END:
+		trying_end(f, ((const struct wire_trial_end *)body)->id);
 		return NULL;
 	case WIRE_NOTED:
 		tell_noted(f, ((const struct wire_noted *)body)->serial);

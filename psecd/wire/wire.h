@@ -16,6 +16,7 @@
 #include "loop/loop.h"
 #include "scan/scan.h"
 #include "site/site.h"
+#include "trial/trial.h"
 
 enum { WIRE_BUILD_LEN = 48, WIRE_TEXT_LEN = 120, WIRE_BATCH = 64, WIRE_PROCESSES = 4 };
 
@@ -28,6 +29,8 @@ enum wire_kind {
 	WIRE_STOP = 13,         /* from the supervisor: psecd stops; field becomes safe, then WIRE_STOPPED; no body */
 	WIRE_SCAN_END = 14,     /* struct wire_scan_end: nobody wants that scan any more */
 	WIRE_NOTED = 15,        /* struct wire_noted: that event is in the database */
+	WIRE_TRIAL = 16,        /* struct wire_trial: test a device, or let it make a step */
+	WIRE_TRIAL_END = 17,    /* struct wire_trial_end: nobody waits for that any more */
 	/* field → core */
 	WIRE_SAMPLES = 30,      /* struct wire_samples; latest wins, never waited for */
 	WIRE_DECISION = 31,     /* struct wire_decision, at most 10 a second */
@@ -40,6 +43,8 @@ enum wire_kind {
 	WIRE_READY = 38,        /* devices are being polled and what is known of them was sent; no body */
 	WIRE_WHY = 39,          /* struct wire_why: why a point has no value */
 	WIRE_SCAN_STEP = 40,    /* struct wire_scan_step: progress */
+	WIRE_TRIAL_ROW = 41,    /* struct wire_trial_row */
+	WIRE_TRIAL_DONE = 42,   /* struct wire_trial_done */
 	/* supervisor ⇄ children */
 	WIRE_ALIVE = 50,        /* asked by the supervisor, answered by the child; no body */
 	WIRE_SHUTDOWN = 51,     /* supervisor → child: end now; no body */
@@ -77,6 +82,11 @@ struct wire_event { uint64_t serial; uint8_t severity; char kind[24], subject[SI
 struct wire_noted { uint64_t serial; };
 struct wire_scan { uint64_t id; uint32_t count; char targets[SCAN_TARGETS_MAX][BUS_ADDRESS_LEN];
 		   struct scan_options options; };
+enum wire_trial_kind { WIRE_TRIAL_TEST, WIRE_TRIAL_STEP };
+struct wire_trial { uint64_t id; uint8_t kind; int16_t device; int32_t seconds; double power_w; /* 0: only back to rest */ };
+struct wire_trial_end { uint64_t id; };
+struct wire_trial_row { uint64_t id; struct trial_row row; };
+struct wire_trial_done { uint64_t id; int32_t kind; /* enum err_kind */ char text[160]; };
 struct wire_scan_end { uint64_t id; };
 struct wire_scan_row { uint64_t id; struct scan_row row; };
 struct wire_scan_step { uint64_t id; struct scan_progress progress; };
