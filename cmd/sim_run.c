@@ -371,7 +371,8 @@ const struct cmd cmd_sim_run = {
 		"terminals use `psec -C DIR sim status|fault|load|cloud|event` with the same DIR.\n"
 		"SCENARIO is a file, or the name of one that came with psec (`psec sim scenarios`):\n"
 		"a site with events at their times. Options stand before what it says.",
-	.example = "psec -C demo sim run\npsec -C demo sim run storm\npsec -C demo sim run --speed 20 --at 2016-02-01T17:00Z --soc 20",
+	.example = "psec -C demo sim run\npsec -C demo sim run storm\n"
+		   "psec -C demo sim run --speed 20 --at 2016-02-01T17:00Z --soc 20",
 	.args = args, .arg_count = COUNT_OF(args),
 	.opts = opts, .opt_count = COUNT_OF(opts),
 	.flags = CMD_JSON | CMD_NO_SHELL,
