@@ -51,7 +51,8 @@ char *judge_factor(double v, double low, double high, char to[64])
 	to[0] = '\0';
 	for (size_t i = 0; i < COUNT_OF(factors) && !to[0]; i++)
 		if (v * factors[i].by >= low && v * factors[i].by <= high)
-			snprintf(to, 64, "; %s would be: is its %s right?", factors[i].words, factors[i].by < 0 ? "sign" : "scale");
+			snprintf(to, 64, "; %s would be: is its %s right?", factors[i].words,
+				 factors[i].by < 0 ? "sign" : "scale");
 	return to;
 }
 
