@@ -61,9 +61,8 @@ static void add_head(struct buf *b, const struct survey *s, const struct survey_
 	if (!who->sunspec.found)
 		buf_addf(b, "block: {max: %u, gap: 0}   # the longest answer seen had %u registers\n",
 			 sum.longest_read > 64 ? 64 : sum.longest_read > 0 ? sum.longest_read : 64, sum.longest_read);
-	buf_addf(b, "timing: {poll: 1s, answer: %lldms}   # half of the answers came within %.1f ms, all within %.1f ms\n",
-		 (long long)(sum.slowest_us * 3 / 1000 < 500 ? 500 : sum.slowest_us * 3 / 1000 > 5000 ? 5000 : sum.slowest_us * 3 / 1000),
-		 (double)sum.p50_us / 1e3, (double)sum.slowest_us / 1e3);
+	buf_addf(b, "timing: {poll: 1s, answer: %.0fms}   # half of the answers came within %.1f ms, all within %.1f ms\n",
+		 clamp_real((double)sum.slowest_us * 3 / 1e3, 500, 5000), (double)sum.p50_us / 1e3, (double)sum.slowest_us / 1e3);
 }
 
 static void add_sunspec(struct buf *b, const struct device_sunspec *f)
@@ -125,16 +124,25 @@ static const char *sign_words(enum site_role r)
 	}
 }
 
+/* The rest of a map usually lies as its first value does. */
 static void add_missing(struct buf *b, const struct survey_draft *d, bool sunspec)
 {
+	const struct survey_place usual = { .function = BUS_READ_HOLDING, .type = DEVICE_UINT16 };
+	const struct survey_place *like = d->count > 0 ? &d->points[0].place : &usual;
+
 	for (int i = 0; i < POINT_COUNT; i++) {
 		const struct device_point_info *p = device_point((enum device_point)i);
 
 		if (!(d->roles & 1u << p->role) || is_set(d, i))
 			continue;
-		buf_addf(b, "  # %s: %s   # %s%s%s%s\n", p->name, sunspec ? "{model: , point: }" : "{function: 3, address: , type: uint16, scale: 1}",
-			 p->unit[0] ? p->unit : "a number", p->required ? ", required" : "", p->directed ? sign_words(p->role) : "",
-			 p->writable ? ", can be set under writes:" : "");
+		buf_addf(b, "  # %s: ", p->name);
+		if (sunspec)
+			buf_adds(b, "{model: , point: }");
+		else
+			buf_addf(b, "{function: %u, address: , type: %s%s, scale: 1}", like->function, device_type_name(like->type),
+				 like->order == DEVICE_LOW_FIRST ? ", order: low-first" : "");
+		buf_addf(b, "   # %s%s%s%s\n", p->unit[0] ? p->unit : "a number", p->required ? ", required" : "",
+			 p->directed ? sign_words(p->role) : "", p->writable ? ", can be set under writes:" : "");
 	}
 }
 
@@ -165,7 +173,7 @@ void survey_profile(const struct survey *s, const struct survey_identity *who, c
 		add_sunspec(text, &who->sunspec);
 	else
 		add_signs(text, who);
-	buf_adds(text, d->count > 0 ? "points:\n" : "points:   # take away the # of those that you know, and say where they lie\n");
+	buf_addf(text, "points:%s\n", d->count > 0 ? "" : "   # take away the # of those that you know, and say where they lie");
 	for (size_t i = 0; i < d->count; i++)
 		add_point(text, &d->points[i]);
 	add_missing(text, d, who->sunspec.found);
