@@ -10,6 +10,7 @@ PREFIX  ?= /usr/local
 SYSCONFDIR ?= /etc
 LIBEXEC ?= $(PREFIX)/libexec/psec
 SHARE   ?= $(PREFIX)/share/psec
+UNITDIR ?= $(PREFIX)/lib/systemd/system
 INSTALL ?= install
 PKG_CONFIG ?= pkg-config
 
@@ -57,7 +58,7 @@ man_pages := $(patsubst man/%.scd,$(B)/man/%,$(wildcard man/*.scd))
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all bin share man tests help deps deps-build deps-test demo check check-long check-unit check-cli check-system \
+.PHONY: all bin share man tests help deps deps-test deps-deb deb demo check check-long check-unit check-cli check-system \
 	check-fault check-layers check-headers check-lean bench golden-update install uninstall clean FORCE
 
 all: bin man
@@ -149,6 +150,7 @@ debs_build := gcc libc6-dev make pkg-config libmodbus-dev libyaml-dev libjansson
 	libseccomp-dev libreadline-dev
 debs_test := libcmocka-dev bats scdoc socat iproute2 nftables procps python3 python3-venv sqlite3 mbpoll man-db \
 	bash-completion util-linux git
+debs_deb := debhelper lintian fakeroot git
 missing = $(shell for p in $(1); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q ' installed$$' || echo $$p; done)
 define install_debs
 $(Q)set -e; m='$(call missing,$(1))'; if [ -n "$$m" ]; then \
@@ -159,15 +161,19 @@ $(Q)set -e; m='$(call missing,$(1))'; if [ -n "$$m" ]; then \
 endef
 deps:
 	$(call install_debs,$(debs_build))
+deps-deb:
+	$(call install_debs,$(debs_build) scdoc $(debs_deb))
 # The peers that tests scan and control are pymodbus and pysunspec2, in a folder of their own.
 deps-test:
 	$(call install_debs,$(debs_build) $(debs_test))
 	$(Q)tests/venv $(CURDIR)/build/venv
 
 # ---- install
+systemd := psecd/install
 install: all
 	$(INSTALL) -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(LIBEXEC) \
-		$(DESTDIR)$(PREFIX)/share/bash-completion/completions
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(UNITDIR) \
+		$(DESTDIR)$(PREFIX)/lib/sysusers.d $(DESTDIR)$(PREFIX)/lib/tmpfiles.d
 	$(INSTALL) $(B)/bin/psec $(DESTDIR)$(PREFIX)/bin/
 	$(INSTALL) $(B)/bin/psecd $(DESTDIR)$(PREFIX)/sbin/
 	$(INSTALL) $(B)/bin/psecd-core $(B)/bin/psecd-field $(DESTDIR)$(LIBEXEC)/
@@ -175,11 +181,24 @@ install: all
 	$(INSTALL) -m 644 completions/psec.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/psec
 	for m in $(man_pages); do s=$${m##*.}; $(INSTALL) -d $(DESTDIR)$(PREFIX)/share/man/man$$s; \
 		$(INSTALL) -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man$$s/; done
+	sed 's|@SBINDIR@|$(PREFIX)/sbin|; s|@SYSCONFDIR@|$(SYSCONFDIR)|' $(systemd)/psecd.service.in >$(B)/psecd.service
+	$(INSTALL) -m 644 $(B)/psecd.service $(DESTDIR)$(UNITDIR)/
+	$(INSTALL) -m 644 $(systemd)/psec.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/psec.conf
+	$(INSTALL) -m 644 $(systemd)/psec.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/psec.conf
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/psec $(DESTDIR)$(PREFIX)/sbin/psecd
+	rm -f $(DESTDIR)$(PREFIX)/bin/psec $(DESTDIR)$(PREFIX)/sbin/psecd $(DESTDIR)$(UNITDIR)/psecd.service
+	rm -f $(DESTDIR)$(PREFIX)/lib/sysusers.d/psec.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/psec.conf
 	rm -rf $(DESTDIR)$(LIBEXEC) $(DESTDIR)$(SHARE)
 	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/psec
 	for m in $(notdir $(man_pages)); do rm -f $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$$m; done
+
+# A package of what is committed: the recipe comes into a copy of the tree, because the tree has no debian/ of its own.
+deb: deps-deb
+	$(Q)rm -rf $(B)/deb && mkdir -p $(B)/deb/psec
+	$(Q)git archive HEAD | tar -x -C $(B)/deb/psec && cp -r psecd/deb $(B)/deb/psec/debian
+	$(Q)cd $(B)/deb/psec && dpkg-buildpackage -b -us -uc >../log 2>&1 || { tail -n 30 ../log; exit 1; }
+	$(Q)lintian --fail-on error $(B)/deb/psec_*.changes
+	$(Q)ls $(B)/deb/*.deb
 
 clean:
 	rm -rf build
@@ -189,6 +208,7 @@ help:
 	@echo 'make check    install what is missing, build, run the tests (SAN=1: under ASan and UBSan)'
 	@echo 'make          the programs and the manual        V=1 shows the commands'
 	@echo 'make bench    the figures, each beside its peer   make install [PREFIX= DESTDIR=]'
+	@echo 'make deb      a Debian package in build/deb, looked at by lintian'
 	@echo 'make deps     only install what is missing from Debian'
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
