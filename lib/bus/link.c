@@ -1,5 +1,4 @@
 /* link: what both kinds of line have in common: one question at a time, its pause, its end. */
-#include <inttypes.h>
 #include <string.h>
 
 #include "link.h"
@@ -167,13 +166,4 @@ int bus_link_ask_on(struct bus_link *k, uint64_t connection, const struct bus_re
 const struct bus_counters *bus_link_counters(const struct bus_link *k)
 {
 	return &k->counters;
-}
-
-char *bus_second_master_words(const struct bus_second_master *m, char to[96])
-{
-	to[0] = '\0';
-	if (m->seen)
-		snprintf(to, 96, "another master asks unit %u, function %u: %" PRIu64 " questions, %" PRIu64
-			 " answers heard", m->unit, m->function, m->requests, m->answers);
-	return to;
 }

@@ -1,4 +1,5 @@
 /* pdu: questions into bytes, and the one judge of every answer. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "link.h"
@@ -302,6 +303,15 @@ const char *bus_outcome_name(enum bus_outcome o)
 	};
 
 	return (size_t)o < COUNT_OF(names) ? names[o] : "?";
+}
+
+char *bus_second_master_words(const struct bus_second_master *m, char to[96])
+{
+	to[0] = '\0';
+	if (m->seen)
+		snprintf(to, 96, "another master asks unit %u, function %u: %" PRIu64 " questions, %" PRIu64
+			 " answers heard", m->unit, m->function, m->requests, m->answers);
+	return to;
 }
 
 const char *bus_exception_name(uint8_t exception)
