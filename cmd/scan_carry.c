@@ -85,6 +85,7 @@ static int carry_here(const struct cmd_env *env, const struct device_catalogue *
 
 	if (loop_new(&w.loop, e) < 0)
 		return -1;
+	scan_raise_files();
 	if (scan_new(w.loop, c, targets, count, o, &hooks, &s, e) == 0)
 		rc = follow(&w, s, env, e);
 	if (rc == 0)

@@ -192,17 +192,23 @@ static void begin_some(void *arg)
 	end_if_done(s);
 }
 
+void scan_raise_files(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) < 0 || r.rlim_cur == RLIM_INFINITY ||
+	    r.rlim_cur >= FLIGHT_MAX + SPARE_DESCRIPTORS)
+		return;
+	r.rlim_cur = r.rlim_max < FLIGHT_MAX + SPARE_DESCRIPTORS ? r.rlim_max : FLIGHT_MAX + SPARE_DESCRIPTORS;
+	(void)setrlimit(RLIMIT_NOFILE, &r);
+}
+
 static size_t descriptors(void)
 {
 	struct rlimit r;
 
 	if (getrlimit(RLIMIT_NOFILE, &r) < 0 || r.rlim_cur == RLIM_INFINITY)
 		return FLIGHT_MAX;
-	if (r.rlim_cur < r.rlim_max && r.rlim_cur < FLIGHT_MAX + SPARE_DESCRIPTORS) {
-		r.rlim_cur = r.rlim_max < FLIGHT_MAX + SPARE_DESCRIPTORS ? r.rlim_max : FLIGHT_MAX + SPARE_DESCRIPTORS;
-		(void)setrlimit(RLIMIT_NOFILE, &r);
-		(void)getrlimit(RLIMIT_NOFILE, &r);
-	}
 	return r.rlim_cur > 2 * SPARE_DESCRIPTORS ? r.rlim_cur - SPARE_DESCRIPTORS : SPARE_DESCRIPTORS;
 }
 

@@ -61,6 +61,10 @@ struct scan_hooks {
 	void *arg;
 };
 
+/* More open files for this process, as far as the system allows: with fewer a scan has fewer addresses in flight. For
+ * the program to call before it gives up its rights; a jailed process may not. */
+void scan_raise_files(void);
+
 struct scan;
 /* targets: "192.168.1.0/24[:PORT]", "HOST[:PORT]", "10.0.0.1-20", "rtu:/dev/ttyS1[?baud=…&parity=…]",
  * "rtu+tcp://HOST:PORT"; checked whole before anything is sent. Caller frees; freeing a running scan ends it. */

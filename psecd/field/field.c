@@ -86,6 +86,7 @@ static int prepare(struct field *f, struct wire_running *running, struct err *e)
 	check_init(f);
 	if (poll_new(f->loop, f->site, f->catalogue, &hooks, &f->poll, e) < 0 || law_init(f, e) < 0)
 		return -1;
+	scan_raise_files();
 	malloc_trim(0); /* what reading YAML and JSON left behind */
 	jail.user = f->start->user[0] ? f->start->user : NULL;
 	if (has_line(f->site))

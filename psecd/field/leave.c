@@ -16,9 +16,8 @@ static void say(struct field *f, bool shown, const char *why)
 	loop_timer_stop(f->loop, &f->retry);
 	str_copy(w.why, sizeof(w.why), why);
 	log_line(shown ? LOG_NOTICE : LOG_ERROR, "%s", why);
-	if (f->then_end)
-		loop_stop(f->loop);
-	else if (wire_send(f->supervisor, WIRE_STOPPED, &w, sizeof(w), &e) != 1)
+	/* Also on the way out by a signal: systemd sends it to all of us, and the supervisor waits for this word. */
+	if (wire_send(f->supervisor, WIRE_STOPPED, &w, sizeof(w), &e) != 1 || f->then_end)
 		loop_stop(f->loop);
 }
 

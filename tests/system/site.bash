@@ -79,9 +79,14 @@ print([d["address"] for d in json.load(open("sim.json")) if d["name"] == sys.arg
 	chmod 644 site.yaml
 }
 
+# With as few open files as systemd gives.
 psecd_start() {
+	local files
+	files=$(ulimit -Sn)
+	ulimit -Sn 1024
 	"$@" "$PSECD" -C "$DIR" >>log 2>&1 3>&- &
 	PSECD_PID=$!
+	ulimit -Sn "$files"
 	wait_until 15 is state "${STATE:-idle}"
 }
 
