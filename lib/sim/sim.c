@@ -365,7 +365,7 @@ static int add_device(struct sim *s, enum sim_kind kind, const struct image_kind
 
 	*f = (struct face){ .sim = s, .battery = battery };
 	if (battery)
-		snprintf(f->name, sizeof f->name, "%.11s%zu", k->name, battery + 1);
+		snprintf(f->name, sizeof f->name, "%.11s%u", k->name, (unsigned)(battery + 1) % 100);
 	else
 		str_copy(f->name, sizeof f->name, k->name);
 	*d = (struct sim_device){ .name = f->name, .kind = kind, .words = k->words,

@@ -43,7 +43,11 @@ row() {
 }
 
 @test "a device that no profile fits keeps what it says of itself" {
-	row 15 'r["make"] == "ABB" and r["model"] == "B23 112-100" and r["version"] == "2.1" and r["profile"] is None and r["faults"]'
+	row 24 'r["make"] == "Acme" and r["model"] == "Boiler 9" and r["version"] == "0.3" and r["profile"] is None and r["faults"]'
+}
+
+@test "a device without SunSpec is identified by what it says of itself and by its registers" {
+	row 15 'r["make"] == "ABB" and r["model"] == "B23 112-100" and r["version"] == "2.1" and r["profile"] == "abb-b2x"'
 }
 
 @test "what answers and cannot be named is told with the reason" {
