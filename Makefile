@@ -148,7 +148,7 @@ golden-update: bin
 # ---- what Debian 12 must give
 debs_build := gcc libc6-dev make pkg-config libmodbus-dev libyaml-dev libjansson-dev libsmartcols-dev libsqlite3-dev \
 	libseccomp-dev libreadline-dev
-debs_deb := debhelper lintian fakeroot
+debs_deb := build-essential debhelper lintian fakeroot
 debs_test := libcmocka-dev bats scdoc socat iproute2 nftables procps python3 python3-venv sqlite3 mbpoll man-db \
 	bash-completion util-linux git $(debs_deb) mmdebstrap systemd-container
 missing = $(shell for p in $(1); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q ' installed$$' || echo $$p; done)
