@@ -37,7 +37,8 @@ int cmd_connect_daemon(const struct cmd_env *env, struct ctl_client **c, struct 
 	if (!ctl_connect(env->paths.socket, c, e))
 		return 0;
 	if (e->kind == ERR_UNREACHABLE)
-		err_set(e, ERR_UNREACHABLE, 0, "psecd does not run for '%s'; start it with `psecd -C %s`", env->paths.dir, env->paths.dir);
+		err_set(e, ERR_UNREACHABLE, 0, "psecd does not run for '%s'; start it with `%s%s`", env->paths.dir,
+			env->paths.is_system ? "systemctl start psecd" : "psecd -C ", env->paths.is_system ? "" : env->paths.dir);
 	return -1;
 }
 

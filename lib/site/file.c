@@ -41,7 +41,8 @@ int site_paths_of(const char *dir, struct site_paths *out, struct err *e)
 	else
 		snprintf(out->file, sizeof out->file, "%s%ssite.yaml", out->dir, slash);
 	snprintf(out->profiles, sizeof out->profiles, "%s%sprofiles", out->dir, slash);
-	if (is_system(out->dir)) {
+	out->is_system = is_system(out->dir);
+	if (out->is_system) {
 		snprintf(out->state, sizeof out->state, "/var/lib/psec");
 		snprintf(out->run, sizeof out->run, "/run/psec");
 	} else {

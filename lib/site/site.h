@@ -81,6 +81,7 @@ struct site {
  * and run/. */
 struct site_paths {
 	char dir[256], file[288], profiles[288], state[288], db[320], run[288], socket[320];
+	bool is_system; /* /etc/psec: the service runs it */
 };
 /* dir NULL: $PSEC_SITE, else /etc/psec. */
 must_check int site_paths_of(const char *dir, struct site_paths *out, struct err *e);
