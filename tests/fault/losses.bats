@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
-# The rows of the table of losses in psecd(8) that no other file here proves: a full disk, and a UTC clock that steps.
+# The rows of the table of losses in psecd(8) that no other file here proves: silent devices, a BMS without limits, a full disk, and a
+# UTC clock that steps.
 load ../system/site
 
 setup() { site_folder; }
@@ -93,4 +94,62 @@ assert abs(at - time.time() - int(sys.argv[1])) < 60, e' "$1" "$2"
 	[ "$(/usr/bin/python3 -c '
 import sqlite3
 print(sqlite3.connect("state/psec.db").execute("pragma integrity_check").fetchone()[0])')" = ok ]
+}
+
+fault() { /usr/bin/python3 "$TOP/tests/system/ask.py" run/sim.sock sim.fault "{\"device\": \"$1\", \"fault\": \"$2\"}"; }
+
+# falls DEVICE FAULT WORDS: control is safe and says the words, the battery's set-point is safe, and it comes back.
+falls() {
+	fault "$1" "$2"
+	wait_until 20 is state safe
+	[[ $(status lost_words) == *"$3"* ]] || { status lost_words; false; }
+	wait_until 5 event signal-lost
+	[ "$1" = battery ] || wait_until 15 sim_is setpoint_w 0.0
+	fault "$1" none
+	wait_until 60 is state running
+	wait_until 15 sim_near setpoint_w -800 1
+}
+
+@test "the meter is silent: the battery is safe, and comes back" {
+	CONTROL=$'control:\n  limits: {import_w: 20000}' site_runs
+	falls meter silent "meter lost"
+}
+
+@test "the inverter is silent: it is told the safe set-point when it answers, and comes back" {
+	site_runs
+	falls battery silent "inverter lost"
+}
+
+live_4() { [ "$(ask control.status | grep -o '"state": "live"' | wc -l)" = 4 ]; }
+
+@test "the BMS is silent: the battery rests, and comes back" {
+	sim_start --series none --with bms
+	sed -i -e 's/roles: \[battery-inverter, bms\]/roles: [battery-inverter]/' -e 's/^    bms: battery/    bms: bms/' site.yaml
+	sed -i "/^batteries:/i\\  - name: bms\n    profile: pylontech-powercube-m2\n    address: $(address bms)\n    roles: [bms]" site.yaml
+	psecd_start
+	wait_until 15 live_4
+	ask control.set '{"power_w": -800}'
+	wait_until 15 is state running
+	wait_until 15 sim_near setpoint_w -800 1
+	falls bms silent "BMS lost"
+}
+
+@test "a BMS that shows no limits: nothing flows, and it is said why" {
+	mkdir profiles
+	sed '/bms\..*charge_limit_[aw]:/,/^  bms\.alarm\|^  # The limits/{/bms\.alarm/!d}; s/^id: .*/id: no-limits/' \
+		"$TOP/lib/device/profiles/sunspec-storage.yaml" >profiles/no-limits.yaml
+	run ! grep -q 'charge_limit' profiles/no-limits.yaml
+	sim_start --series none
+	sed -i 's/sunspec-storage/no-limits/' site.yaml
+	psecd_start
+	wait_until 15 all_live
+	ask control.set '{"power_w": -800}'
+	wait_until 15 is clamp bms-charge-limit
+	sim_is setpoint_w 0.0
+	ask control.set '{"power_w": 800}'
+	wait_until 15 is clamp bms-discharge-limit
+	sim_is setpoint_w 0.0
+	sim_near battery_w 0 10
+	run -0 "$PSEC" -C "$DIR" control status --why
+	[[ $output == *"bms-discharge-limit"* ]]
 }
