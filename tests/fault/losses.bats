@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# The rows of the table of losses in psecd(8) that no other file here proves: silent devices, a BMS without limits, a full disk, and a
-# UTC clock that steps.
+# The rows of the table of losses in psecd(8) that no other file here proves: silent devices, a BMS without limits,
+# a full disk, and a UTC clock that steps.
 load ../system/site
 
 setup() { site_folder; }
@@ -15,9 +15,22 @@ site_runs() {
 	wait_until 15 sim_near setpoint_w -800 1
 }
 
-recorded() { ask status '' storage.fault; }
-refused() { [[ $(status store_fault) != "" && $(status store_fault) != '""' && $(status store_fault) != null ]]; }
-taken() { ! refused; }
+fault() { "$PSEC" -C "$DIR" sim fault "$1" "$2"; }
+
+# falls DEVICE FAULT WORDS: control is safe and says the words, the battery's set-point is safe, and it comes back.
+falls() {
+	fault "$1" "$2"
+	wait_until 20 is state safe
+	[[ $(status lost_words) == *"$3"* ]] || { status lost_words; false; }
+	wait_until 5 event signal-lost
+	[ "$1" = battery ] || wait_until 15 sim_is setpoint_w 0.0
+	fault "$1" none
+	wait_until 60 is state running
+	wait_until 15 sim_near setpoint_w -800 1
+}
+
+unrecorded() { [[ $(status store_fault) == *?" "* ]]; }
+recorded() { [ "$(status store_fault)" = null ] || [ -z "$(status store_fault)" ]; }
 
 @test "the disk is full: control goes on, mode off is taken, status says it, and it records again when there is room" {
 	[ "$(id -u)" = 0 ] || skip "a disk of its own needs root"
@@ -26,9 +39,9 @@ taken() { ! refused; }
 	site_runs unshare -m sh -c 'mount -t tmpfs -o size=2m,mode=755 tmpfs "$0/state" && exec "$@"' "$DIR"
 	local disk=/proc/$PSECD_PID/root$DIR/state
 	[ "$(stat -f -c %T "$disk")" = tmpfs ]
-	taken
+	recorded
 	cat /dev/zero >"$disk/fill" 2>/dev/null || true
-	wait_until 60 refused
+	wait_until 60 unrecorded
 	run -0 "$PSEC" -C "$DIR" control status
 	[[ $output == *"nothing is recorded"* ]]
 	is state running
@@ -40,7 +53,7 @@ taken() { ! refused; }
 	wait_until 15 sim_is setpoint_w 0.0
 	is mode off
 	rm "$disk/fill"
-	wait_until 30 taken
+	wait_until 30 recorded
 	wait_until 15 event "mode off is stored now"
 	run -0 "$PSEC" -C "$DIR" control set -- -900
 	wait_until 15 sim_near setpoint_w -900 1
@@ -48,7 +61,11 @@ taken() { ! refused; }
 }
 
 # clock_at SECONDS: so far off is psecd's UTC clock from now on.
-clock_at() { /usr/bin/python3 -c 'import struct, sys; open("clock", "r+b").write(struct.pack("=q", int(sys.argv[1])))' "$1"; }
+clock_at() {
+	/usr/bin/python3 -c '
+import struct, sys
+open("clock", "r+b").write(struct.pack("=q", int(sys.argv[1])))' "$1"
+}
 
 # The last event's time is that of the stepped clock, within a minute.
 steps_to() {
@@ -67,7 +84,8 @@ assert abs(at - time.time() - int(sys.argv[1])) < 60, e' "$1" "$2"
 
 @test "the UTC clock steps forward and back: control does not notice, nothing is lost, nothing is dropped" {
 	[ -z "${PSEC_SAN:-}" ] || skip "a sanitizer wants to be the first that is preloaded"
-	${CC:-cc} -shared -fPIC -O1 -o clock_step.so "$BATS_TEST_DIRNAME/clock_step.c" -ldl 2>err || skip "no compiler: $(head -1 err)"
+	${CC:-cc} -shared -fPIC -O1 -o clock_step.so "$BATS_TEST_DIRNAME/clock_step.c" -ldl 2>err ||
+		skip "no compiler: $(head -1 err)"
 	head -c 8 /dev/zero >clock
 	chmod 644 clock
 	# The children get no environment that is not psecd's own.
@@ -89,25 +107,11 @@ assert abs(at - time.time() - int(sys.argv[1])) < 60, e' "$1" "$2"
 	event "manual set-point is -800 W" # the first is still there
 	run ! event signal-lost
 	[ "$(ask status '' daemon.processes | grep -o '"restarts": 0' | wc -l)" = 3 ]
-	taken
+	recorded
 	psecd_stop
 	[ "$(/usr/bin/python3 -c '
 import sqlite3
 print(sqlite3.connect("state/psec.db").execute("pragma integrity_check").fetchone()[0])')" = ok ]
-}
-
-fault() { /usr/bin/python3 "$TOP/tests/system/ask.py" run/sim.sock sim.fault "{\"device\": \"$1\", \"fault\": \"$2\"}"; }
-
-# falls DEVICE FAULT WORDS: control is safe and says the words, the battery's set-point is safe, and it comes back.
-falls() {
-	fault "$1" "$2"
-	wait_until 20 is state safe
-	[[ $(status lost_words) == *"$3"* ]] || { status lost_words; false; }
-	wait_until 5 event signal-lost
-	[ "$1" = battery ] || wait_until 15 sim_is setpoint_w 0.0
-	fault "$1" none
-	wait_until 60 is state running
-	wait_until 15 sim_near setpoint_w -800 1
 }
 
 @test "the meter is silent: the battery is safe, and comes back" {
@@ -124,8 +128,9 @@ live_4() { [ "$(ask control.status | grep -o '"state": "live"' | wc -l)" = 4 ]; 
 
 @test "the BMS is silent: the battery rests, and comes back" {
 	sim_start --series none --with bms
-	sed -i -e 's/roles: \[battery-inverter, bms\]/roles: [battery-inverter]/' -e 's/^    bms: battery/    bms: bms/' site.yaml
-	sed -i "/^batteries:/i\\  - name: bms\n    profile: pylontech-powercube-m2\n    address: $(address bms)\n    roles: [bms]" site.yaml
+	local bms="  - name: bms\n    profile: pylontech-powercube-m2\n    address: $(address bms)\n    roles: [bms]"
+	sed -i -e 's/roles: \[battery-inverter, bms\]/roles: [battery-inverter]/' -e 's/^    bms: battery/    bms: bms/' \
+		-e "/^batteries:/i\\$bms" site.yaml
 	psecd_start
 	wait_until 15 live_4
 	ask control.set '{"power_w": -800}'
