@@ -68,3 +68,17 @@ options_of() {
 	done
 	[ "$ran" -ge 3 ]
 }
+
+@test "a row of the table of losses names a test that is there" {
+	local page=$TOP/man/psecd.8.scd file name rows=0
+	# a row begins with its loss in bold and ends with its proof: a file of tests/fault and how the test's name begins
+	sed -n '/^# WHAT IS LOST/,/^# EVENTS/p' "$page" >table
+	grep -E '^:\[ [a-z]+\.bats: ' table | sed 's/^:\[ //' >proofs
+	while IFS= read -r line; do
+		file=${line%%: *} name=${line#*: }
+		grep -qF "@test \"$name" "$TOP/tests/fault/$file" || { echo "no test '$name' in tests/fault/$file"; false; }
+		rows=$((rows + 1))
+	done <proofs
+	[ "$rows" -ge 12 ]
+	[ "$rows" = "$(grep -c '^|\[ \*' table)" ] || { echo "$rows proofs, and another number of losses"; false; }
+}

@@ -126,7 +126,8 @@ print(sqlite3.connect("state/psec.db").execute("pragma integrity_check").fetchon
 
 live_4() { [ "$(ask control.status | grep -o '"state": "live"' | wc -l)" = 4 ]; }
 
-@test "the BMS is silent: the battery rests, and comes back" {
+# The site with a BMS of its own.
+bms_runs() {
 	sim_start --series none --with bms
 	local bms="  - name: bms\n    profile: pylontech-powercube-m2\n    address: $(address bms)\n    roles: [bms]"
 	sed -i -e 's/roles: \[battery-inverter, bms\]/roles: [battery-inverter]/' -e 's/^    bms: battery/    bms: bms/' \
@@ -136,7 +137,16 @@ live_4() { [ "$(ask control.status | grep -o '"state": "live"' | wc -l)" = 4 ]; 
 	ask control.set '{"power_w": -800}'
 	wait_until 15 is state running
 	wait_until 15 sim_near setpoint_w -800 1
+}
+
+@test "the BMS is silent: the battery rests, and comes back" {
+	bms_runs
 	falls bms silent "BMS lost"
+}
+
+@test "a BMS that shows impossible values: none is believed, the battery rests, and comes back" {
+	bms_runs
+	falls bms impossible "BMS lost"
 }
 
 @test "a BMS that shows no limits: nothing flows, and it is said why" {
