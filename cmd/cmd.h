@@ -46,6 +46,7 @@ enum {
 	CMD_HIDDEN = 2,
 	CMD_SITE = 4,              /* the dispatcher reads site.yaml first */
 	CMD_NO_SHELL = 8,          /* not from within `psec shell` */
+	CMD_CSV = 32,              /* prints rows by lib/out: takes --csv beside --json */
 	CMD_NO_PAGE = 16,          /* psec(1) says it all, there is no page of its own */
 };
 
@@ -56,7 +57,7 @@ struct cmd_env {
 	const char *dir;           /* -C, or NULL */
 	struct site_paths paths;
 	const struct site *site;   /* with CMD_SITE */
-	bool json;
+	bool json, csv;            /* at most one */
 	bool interactive;          /* stdin and stdout are terminals */
 	FILE *out, *err;
 	const volatile sig_atomic_t *interrupted; /* Ctrl-C came: finish with what there is */
@@ -93,7 +94,8 @@ int cmd_dispatch(const struct cmd_env *base, int argc, char **argv);
 /* Read the site's site.yaml; faults go to env->err. For a command that needs it only sometimes; others say CMD_SITE. */
 must_check int cmd_read_site(const struct cmd_env *env, struct site *site, struct err *e);
 /* cmd/common.c: what several commands need. */
-enum out_form cmd_form(const struct cmd_env *env, bool record); /* table/record, or JSON */
+enum out_form cmd_form(const struct cmd_env *env, bool record); /* table/record, JSON or CSV */
+bool cmd_for_people(const struct cmd_env *env); /* neither JSON nor CSV */
 must_check int cmd_print(const struct cmd_env *env, struct out *o, struct err *e);
 must_check int cmd_print_json(const struct cmd_env *env, const json_t *v, struct err *e); /* as it came from the daemon */
 void cmd_diag_to_stderr(void *arg, const struct diag *d);       /* arg: FILE * */

@@ -8,7 +8,14 @@ enum out_form cmd_form(const struct cmd_env *env, bool record)
 {
 	if (env->json)
 		return record ? OUT_OBJECT : OUT_DOCUMENT;
+	if (env->csv)
+		return OUT_CSV;
 	return record ? OUT_RECORD : OUT_TABLE;
+}
+
+bool cmd_for_people(const struct cmd_env *env)
+{
+	return !env->json && !env->csv;
 }
 
 int cmd_print(const struct cmd_env *env, struct out *o, struct err *e)

@@ -102,6 +102,8 @@ static void offer_options(const struct asked *a, const struct cmd *c)
 	}
 	if (c->flags & CMD_JSON)
 		offer(a, "--json", "print JSON");
+	if (c->flags & CMD_CSV)
+		offer(a, "--csv", "print CSV");
 	offer(a, "--help", "print this command's help");
 }
 

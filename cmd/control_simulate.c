@@ -393,7 +393,7 @@ static int show_all(const struct cmd_env *env, const struct options *opt, const 
 		return 0;
 	if (study && show(env, opt, study, loop, e) < 0)
 		return -1;
-	if (!loop || (env->json && study))
+	if (!loop || (!cmd_for_people(env) && study))
 		return 0;
 	if (study)
 		fputc('\n', env->out);
@@ -496,7 +496,7 @@ const struct cmd cmd_control_simulate = {
 		   "psec control simulate --series year.csv --compare --battery-wh 5000,10000,15000",
 	.opts = opts,
 	.opt_count = COUNT_OF(opts),
-	.flags = CMD_JSON,
+	.flags = CMD_JSON | CMD_CSV,
 	.defaults = &defaults,
 	.options_size = sizeof defaults,
 	.run = run,

@@ -109,7 +109,7 @@ static const struct out_column point_columns[] = {
 
 static int print_points(const struct cmd_env *env, const struct device_profile *p, struct err *e)
 {
-	auto_out struct out *o = out_new(point_columns, COUNT_OF(point_columns), OUT_TABLE);
+	auto_out struct out *o = out_new(point_columns, COUNT_OF(point_columns), cmd_form(env, false));
 	struct device_profile_point d;
 
 	for (size_t i = 0; device_profile_point(p, i, &d); i++) {
@@ -120,7 +120,6 @@ static int print_points(const struct cmd_env *env, const struct device_profile *
 		out_bool(o, 3, d.writable);
 		out_text(o, 4, d.how);
 	}
-	fputc('\n', env->out);
 	return cmd_print(env, o, e);
 }
 
@@ -141,9 +140,15 @@ static int print_profile(const struct cmd_env *env, const struct device_profile 
 	out_text(o, SHOW_SOURCE, p->source);
 	out_text(o, SHOW_FILE, p->file);
 	out_json(o, SHOW_POINTS, show_points(profile), "");
+	/* The rows of a profile are its points. */
+	if (env->csv)
+		return print_points(env, profile, e);
 	if (cmd_print(env, o, e) < 0)
 		return -1;
-	return env->json ? 0 : print_points(env, profile, e);
+	if (env->json)
+		return 0;
+	fputc('\n', env->out);
+	return print_points(env, profile, e);
 }
 
 static int run_show(const struct cmd_env *env, const void *options, int argc, char **argv, struct err *e)
@@ -166,14 +171,14 @@ static int run_show(const struct cmd_env *env, const void *options, int argc, ch
 /* ---- the commands ---- */
 
 static const struct cmd list = {
-	.name = "list", .summary = "the profiles: what devices psec knows", .flags = CMD_JSON, .run = run_list,
+	.name = "list", .summary = "the profiles: what devices psec knows", .flags = CMD_JSON | CMD_CSV, .run = run_list,
 };
 
 static const struct cmd_arg show_args[] = { { "PROFILE", true, false, "profile" } };
 static const struct cmd show = {
 	.name = "show", .summary = "one profile: its points and where they lie",
 	.example = "psec device show eastron-sdm630",
-	.args = show_args, .arg_count = COUNT_OF(show_args), .flags = CMD_JSON, .run = run_show,
+	.args = show_args, .arg_count = COUNT_OF(show_args), .flags = CMD_JSON | CMD_CSV, .run = run_show,
 };
 
 const struct cmd cmd_device = {

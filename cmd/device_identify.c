@@ -261,7 +261,7 @@ static void say_row(void *arg, const struct trial_row *r)
 
 	s->bad |= r->verdict == TRIAL_FAILED || r->verdict == TRIAL_SUSPICIOUS;
 	json_array_append_new(s->rows, trial_row_to_json(r));
-	if (s->env->json)
+	if (!cmd_for_people(s->env))
 		return;
 	str_printable(why, sizeof why, r->why, strlen(r->why));
 	fprintf(s->env->out, "%-14s %s\n", r->what, why);
@@ -312,6 +312,8 @@ static int run(const struct cmd_env *env, const void *options, int argc, char **
 
 	if (opt->step_w != 0 && (argc != 1 || str_starts(argv[0], "tcp:") || str_starts(argv[0], "rtu:")))
 		return err_set(e, ERR_USAGE, 0, "--step wants one device of the site by its name");
+	if (opt->step_w != 0 && env->csv)
+		return err_set(e, ERR_USAGE, 0, "a step is told while it goes on, not as a table: --json, or neither");
 	if (opt->step_w != 0)
 		return make_step(env, opt, argv[0], e);
 	w->env = env;
@@ -350,5 +352,5 @@ const struct cmd cmd_device_identify = {
 	.example = "psec device identify tcp://192.168.1.21#1 tcp://192.168.1.22#1\n"
 		   "psec device identify battery-2 --step 500",
 	.opts = opts, .opt_count = COUNT_OF(opts), .args = args, .arg_count = COUNT_OF(args),
-	.flags = CMD_JSON, .defaults = &defaults, .options_size = sizeof(struct options), .run = run,
+	.flags = CMD_JSON | CMD_CSV, .defaults = &defaults, .options_size = sizeof(struct options), .run = run,
 };

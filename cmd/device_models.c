@@ -92,5 +92,5 @@ const struct cmd cmd_device_models = {
 	.example = "psec device models tcp://192.168.1.20#1\n"
 		   "psec device models tcp://192.168.1.20#1 160 --json",
 	.opts = opts, .opt_count = COUNT_OF(opts), .args = args, .arg_count = COUNT_OF(args),
-	.flags = CMD_JSON, .defaults = &defaults, .options_size = sizeof(struct options), .run = run,
+	.flags = CMD_JSON | CMD_CSV, .defaults = &defaults, .options_size = sizeof(struct options), .run = run,
 };

@@ -181,5 +181,5 @@ const struct cmd cmd_device_read = {
 		   "psec device read meter power_w --json\n"
 		   "psec device read tcp://192.168.1.20#1 --profile eastron-sdm630",
 	.opts = read_opts, .opt_count = COUNT_OF(read_opts), .args = read_args, .arg_count = COUNT_OF(read_args),
-	.flags = CMD_JSON, .defaults = &read_defaults, .options_size = sizeof(struct read_options), .run = run_read,
+	.flags = CMD_JSON | CMD_CSV, .defaults = &read_defaults, .options_size = sizeof(struct read_options), .run = run_read,
 };

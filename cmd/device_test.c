@@ -139,7 +139,7 @@ static int test(const struct cmd_env *env, const struct options *opt, const stru
 
 static void say_overall(const struct cmd_env *env, const struct work *w)
 {
-	if (env->json)
+	if (!cmd_for_people(env))
 		return;
 	fprintf(env->out, "\n%u ok, %u absent, %u suspicious, %u failed\n", w->count[TRIAL_OK], w->count[TRIAL_ABSENT],
 		w->count[TRIAL_SUSPICIOUS], w->count[TRIAL_FAILED]);
@@ -184,5 +184,5 @@ const struct cmd cmd_device_test = {
 	.example = "psec device test meter\n"
 		   "psec device test tcp://192.168.1.20#1 --profile eastron-sdm630 --seconds 20",
 	.opts = opts, .opt_count = COUNT_OF(opts), .args = args, .arg_count = COUNT_OF(args),
-	.flags = CMD_JSON, .defaults = &defaults, .options_size = sizeof(struct options), .run = run,
+	.flags = CMD_JSON | CMD_CSV, .defaults = &defaults, .options_size = sizeof(struct options), .run = run,
 };

@@ -164,6 +164,8 @@ static void options(FILE *to, const struct cmd *c)
 		option_line(to, c, &c->opts[i], indent);
 	if (c->flags & CMD_JSON)
 		two_columns(to, "    --json", "print JSON", indent);
+	if (c->flags & CMD_CSV)
+		two_columns(to, "    --csv", "print CSV", indent);
 	two_columns(to, "-h, --help", "print this", indent);
 }
 

@@ -6,7 +6,7 @@
 
 #include "frame.h"
 
-enum { OPTIONS_MAX = 32, VAL_HELP = 1000, VAL_JSON, VAL_FIRST };
+enum { OPTIONS_MAX = 32, VAL_HELP = 1000, VAL_JSON, VAL_CSV, VAL_FIRST };
 
 static bool whole(double x)
 {
@@ -160,7 +160,7 @@ static int set_value(const struct cmd_opt *o, const char *text, void *options, s
 /* ---- words ---- */
 
 struct words {
-	struct option longs[OPTIONS_MAX + 3];
+	struct option longs[OPTIONS_MAX + 4];
 	char shorts[2 * OPTIONS_MAX + 8];
 };
 
@@ -182,6 +182,8 @@ static void words_of(const struct cmd *c, struct words *w)
 	}
 	if (c->flags & CMD_JSON)
 		w->longs[n++] = (struct option){ "json", no_argument, NULL, VAL_JSON };
+	if (c->flags & CMD_CSV)
+		w->longs[n++] = (struct option){ "csv", no_argument, NULL, VAL_CSV };
 	w->longs[n] = (struct option){ "help", no_argument, NULL, VAL_HELP };
 }
 
@@ -197,7 +199,7 @@ static const struct cmd_opt *opt_of(const struct cmd *c, int val)
 
 static int unknown_option(const struct words *w, const char *word, struct err *e)
 {
-	const char *names[OPTIONS_MAX + 2], *near;
+	const char *names[OPTIONS_MAX + 3], *near;
 	char shown[64];
 	size_t n = 0, starts = 0, len = strcspn(word, "=");
 
@@ -221,7 +223,7 @@ static int bad_word(const struct cmd *c, const struct words *w, const char *word
 		return optopt ? err_set(e, ERR_USAGE, 0, "unknown option '-%c'", isprint(optopt) ? optopt : '?')
 			      : unknown_option(w, word + 2, e);
 	o = optopt >= VAL_FIRST ? opt_of(c, optopt) : NULL;
-	return err_set(e, ERR_USAGE, 0, "option '--%s' takes no value", o ? o->name : optopt == VAL_JSON ? "json" : "help");
+	return err_set(e, ERR_USAGE, 0, "option '--%s' takes no value", o ? o->name : optopt == VAL_JSON ? "json" : optopt == VAL_CSV ? "csv" : "help");
 }
 
 /* "-500" is a number, not the options -5, -0 and -0: `control set -500` charges. */
@@ -237,9 +239,9 @@ static int take_option(const struct cmd *c, const struct words *w, int val, cons
 
 	if (val == 'h' || val == VAL_HELP)
 		return 1;
-	if (val == VAL_JSON) {
-		env->json = true;
-		return 0;
+	if (val == VAL_JSON || val == VAL_CSV) {
+		*(val == VAL_JSON ? &env->json : &env->csv) = true;
+		return env->json && env->csv ? err_set(e, ERR_USAGE, 0, "--json and --csv are two forms of one answer; choose") : 0;
 	}
 	if (val == '?')
 		return bad_word(c, w, word, e);

@@ -165,7 +165,7 @@ const struct cmd cmd_scan = {
 	.opt_count = COUNT_OF(opts),
 	.args = (const struct cmd_arg[]){ { .name = "RANGE", .required = false, .many = true } },
 	.arg_count = 1,
-	.flags = CMD_JSON,
+	.flags = CMD_JSON | CMD_CSV,
 	.defaults = &defaults,
 	.options_size = sizeof defaults,
 	.run = run,

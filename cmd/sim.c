@@ -112,18 +112,19 @@ static void put_row(struct out *o, const struct out_column *columns, size_t coun
 static int print_status(const struct cmd_env *env, json_t *status, struct err *e)
 {
 	auto_out struct out *record = out_new(status_columns, COUNT_OF(status_columns), cmd_form(env, true));
-	auto_out struct out *table = out_new(device_columns, COUNT_OF(device_columns), OUT_TABLE);
+	auto_out struct out *table = out_new(device_columns, COUNT_OF(device_columns), cmd_form(env, false));
 	json_t *row;
 	size_t n;
 
 	put_row(record, status_columns, COUNT_OF(status_columns), status);
-	if (cmd_print(env, record, e) < 0)
+	if (!env->csv && cmd_print(env, record, e) < 0)
 		return -1;
 	if (env->json)
 		return 0;
 	json_array_foreach(json_object_get(status, "devices"), n, row)
 		put_row(table, device_columns, COUNT_OF(device_columns), row);
-	fputc('\n', env->out);
+	if (!env->csv)
+		fputc('\n', env->out);
 	return cmd_print(env, table, e);
 }
 
@@ -217,7 +218,7 @@ static const struct cmd sub_status = {
 	.name = "status",
 	.summary = "show what is true on the simulated site, and its devices",
 	.example = "psec sim status --json",
-	.flags = CMD_JSON,
+	.flags = CMD_JSON | CMD_CSV,
 	.run = run_status,
 };
 
@@ -230,7 +231,7 @@ static const struct cmd sub_fault = {
 	.more = "Without arguments the faults are listed. A device has one fault at a time, until it is\nset to none.",
 	.example = "psec sim fault meter stale\npsec sim fault meter none",
 	.args = fault_args, .arg_count = COUNT_OF(fault_args),
-	.flags = CMD_JSON,
+	.flags = CMD_JSON | CMD_CSV,
 	.run = run_fault,
 };
 

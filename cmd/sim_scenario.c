@@ -36,7 +36,7 @@ int sim_print_scenario(const struct cmd_env *env, const struct sim_scenario *x, 
 {
 	auto_out struct out *o = out_new(columns, COUNT_OF(columns), cmd_form(env, false));
 
-	if (!env->json)
+	if (cmd_for_people(env))
 		fprintf(env->out, "%s: sound, %zu %s\n", x->title, x->event_count, x->event_count == 1 ? "event" : "events");
 	for (size_t n = 0; n < x->event_count; n++) {
 		const struct sim_event *event = &x->events[n];
@@ -74,7 +74,7 @@ const struct cmd cmd_sim_check = {
 	.summary = "read a scenario, tell its faults or what happens in it",
 	.example = "psec sim check storm\npsec sim check mine.yaml",
 	.args = check_args, .arg_count = COUNT_OF(check_args),
-	.flags = CMD_JSON,
+	.flags = CMD_JSON | CMD_CSV,
 	.run = run_check,
 };
 
@@ -152,6 +152,6 @@ const struct cmd cmd_sim_scenarios = {
 	.name = "scenarios",
 	.summary = "list the scenarios that came with psec",
 	.example = "psec sim scenarios",
-	.flags = CMD_JSON,
+	.flags = CMD_JSON | CMD_CSV,
 	.run = run_scenarios,
 };

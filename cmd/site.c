@@ -57,21 +57,22 @@ static int check(const struct cmd_env *env, const char *path, struct diag_sink *
 static int run_check(const struct cmd_env *env, const void *options, int argc, char **argv, struct err *e)
 {
 	const char *path = argc ? argv[0] : env->paths.file;
-	auto_out struct out *o = out_new(fault_columns, COUNT_OF(fault_columns), OUT_DOCUMENT);
+	bool people = cmd_for_people(env);
+	auto_out struct out *o = out_new(fault_columns, COUNT_OF(fault_columns), cmd_form(env, false));
 	struct diag_sink sink = { cmd_diag_to_stderr, env->out, 0 };
 
 	(void)options;
-	if (env->json) {
+	if (!people) {
 		sink.fn = add_fault;
 		sink.arg = o;
 	}
 	if (check(env, path, &sink, e) < 0)
 		return -1;
-	if (env->json && cmd_print(env, o, e) < 0)
+	if (!people && cmd_print(env, o, e) < 0)
 		return -1;
-	if (!env->json && !sink.count)
+	if (people && !sink.count)
 		fprintf(env->out, "%s: no faults\n", path);
-	else if (!env->json)
+	else if (people)
 		fprintf(env->out, "%s has %d fault%s\n", path, sink.count, sink.count == 1 ? "" : "s");
 	return sink.count ? 1 : 0;
 }
@@ -86,7 +87,7 @@ static const struct cmd site_check_cmd = {
 	.example = "psec site check\npsec site check --json site.yaml.new",
 	.args = (const struct cmd_arg[]){ { "FILE", false, false, "file" } },
 	.arg_count = 1,
-	.flags = CMD_JSON,
+	.flags = CMD_JSON | CMD_CSV,
 	.run = run_check,
 };
 
@@ -175,7 +176,7 @@ static void show(struct out *o, const char *path, json_t *value)
 
 static int run_show(const struct cmd_env *env, const void *options, int argc, char **argv, struct err *e)
 {
-	auto_out struct out *o = out_new(show_columns, COUNT_OF(show_columns), OUT_TABLE);
+	auto_out struct out *o = out_new(show_columns, COUNT_OF(show_columns), cmd_form(env, false));
 	json_t *site = site_to_json(env->site);
 	int rc = 0;
 
@@ -197,7 +198,7 @@ static const struct cmd site_show_cmd = {
 	.more = "Every key of site.yaml with the value that counts, also where the file says nothing. \"-\" (null in JSON) is "
 		"not stated: no limit, no ramp, the profile's own rate.",
 	.example = "psec site show\npsec site show --json | jq .control.limits",
-	.flags = CMD_JSON | CMD_SITE,
+	.flags = CMD_JSON | CMD_CSV | CMD_SITE,
 	.run = run_show,
 };
 

@@ -43,13 +43,14 @@ static void device_rows(struct out *o, const json_t *devices)
 
 static int print_devices(const struct cmd_env *env, const json_t *devices, struct err *e)
 {
-	auto_out struct out *o = out_new(columns, COLUMNS, OUT_TABLE);
+	auto_out struct out *o = out_new(columns, COLUMNS, cmd_form(env, false));
 
-	if (!json_array_size(devices)) {
+	if (!json_array_size(devices) && !env->csv) {
 		fprintf(env->out, "\nNo devices in site.yaml; `psec scan --write` finds them.\n");
 		return 0;
 	}
-	fputc('\n', env->out);
+	if (!env->csv)
+		fputc('\n', env->out);
 	device_rows(o, devices);
 	return cmd_print(env, o, e);
 }
@@ -129,6 +130,8 @@ static int print_all(const struct cmd_env *env, json_t *all, struct err *e)
 	json_object_set_new(all, "site_file", file ? json_string(file) : json_null());
 	if (env->json)
 		return cmd_print_json(env, all, e);
+	if (env->csv)
+		return print_devices(env, json_object_get(all, "devices"), e);
 	live_summary(&head, all, false);
 	daemon_lines(&head, all);
 	file_line(&head, all);
@@ -168,7 +171,8 @@ static int without_daemon(const struct cmd_env *env, struct err *e)
 	if (env->json) {
 		rc = cmd_print_json(env, all, e);
 	} else {
-		fprintf(env->out, "%-11s %s (%s)\n%-11s not running\n", "Site", site->id, site_tier_name(site->tier), "Daemon");
+		if (!env->csv)
+			fprintf(env->out, "%-11s %s (%s)\n%-11s not running\n", "Site", site->id, site_tier_name(site->tier), "Daemon");
 		rc = print_devices(env, json_object_get(all, "devices"), e);
 	}
 	json_decref(all);
@@ -204,6 +208,6 @@ const struct cmd cmd_status = {
 	.opt_count = COUNT_OF(opts),
 	.defaults = &defaults,
 	.options_size = sizeof(struct options),
-	.flags = CMD_JSON,
+	.flags = CMD_JSON | CMD_CSV,
 	.run = run,
 };

@@ -169,14 +169,14 @@ static bool is_shared(const json_t *line)
 	return json_is_true(json_object_get(line, "serial")) || json_array_size(json_object_get(line, "devices")) > 1;
 }
 
-static int print_people(const struct cmd_env *env, const json_t *devices, json_t *lines, struct err *e)
+static int print_rows(const struct cmd_env *env, const json_t *devices, json_t *lines, struct err *e)
 {
-	auto_out struct out *o = out_new(columns, COLUMNS, OUT_TABLE), *l = out_new(line_columns, LINE_COLUMNS, OUT_TABLE);
+	auto_out struct out *o = out_new(columns, COLUMNS, cmd_form(env, false)), *l = out_new(line_columns, LINE_COLUMNS, OUT_TABLE);
 	bool shared = false;
 	const char *name;
 	json_t *line;
 
-	if (!json_array_size(devices)) {
+	if (!json_array_size(devices) && !env->csv) {
 		fprintf(env->out, "No devices in site.yaml; `psec scan --write` finds them.\n");
 		return 0;
 	}
@@ -190,7 +190,7 @@ static int print_people(const struct cmd_env *env, const json_t *devices, json_t
 	}
 	if (cmd_print(env, o, e))
 		return -1;
-	if (!shared)
+	if (!shared || env->csv)
 		return 0;
 	fputc('\n', env->out);
 	return cmd_print(env, l, e);
@@ -204,7 +204,7 @@ int status_devices(const struct cmd_env *env, struct err *e)
 	if (ask_all(env, &devices, e))
 		return -1;
 	lines = take_lines(devices);
-	rc = env->json ? print_json(env, devices, lines, e) : print_people(env, devices, lines, e);
+	rc = env->json ? print_json(env, devices, lines, e) : print_rows(env, devices, lines, e);
 	json_decref(devices);
 	json_decref(lines);
 	return rc;

@@ -329,12 +329,84 @@ static int json(const struct out *o, struct buf *b, struct err *e)
 	return 0;
 }
 
+/* ---- for spreadsheets --------------------------------------------------------------------------------------------- */
+
+/* Would a spreadsheet calculate it? A tab or a line's end before the sign is escaped already; full-width signs count. */
+static bool is_formula(const char *text)
+{
+	static const char *const signs[] = { "=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20" };
+	double number;
+
+	if (parse_real(text, -1e300, 1e300, &number))
+		return false;
+	for (size_t i = 0; i < COUNT_OF(signs); i++)
+		if (str_starts(text, signs[i]))
+			return true;
+	return false;
+}
+
+static void csv_text(struct buf *b, const char *text)
+{
+	auto_free char *safe = printable(text);
+
+	buf_adds(b, is_formula(safe) ? "\"'" : "\"");
+	for (const char *s = safe; *s; s++)
+		buf_addf(b, *s == '"' ? "\"\"" : "%c", *s);
+	buf_adds(b, "\"");
+}
+
+/* A list has the words that people see, an object its JSON. */
+static void csv_value(struct buf *b, const struct cell *c, const json_t *value)
+{
+	bool words = json_is_array(value) && c->text && c->text[0];
+	auto_free char *text = json_is_string(value) || words ? NULL :
+			       json_dumps(value, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(15) | JSON_ENCODE_ANY);
+
+	if (json_is_null(value))
+		return;
+	if (json_is_number(value) || json_is_boolean(value))
+		buf_adds(b, text ? text : "");
+	else
+		csv_text(b, text ? text : words ? c->text : json_string_value(value));
+}
+
+static void csv(const struct out *o, struct buf *b)
+{
+	const char *comma = "";
+
+	for (size_t i = 0; i < o->column_count; i++) {
+		if (o->columns[i].flags & OUT_PEOPLE_ONLY)
+			continue;
+		buf_addf(b, "%s%s", comma, o->columns[i].key);
+		comma = ",";
+	}
+	buf_adds(b, "\r\n");
+	for (size_t row = 0; row < o->row_count; row++) {
+		comma = "";
+		for (size_t i = 0; i < o->column_count; i++) {
+			const struct cell *c = &o->cells[row * o->column_count + i];
+			json_t *value;
+
+			if (o->columns[i].flags & OUT_PEOPLE_ONLY)
+				continue;
+			value = for_programs(&o->columns[i], c);
+			buf_adds(b, comma);
+			csv_value(b, c, value);
+			json_decref(value);
+			comma = ",";
+		}
+		buf_adds(b, "\r\n");
+	}
+}
+
 int out_print(struct out *o, FILE *to, unsigned width, struct err *e)
 {
 	auto_buf struct buf b = BUF_INIT;
 
 	if (o->form == OUT_RECORD)
 		record(o, &b);
+	else if (o->form == OUT_CSV)
+		csv(o, &b);
 	else if (o->form == OUT_TABLE ? table(o, to, width, &b, e) : json(o, &b, e))
 		return -1;
 	errno = 0;

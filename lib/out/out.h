@@ -1,7 +1,11 @@
-/* out: rows to a table, to JSON or to a record, from columns that are declared once (libsmartcols, jansson).
+/* out: rows to a table, to JSON, to CSV or to a record, from columns that are declared once (libsmartcols, jansson).
  *
  * JSON has raw numbers in base units, with the column's key; people get units. Text from devices is untrusted:
  * control characters are escaped before a terminal sees them.
+ *
+ * CSV is RFC 4180 with a header of the keys, numbers raw as in JSON. Text is always in quotes and a row always one
+ * line: control characters are escaped as for people. A text that a spreadsheet would calculate (it begins with
+ * = + - or @ and is no number) has a ' before it.
  */
 #ifndef PSEC_OUT_H
 #define PSEC_OUT_H
@@ -27,6 +31,7 @@ enum out_form {
 	OUT_RECORD, /* one row, a line a column: "Import      1 872 kWh" */
 	OUT_DOCUMENT, /* JSON: an array of rows */
 	OUT_OBJECT, /* JSON: the one row as an object */
+	OUT_CSV,
 };
 
 struct out;
@@ -46,7 +51,7 @@ void out_time(struct out *o, size_t column, int64_t utc_us);
 void out_json(struct out *o, size_t column, json_t *value, const char *text);
 
 /* Write all rows and flush: a full disk is an error. width 0: the terminal's; where there is none, nothing is cut.
- * An empty table prints nothing. */
+ * An empty table prints nothing; CSV its header. */
 must_check int out_print(struct out *o, FILE *to, unsigned width, struct err *e);
 
 /* A power, energy … for people: "3.4 kW", "-250 W", "12.5 %"; returns to. */

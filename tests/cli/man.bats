@@ -14,7 +14,7 @@ options_of() {
 		for s in $("$PSEC" __complete -- "$1" '' | cut -f1 | grep -v '^:'); do
 			"$PSEC" "$1" "$s" --help 2>/dev/null | grep -q "^usage: psec $1 $s" && "$PSEC" __complete -- "$1" "$s" --
 		done
-	} | cut -f1 | grep '^--' | grep -vx -e --help -e --json | sort -u
+	} | cut -f1 | grep '^--' | grep -vx -e --help -e --json -e --csv | sort -u
 }
 
 @test "every command has a page" {
@@ -33,7 +33,7 @@ options_of() {
 		[ -f "$page" ] || continue
 		options_of "$c" >has
 		# what a page sets in bold at the beginning of a definition is what it documents
-		grep -E '^\*-' "$page" | grep -oE -- '\*--[a-z0-9-]+\*' | tr -d '*' | grep -vx -e --help -e --json | sort -u >says
+		grep -E '^\*-' "$page" | grep -oE -- '\*--[a-z0-9-]+\*' | tr -d '*' | grep -vx -e --help -e --json -e --csv | sort -u >says
 		diff -u has says >difference || bad+="psec-$c(1): + is not an option, - is not documented"$'\n'$(tail -n +4 difference)$'\n'
 	done
 	[ -z "$bad" ] || { echo "$bad"; false; }
@@ -44,7 +44,7 @@ options_of() {
 	for c in $(commands); do
 		page=$TOP/man/psec-$c.1.scd
 		[ -f "$page" ] || continue
-		{ options_of "$c"; printf '%s\n' --help --json --yes; } >has
+		{ options_of "$c"; printf '%s\n' --help --json --csv --yes; } >has
 		for o in $(grep -oE -- '\*--[a-z0-9-]+\*' "$page" | tr -d '*' | sort -u); do
 			grep -qx -e "$o" has || bad+="psec-$c(1): $o"$'\n'
 		done

@@ -257,6 +257,68 @@ static void progress_is_silent_without_a_terminal(void **state)
 	close(ends[1]);
 }
 
+static void a_spreadsheet_sees_raw_numbers_under_their_key(void **state)
+{
+	auto_out struct out *o = two_rows(OUT_CSV);
+	auto_free char *text = printed(o, 0);
+
+	(void)state;
+	assert_string_equal(text, "name,power_w,import_wh,soc_percent,ok,at_utc,faults\r\n"
+				  "\"meter\",3400.0,1872000,,true,\"2016-01-01T00:00:00.000Z\",\"stale, frozen\"\r\n"
+				  "\"bad\\x1b[2J\\xff\\x0a\",-250.4,,12.5,,,\r\n");
+}
+
+static void csv_of_a_text(const char *text, const char *expected)
+{
+	static const struct out_column one[] = { { "t", "T", NULL, OUT_TEXT, 0, 0 }, { "j", "J", NULL, OUT_JSON, 0, 0 } };
+	auto_out struct out *o = out_new(one, COUNT_OF(one), OUT_CSV);
+	auto_free char *got = NULL, *whole = xasprintf("t,j\r\n%s,%s\r\n", expected, expected);
+
+	out_row(o);
+	out_text(o, 0, text);
+	out_json(o, 1, json_string(text), "for people");
+	got = printed(o, 0);
+	assert_string_equal(got, whole);
+}
+
+static void a_text_from_a_device_is_never_a_formula(void **state)
+{
+	(void)state;
+	csv_of_a_text("=HYPERLINK(\"http://x\")", "\"'=HYPERLINK(\"\"http://x\"\")\"");
+	csv_of_a_text("+1+cmd|' /C calc'!A0", "\"'+1+cmd|' /C calc'!A0\"");
+	csv_of_a_text("-2+3", "\"'-2+3\"");
+	csv_of_a_text("@SUM(A1)", "\"'@SUM(A1)\"");
+	csv_of_a_text("\uff1d1+1", "\"'\uff1d1+1\"");
+	csv_of_a_text("\t=1+1", "\"\\x09=1+1\"");
+	csv_of_a_text("\r\n=1+1", "\"\\x0d\\x0a=1+1\"");
+}
+
+static void a_text_that_is_a_number_or_has_quotes_and_commas_stays_what_it_is(void **state)
+{
+	(void)state;
+	csv_of_a_text("-12.5", "\"-12.5\"");
+	csv_of_a_text("", "\"\"");
+	csv_of_a_text("5\" rack, left", "\"5\"\" rack, left\"");
+	csv_of_a_text("Größe = 5", "\"Größe = 5\"");
+}
+
+static void csv_has_objects_as_json_and_numbers_as_numbers(void **state)
+{
+	static const struct out_column one[] = { { "v", "V", NULL, OUT_JSON, 0, 0 } };
+	auto_out struct out *o = out_new(one, COUNT_OF(one), OUT_CSV);
+	auto_free char *text = NULL;
+
+	(void)state;
+	out_row(o);
+	out_json(o, 0, json_real(23.86), "23.9 V");
+	out_row(o);
+	out_json(o, 0, json_pack("{s:i}", "a", 1), "");
+	out_row(o);
+	out_json(o, 0, json_pack("[{s:i}]", "a", 1), NULL);
+	text = printed(o, 0);
+	assert_string_equal(text, "v\r\n23.86\r\n\"{\"\"a\"\":1}\"\r\n\"[{\"\"a\"\":1}]\"\r\n");
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -266,6 +328,10 @@ int main(void)
 		cmocka_unit_test(programs_see_raw_numbers_under_their_key),
 		cmocka_unit_test(a_record_is_a_line_a_column),
 		cmocka_unit_test(one_row_is_an_object),
+		cmocka_unit_test(a_spreadsheet_sees_raw_numbers_under_their_key),
+		cmocka_unit_test(a_text_from_a_device_is_never_a_formula),
+		cmocka_unit_test(a_text_that_is_a_number_or_has_quotes_and_commas_stays_what_it_is),
+		cmocka_unit_test(csv_has_objects_as_json_and_numbers_as_numbers),
 		cmocka_unit_test(an_empty_table_is_nothing_for_people_and_an_empty_list_for_programs),
 		cmocka_unit_test(a_full_disk_is_an_error_in_every_form),
 		cmocka_unit_test(quantities_scale_where_people_do),
