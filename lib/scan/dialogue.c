@@ -26,7 +26,7 @@ struct dialogue {
 	/* what the host showed so far */
 	bool spoke, named, busy, noise, over, gateway_tried;
 	int silences, closings, garbled, refusals;
-	uint8_t last_exception;
+	uint8_t last_exception, gateway_exception; /* of the last unit that a gateway could not reach; 0: none */
 	int64_t slowest_us;
 	uint64_t late;                 /* of the link's late answers, those seen */
 	struct bus_second_master second_master;
@@ -78,6 +78,10 @@ static void tell_host(struct dialogue *d)
 
 		snprintf(text, sizeof text, "exception %u (%s) to every question; has it another unit or map?",
 			 d->last_exception, name ? name : "unknown");
+		host_row(d, SCAN_MODBUS, text);
+	} else if (d->gateway_exception) {
+		snprintf(text, sizeof text, "exception %u (%s) for every unit tried; try --every-unit",
+			 d->gateway_exception, bus_exception_name(d->gateway_exception));
 		host_row(d, SCAN_MODBUS, text);
 	} else if (d->garbled) {
 		snprintf(text, sizeof text, "answers something else than Modbus: %.55s", d->why);
@@ -303,10 +307,12 @@ static void on_exception(struct dialogue *d, const struct bus_reply *r)
 {
 	d->spoke = true;
 	if (r->exception == GATEWAY_NO_PATH || r->exception == GATEWAY_NO_ANSWER) {
-		if (d->asking_anybody || d->heard)
+		if (d->asking_anybody || d->heard) {
 			take_answer(d, NULL);
-		else
-			next_unit(d);
+			return;
+		}
+		d->gateway_exception = r->exception;
+		next_unit(d);
 		return;
 	}
 	d->busy |= r->exception == DEVICE_BUSY;

@@ -52,6 +52,7 @@ row() {
 
 @test "what answers and cannot be named is told with the reason" {
 	row 16 'r["state"] == "modbus" and "illegal data address" in r["faults"][0]'
+	row 25 'r["state"] == "modbus" and "exception 11" in r["faults"][0] and "--every-unit" in r["faults"][0]'
 	row 17 'r["state"] == "silent"'
 	row 18 'r["state"] == "not-modbus"'
 	row 19 'r["state"] == "silent" and "one master" in r["faults"][0]'

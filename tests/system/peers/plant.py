@@ -12,6 +12,7 @@ usage: plant.py --host 127.60.1 --port 1502 --status FILE [--control FILE] [--lo
   .20  SunSpec meter that answers after 800 ms     .21  SunSpec inverter at base 0, unit 126
   .22  a gateway: SDM630s at units 1 and 3, exception 11 for the others
   .23  SunSpec meter that answers to every unit    .24  a device of no known kind with FC 43/14
+  .25  a gateway with nobody behind it: exception 11 for every unit
 
 Prints one line "ready" when all listen. Writes its truth as JSON to FILE ten times a second: grid, battery, load, energies,
 and how often a register was written, by host. Reads "load W", "pv W", "sign -1", "deaf 1" lines from the control file when it changes.
@@ -298,6 +299,7 @@ async def strangers(tasks, net, port):
     easy, _ = image([common("Stranger", "EasyMeter", "SN-E-1"), model(203, W_SF=0, W=78, V_SF=-1, A_SF=-2, Hz_SF=-2, TotWh_SF=0)])
     keep.append(await raw(f"{net}.23", port, registers(easy, units=range(256))))
     keep.append(await raw(f"{net}.24", port, registers({a: 7 for a in range(16)}, units=(1,), identity=("Acme", "Boiler 9", "0.3"))))
+    keep.append(await raw(f"{net}.25", port, exceptions(0x0B)))
     return keep
 
 
