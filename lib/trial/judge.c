@@ -4,6 +4,8 @@
 
 #include "trial/seen.h"
 
+enum { GENSET_REST_W = 50 }; /* what an idle power transducer may show */
+
 /* Beyond this a value is possible, and not likely. */
 struct likely { double low, high; const char *what; };
 
@@ -98,6 +100,15 @@ static bool is_phase_without_voltage(enum device_point p, const struct seen *all
 	       all[POINT_GRID_VOLTAGE_L1_V].last > 80;
 }
 
+/* A genset that stands still turns nothing and makes nothing; one that makes power turns. */
+static bool is_genset_at_rest(enum device_point p, const struct seen *all)
+{
+	const struct seen *power = &all[POINT_GENSET_POWER_W];
+
+	return p == POINT_GENSET_FREQUENCY_HZ && all[p].highest < 1 && power->good > 0 &&
+	       fmax(fabs(power->lowest), fabs(power->highest)) < GENSET_REST_W;
+}
+
 static enum trial_verdict judge_value(enum device_point p, const struct seen *all, char why[160])
 {
 	const struct device_point_info *info = device_point(p);
@@ -119,6 +130,10 @@ static enum trial_verdict judge_value(enum device_point p, const struct seen *al
 		return TRIAL_OK;
 	if (is_phase_without_voltage(p, all)) {
 		str_copy(why, 160, "no voltage: this phase is not connected");
+		return TRIAL_OK;
+	}
+	if (is_genset_at_rest(p, all)) {
+		str_copy(why, 160, "at rest: it turns not and makes no power");
 		return TRIAL_OK;
 	}
 	if (likely == &mains && worst > 290 && worst < 520)

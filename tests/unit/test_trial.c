@@ -108,6 +108,28 @@ static void more_power_than_voltage_times_current_is_suspicious(void **state)
 	assert_int_equal(row_of(&t, "power fits voltage and current")->verdict, TRIAL_SUSPICIOUS);
 }
 
+static void a_genset_at_rest_is_well_at_0_hz_and_one_that_makes_power_is_not(void **state)
+{
+	static const struct { double power_w, hz; enum trial_verdict verdict; } cases[] = {
+		{ 0, 0, TRIAL_OK }, { 5000, 0, TRIAL_SUSPICIOUS }, { NAN, 0, TRIAL_SUSPICIOUS }, { 0, 5, TRIAL_SUSPICIOUS },
+		{ 5000, 50, TRIAL_OK },
+	};
+	struct told t;
+
+	(void)state;
+	for (size_t n = 0; n < COUNT_OF(cases); n++) {
+		struct trial_record *r = record(3);
+
+		for (size_t i = 0; i < 3; i++) {
+			if (isfinite(cases[n].power_w))
+				put(r, i, POINT_GENSET_POWER_W, cases[n].power_w);
+			put(r, i, POINT_GENSET_FREQUENCY_HZ, cases[n].hz);
+		}
+		judge(r, &t);
+		assert_int_equal(row_of(&t, "genset.frequency_hz")->verdict, cases[n].verdict);
+	}
+}
+
 static void a_meter_that_never_moves_is_suspicious_a_battery_at_rest_is_not(void **state)
 {
 	struct trial_record *r = record(6), *s = record(6);
@@ -177,6 +199,7 @@ int main(void)
 		cmocka_unit_test(an_energy_that_runs_back_is_suspicious_and_one_that_grows_is_not),
 		cmocka_unit_test(one_jump_between_two_reads_is_no_contradiction_and_a_wrong_sign_is),
 		cmocka_unit_test(more_power_than_voltage_times_current_is_suspicious),
+		cmocka_unit_test(a_genset_at_rest_is_well_at_0_hz_and_one_that_makes_power_is_not),
 		cmocka_unit_test(a_meter_that_never_moves_is_suspicious_a_battery_at_rest_is_not),
 		cmocka_unit_test(absent_refused_and_now_and_then_are_three_verdicts),
 		cmocka_unit_test(a_row_crosses_as_json_and_comes_back),
