@@ -40,6 +40,7 @@ struct dialogue {
 	struct scan_row held;
 	bool anybody_asked, asking_anybody;
 	struct bus_request doubted;    /* the question that the second unit answered */
+	struct bus_request waiting;    /* the question that waits for its turn to connect */
 };
 
 static void on_reply(void *arg, const struct bus_request *q, const struct bus_reply *r);
@@ -127,7 +128,7 @@ static bool try_as_gateway(struct dialogue *d)
 	d->address.kind = BUS_RTU_TCP;
 	search_init(&d->search, &d->address, true, d->options->every_unit, true);
 	d->later.fn = on_reopen;
-	loop_timer_set(d->loop, &d->later, loop_now(d->loop)->boot_us);
+	loop_timer_set(d->loop, &d->later, d->hooks.turn(d->hooks.arg));
 	return true;
 }
 
@@ -164,14 +165,36 @@ static int patience_ms(const struct dialogue *d)
 	return seen_ms > PATIENCE_MIN_MS ? (int)seen_ms : PATIENCE_MIN_MS < most_ms ? PATIENCE_MIN_MS : most_ms;
 }
 
-static void ask(struct dialogue *d, const struct bus_request *q)
+/* connection: as bus_link_ask_on has it. */
+static void ask_on(struct dialogue *d, uint64_t connection, const struct bus_request *q)
 {
 	struct err e;
 
-	if (bus_link_ask(d->link, q, patience_ms(d), on_reply, d, &e) == 0)
+	if (bus_link_ask_on(d->link, connection, q, patience_ms(d), on_reply, d, &e) == 0)
 		return;
 	str_copy(d->why, sizeof d->why, e.text);
 	finish(d);
+}
+
+/* Over the connection that there is: another one has to wait for its turn (on_gone). A line is not connected to. */
+static void ask(struct dialogue *d, const struct bus_request *q)
+{
+	ask_on(d, d->address.kind == BUS_RTU ? 0 : bus_link_counters(d->link)->connects, q);
+}
+
+static void on_turn(void *arg)
+{
+	struct dialogue *d = arg;
+
+	ask_on(d, 0, &d->waiting);
+}
+
+/* The connection has gone, and the question was not sent. */
+static void on_gone(struct dialogue *d, const struct bus_request *q)
+{
+	d->waiting = *q;
+	d->later.fn = on_turn;
+	loop_timer_set(d->loop, &d->later, d->hooks.turn(d->hooks.arg));
 }
 
 static void begin_unit(struct dialogue *d, uint8_t number);
@@ -384,8 +407,10 @@ static void on_reply(void *arg, const struct bus_request *q, const struct bus_re
 	case BUS_EXCEPTION:
 		on_exception(d, r);
 		return;
-	case BUS_UNREACHABLE:
 	case BUS_CANCELLED:
+		on_gone(d, q);
+		return;
+	case BUS_UNREACHABLE:
 		str_copy(d->why, sizeof d->why, r->why);
 		finish(d);
 		return;

@@ -9,6 +9,8 @@ struct dialogue;
 struct dialogue_hooks {
 	void (*row)(void *arg, const struct scan_row *row);
 	void (*step)(void *arg); /* another unit is tried */
+	/* When (boot_us) it may connect again; asked once for each connection after the first. */
+	int64_t (*turn)(void *arg);
 	void (*done)(void *arg, struct dialogue *d);
 	void *arg;
 };

@@ -9,7 +9,7 @@
 #include "site/site.h"
 #include "target.h"
 
-enum { WORTH_A_WORD_MS = 2000, PACE_TICK_US = 10000, SPARE_DESCRIPTORS = 64, FLIGHT_MAX = 2048 };
+enum { WORTH_A_WORD_MS = 2000, LATENESS_US = 20000, SPARE_DESCRIPTORS = 64, FLIGHT_MAX = 2048 };
 
 struct scan {
 	struct loop *loop;
@@ -22,8 +22,9 @@ struct scan {
 	struct dialogue **dialogues;   /* one a target, while it is in flight */
 	size_t next, flying, flight_max;
 	struct scan_progress progress;
-	struct loop_timer pace;
-	int64_t began_us;
+	struct loop_timer begin;       /* at the turn of the next target, when it has one */
+	bool has_turn;
+	int64_t turn_us;               /* the next that nobody has yet */
 	/* for the explanation */
 	size_t answered, refused, timed_out;
 	struct buf lines;              /* why a line or gateway gave nothing, a line of text each */
@@ -84,7 +85,7 @@ static void end_if_done(struct scan *s)
 		s->hooks.done(s->hooks.arg);
 }
 
-static void begin_some(void *arg);
+static void take_turn(struct scan *s);
 
 static void on_step(void *arg)
 {
@@ -121,9 +122,19 @@ static void on_done(void *arg, struct dialogue *d)
 	s->flying--;
 	s->progress.finished++;
 	report(s);
-	if (s->next < s->targets.count)
-		begin_some(s);
+	take_turn(s);
 	end_if_done(s);
+}
+
+/* A connection goes out a little after its turn and the next one in time. Turns lie that much wider apart, so that no
+ * second sees more than the pace. */
+static int64_t on_turn(void *arg)
+{
+	struct scan *s = arg;
+	int64_t now_us = loop_now(s->loop)->boot_us, turn_us = s->turn_us > now_us ? s->turn_us : now_us;
+
+	s->turn_us = turn_us + (US_PER_S + LATENESS_US) / s->options.pace_per_s + 1;
+	return turn_us;
 }
 
 /* One host and port is one connection, whatever goes over it. */
@@ -160,7 +171,7 @@ static bool left_alone(struct scan *s, size_t i)
 
 static void begin(struct scan *s, size_t i)
 {
-	struct dialogue_hooks hooks = { on_row, on_step, on_done, s };
+	struct dialogue_hooks hooks = { on_row, on_step, on_turn, on_done, s };
 	struct err e;
 
 	if (left_alone(s, i))
@@ -175,20 +186,24 @@ static void begin(struct scan *s, size_t i)
 	dialogue_start(s->dialogues[i]);
 }
 
-/* As many as the pace allows by now; the rest at the next tick. */
-static void begin_some(void *arg)
+/* For the next target, when there is one and it may fly. */
+static void take_turn(struct scan *s)
+{
+	if (s->has_turn || s->next == s->targets.count || s->flying >= s->flight_max)
+		return;
+	s->has_turn = true;
+	loop_timer_set(s->loop, &s->begin, on_turn(s));
+}
+
+static void begin_next(void *arg)
 {
 	struct scan *s = arg;
-	int64_t now_us = loop_now(s->loop)->boot_us, elapsed_us = now_us - s->began_us;
-	size_t due = (size_t)(elapsed_us * s->options.pace_per_s / US_PER_S) + 1;
 
-	while (s->next < s->targets.count && s->next < due && s->flying < s->flight_max) {
-		begin(s, s->next++);
-		s->progress.begun = s->next;
-	}
+	s->has_turn = false;
+	begin(s, s->next++);
+	s->progress.begun = s->next;
 	report(s);
-	if (s->next < s->targets.count && s->flying < s->flight_max)
-		loop_timer_set(s->loop, &s->pace, now_us + PACE_TICK_US);
+	take_turn(s);
 	end_if_done(s);
 }
 
@@ -221,7 +236,7 @@ int scan_new(struct loop *l, const struct device_catalogue *c, const char *const
 	s->catalogue = c;
 	s->options = *o;
 	s->hooks = *hooks;
-	s->pace = (struct loop_timer){ .fn = begin_some, .arg = s };
+	s->begin = (struct loop_timer){ .fn = begin_next, .arg = s };
 	for (size_t i = 0; i < count; i++) {
 		if (targets_add(&s->targets, targets[i], e) < 0) {
 			scan_free(s);
@@ -247,8 +262,7 @@ void scan_leave_alone(struct scan *s, const struct bus_address *a, const char *n
 
 void scan_start(struct scan *s)
 {
-	s->began_us = loop_now(s->loop)->boot_us;
-	loop_timer_set(s->loop, &s->pace, s->began_us);
+	take_turn(s);
 }
 
 void scan_break_off(struct scan *s)
@@ -262,7 +276,7 @@ void scan_free(struct scan *s)
 {
 	if (!s)
 		return;
-	loop_timer_stop(s->loop, &s->pace);
+	loop_timer_stop(s->loop, &s->begin);
 	for (size_t i = 0; s->dialogues && i < s->next; i++)
 		dialogue_free(s->dialogues[i]);
 	free(s->dialogues);

@@ -17,7 +17,7 @@
 enum { SCAN_TARGETS_MAX = 16, SCAN_HOSTS_MAX = 4096, SCAN_FAULTS_MAX = 4 };
 
 struct scan_options {
-	int pace_per_s;        /* new connections a second; default 500 */
+	int pace_per_s;        /* connections a second, reconnections among them; default 500 */
 	int connect_ms;        /* default 500 */
 	int answer_ms;         /* default 1000 */
 	bool every_unit;       /* all of 1…247 instead of the likely ones */

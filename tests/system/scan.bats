@@ -75,6 +75,23 @@ row() {
 	/usr/bin/python3 -c 'import json, sys; assert not any(json.load(open(sys.argv[1]))["writes"].values())' "$RUN/truth.json"
 }
 
+@test "no second sees more connections than the pace, those made again among them" {
+	"$PSEC" scan --json --pace 60 "$NET.40-42:1502" >out
+	/usr/bin/python3 - "$RUN/truth.json" <<-'P'
+	import json, sys, time
+	count = -1
+	while True:  # until the truth has them all
+	    at = json.load(open(sys.argv[1]))["connections"]
+	    if len(at) == count:
+	        break
+	    count = len(at)
+	    time.sleep(0.3)
+	most = max(sum(t <= u < t + 1 for u in at) for t in at)
+	assert len(at) > 90, f"{len(at)} connections are too few to judge"
+	assert most <= 60, f"{most} connections within a second"
+	P
+}
+
 @test "nothing there is said with the cause" {
 	run "$PSEC" scan --json "$NET.200-202:1502"
 	[ "$status" = 0 ]

@@ -13,6 +13,7 @@ usage: plant.py --host 127.60.1 --port 1502 --status FILE [--control FILE] [--lo
   .22  a gateway: SDM630s at units 1 and 3, exception 11 for the others
   .23  SunSpec meter that answers to every unit    .24  a device of no known kind with FC 43/14
   .25  a gateway with nobody behind it: exception 11 for every unit
+  .40 .41 .42  exception 1 to every question, and closes after each; their connections' times stand in the truth
 
 Prints one line "ready" when all listen. Writes its truth as JSON to FILE ten times a second: grid, battery, load, energies,
 and how often a register was written, by host. Reads "load W", "pv W", "sign -1", "deaf 1" lines from the control file when it changes.
@@ -24,6 +25,7 @@ from pymodbus.server import ModbusTcpServer
 import sunspec2.device as sunspec
 
 writes = {}
+connections = []
 
 
 class Block(ModbusSparseDataBlock):
@@ -267,6 +269,16 @@ def registers(values, delay=0.0, units=(1,), absent=None, identity=None):
     return behave
 
 
+def closing_after_each(times):
+    async def behave(reader, writer):
+        times.append(time.monotonic())
+        head = await reader.readexactly(7)
+        body = await reader.readexactly(struct.unpack(">H", head[4:6])[0] - 1)
+        writer.write(adu(head, bytes([body[0] | 0x80, 1])))
+        await writer.drain()
+    return behave
+
+
 async def serve(tasks, host, port, contexts, silent=True):
     server = ModbusTcpServer(ModbusServerContext(slaves=contexts, single=False), address=(host, port), ignore_missing_slaves=silent)
     tasks.append(asyncio.create_task(server.serve_forever()))
@@ -300,6 +312,8 @@ async def strangers(tasks, net, port):
     keep.append(await raw(f"{net}.23", port, registers(easy, units=range(256))))
     keep.append(await raw(f"{net}.24", port, registers({a: 7 for a in range(16)}, units=(1,), identity=("Acme", "Boiler 9", "0.3"))))
     keep.append(await raw(f"{net}.25", port, exceptions(0x0B)))
+    for last in (40, 41, 42):
+        keep.append(await raw(f"{net}.{last}", port, closing_after_each(connections)))
     return keep
 
 
@@ -339,7 +353,7 @@ async def main():
         site.show()
         truth = dict(grid_w=plant.grid, battery_w=plant.battery, load_w=plant.load, pv_w=plant.pv, setpoint_w=plant.setpoint,
                      soc_percent=100 * plant.soc_wh / plant.capacity_wh, writes=writes, deaf=plant.deaf,
-                     sign=plant.sign, **plant.energy)
+                     sign=plant.sign, connections=connections, **plant.energy)
         with open(a.status + ".part", "w") as f:
             json.dump(truth, f)
         os.replace(a.status + ".part", a.status)
