@@ -6,16 +6,31 @@
 #include "frame.h"
 #include "sim.h"
 
-struct to { const struct cmd_env *env; cmd_candidate_fn *fn; void *arg; };
+struct to { const struct cmd_env *env; const struct cmd_clue *clue; cmd_candidate_fn *fn; void *arg; };
 
-static void device(const struct to *t)
+static bool read_site(const struct to *t, struct site *site)
 {
-	auto_free struct site *site = xcalloc(1, sizeof *site);
 	struct diag_sink silent = { 0 };
 	struct site_paths paths;
 	struct err e = { 0 };
 
-	if (site_paths_of(t->env->dir, &paths, &e) || site_read(paths.file, site, &silent, &e))
+	return !site_paths_of(t->env->dir, &paths, &e) && !site_read(paths.file, site, &silent, &e);
+}
+
+static bool load_profiles(const struct to *t, struct device_catalogue **catalogue)
+{
+	struct diag_sink silent = { 0 };
+	struct site_paths paths;
+	struct err e = { 0 };
+
+	return !site_paths_of(t->env->dir, &paths, &e) && !device_catalogue_load(paths.profiles, catalogue, &silent, &e);
+}
+
+static void device(const struct to *t)
+{
+	auto_free struct site *site = xcalloc(1, sizeof *site);
+
+	if (!read_site(t, site))
 		return;
 	for (size_t i = 0; i < site->device_count; i++)
 		t->fn(t->arg, site->devices[i].name, site->devices[i].profile);
@@ -24,22 +39,43 @@ static void device(const struct to *t)
 static void profile(const struct to *t)
 {
 	struct device_catalogue *catalogue = NULL;
-	struct diag_sink silent = { 0 };
 	const struct device_profile *p;
-	struct site_paths paths;
-	struct err e = { 0 };
 
-	if (site_paths_of(t->env->dir, &paths, &e) || device_catalogue_load(paths.profiles, &catalogue, &silent, &e))
+	if (!load_profiles(t, &catalogue))
 		return;
 	for (size_t i = 0; (p = device_profile_at(catalogue, i)); i++)
 		t->fn(t->arg, device_profile_info(p)->id, device_profile_info(p)->model);
 	device_catalogue_free(catalogue);
 }
 
+/* The profile that the words before name, or that the site's device of the words before has. */
+static const struct device_profile *profile_meant(const struct to *t, const struct device_catalogue *catalogue)
+{
+	auto_free struct site *site = xcalloc(1, sizeof *site);
+	int i;
+
+	if (t->clue->profile)
+		return device_profile_find(catalogue, t->clue->profile);
+	if (!t->clue->device || !read_site(t, site))
+		return NULL;
+	i = site_find_device(site, t->clue->device);
+	return i < 0 ? NULL : device_profile_find(catalogue, site->devices[i].profile);
+}
+
 static void point(const struct to *t)
 {
-	for (int p = 0; p < POINT_COUNT; p++)
-		t->fn(t->arg, device_point((enum device_point)p)->name, device_point((enum device_point)p)->unit);
+	struct device_catalogue *catalogue = NULL;
+	struct device_profile_point d;
+	const struct device_profile *p = (t->clue->profile || t->clue->device) && load_profiles(t, &catalogue) ?
+					 profile_meant(t, catalogue) : NULL;
+
+	for (size_t i = 0; p && device_profile_point(p, i, &d); i++)
+		t->fn(t->arg, device_point(d.point)->name, device_point(d.point)->unit);
+	device_catalogue_free(catalogue);
+	if (p)
+		return;
+	for (int i = 0; i < POINT_COUNT; i++)
+		t->fn(t->arg, device_point((enum device_point)i)->name, device_point((enum device_point)i)->unit);
 }
 
 static void mode(const struct to *t)
@@ -114,9 +150,10 @@ static const struct { const char *kind; void (*name)(const struct to *t); } kind
 	{ "sim-device", sim_device }, { "scenario", scenario }, { "sim-with", sim_with },
 };
 
-void cmd_candidates(const struct cmd_env *env, const char *kind, cmd_candidate_fn *fn, void *arg)
+void cmd_candidates(const struct cmd_env *env, const char *kind, const struct cmd_clue *clue, cmd_candidate_fn *fn,
+		    void *arg)
 {
-	const struct to t = { env, fn, arg };
+	const struct to t = { env, clue, fn, arg };
 
 	for (size_t i = 0; i < COUNT_OF(kinds); i++)
 		if (str_eq(kinds[i].kind, kind))

@@ -11,6 +11,7 @@ struct asked {
 	const char *prefix;        /* stands before every candidate: "--mode=" */
 	char *const *before;       /* the words of the command's arguments so far, for help */
 	int before_count;
+	struct cmd_clue clue;
 	cmd_candidate_fn *fn;
 	void *arg;
 };
@@ -66,7 +67,7 @@ static bool offer_kind(struct asked *a, const char *kind)
 	if (str_eq(kind, "command"))
 		command(a);
 	else
-		cmd_candidates(a->env, kind, named, a);
+		cmd_candidates(a->env, kind, &a->clue, named, a);
 	return str_eq(kind, "file");
 }
 
@@ -147,6 +148,29 @@ static int walk(const struct cmd *c, char *const *words, int count, char **args,
 	return n;
 }
 
+/* A device and a profile among the words that are whole. */
+static struct cmd_clue clue_of(const struct cmd *c, char *const *words, int count, char *const *args, int n)
+{
+	struct cmd_clue clue = { NULL, NULL };
+
+	for (int i = 0; i < n && (size_t)i < c->arg_count; i++)
+		if (c->args[i].complete && str_eq(c->args[i].complete, "device"))
+			clue.device = args[i];
+	for (int i = 0; i < count; i++) {
+		const char *equals = strchr(words[i], '=');
+		auto_free char *name = equals ? strndup(words[i], (size_t)(equals - words[i])) : xstrdup(words[i]);
+		const struct cmd_opt *o = name ? option_of(c, name) : NULL;
+
+		if (!o || !o->complete || !str_eq(o->complete, "profile"))
+			continue;
+		if (equals)
+			clue.profile = equals + 1;
+		else if (i + 1 < count) /* bash cuts at the = */
+			clue.profile = words[i + 1 + (i + 2 < count && str_eq(words[i + 1], "="))];
+	}
+	return clue;
+}
+
 static bool complete_in(struct asked *a, const struct cmd *c, char *const *words, int count)
 {
 	const struct cmd_opt *pending;
@@ -175,6 +199,7 @@ static bool complete_in(struct asked *a, const struct cmd *c, char *const *words
 		offer_subcommands(a, c);
 	a->before = args;
 	a->before_count = n;
+	a->clue = clue_of(c, words, count, args, n);
 	if (c->arg_count && (size_t)n >= c->arg_count && c->args[c->arg_count - 1].many)
 		n = (int)c->arg_count - 1;
 	return (size_t)n < c->arg_count && offer_kind(a, c->args[n].complete);

@@ -31,8 +31,11 @@ typedef void cmd_candidate_fn(void *arg, const char *word, const char *summary);
 /* Returns true when the name of a file may stand there. */
 bool cmd_complete(const struct cmd_env *env, char *const *words, int count, cmd_candidate_fn *fn, void *arg);
 
+/* What the words before say of the one that is wanted; each may be NULL. */
+struct cmd_clue { const char *device, *profile; };
 /* The names that a kind of the tables (cmd_opt.complete, cmd_arg.complete) stands for. */
-void cmd_candidates(const struct cmd_env *env, const char *kind, cmd_candidate_fn *fn, void *arg);
+void cmd_candidates(const struct cmd_env *env, const char *kind, const struct cmd_clue *clue, cmd_candidate_fn *fn,
+		    void *arg);
 
 /* Does a line hold what the history must not keep? */
 bool cmd_line_is_secret(char *const *words, int count);

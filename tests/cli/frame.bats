@@ -176,6 +176,41 @@ every_command() {
 	[ -z "$output" ]
 }
 
+# A site with a meter and a battery, for what completion offers.
+a_site() {
+	"$PSEC" init --id hof --tier sim --yes >/dev/null 2>&1
+	cat >>site.yaml <<'END'
+  - name: meter
+    profile: eastron-sdm630
+    address: tcp://127.0.0.1:1502#1
+    roles: [grid-meter]
+  - name: store
+    profile: sunspec-storage
+    address: tcp://127.0.0.1:1503#1
+    roles: [battery-inverter, bms]
+END
+	"$PSEC" site check >/dev/null
+}
+
+@test "completion knows the site: its devices, the points that a device has, modes, scenarios" {
+	offered() { "$PSEC" __complete -- "$@" | cut -f1 | sort; }
+	a_site
+	[ "$(offered device read '')" = $'meter\nstore' ]
+	[ "$(offered device identify meter st)" = store ]
+	# the meter's points are those of its profile, and no battery's
+	"$PSEC" device show eastron-sdm630 --json | jq -r '.points[].point' | sort >has
+	[ "$(offered device read meter '')" = "$(cat has)" ]
+	run ! grep -q '^bms' has
+	offered device read store '' | grep -qx bms.soc_percent
+	# a profile that is named counts more; of an address nothing is known but that
+	[ "$(offered device read store --profile eastron-sdm630 '')" = "$(cat has)" ]
+	[ "$(offered device read tcp://127.0.0.9#1 '' --profile=eastron-sdm630 | head -1)" != '' ]
+	[ "$(offered device read tcp://127.0.0.9#1 --profile=eastron-sdm630 '')" = "$(cat has)" ]
+	offered device read tcp://127.0.0.9#1 '' | grep -qx bms.soc_percent
+	offered control mode '' | grep -qx self-consumption
+	offered sim run '' | grep -qx storm
+}
+
 @test "bash completes what the program says" {
 	PATH=$B/bin:$PATH run -0 bash -c '. "$1"; COMP_WORDS=(psec ver); COMP_CWORD=1; _psec psec ver psec; echo "${COMPREPLY[*]}"' \
 		- "$TOP/completions/psec.bash"
