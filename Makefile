@@ -150,7 +150,7 @@ debs_build := gcc libc6-dev make pkg-config libmodbus-dev libyaml-dev libjansson
 	libseccomp-dev libreadline-dev
 debs_deb := build-essential debhelper lintian fakeroot
 debs_test := libcmocka-dev bats scdoc socat iproute2 nftables procps python3 python3-venv sqlite3 mbpoll man-db \
-	bash-completion util-linux git $(debs_deb) mmdebstrap systemd-container
+	bash-completion zsh fish util-linux git $(debs_deb) mmdebstrap systemd-container
 missing = $(shell for p in $(1); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q ' installed$$' || echo $$p; done)
 define install_debs
 $(Q)set -e; m='$(call missing,$(1))'; if [ -n "$$m" ]; then \

@@ -220,6 +220,46 @@ END
 	[ "$output" = $'--stop\n--help' ] || [ "$output" = '--stop --help' ]
 }
 
+@test "zsh completes what the program says" {
+	local zsh
+	zsh=$(command -v zsh) || skip "no zsh here"
+	mkdir functions
+	cp "$TOP/completions/psec.zsh" functions/_psec
+	export PATH=$B/bin:$PATH
+	a_site
+	run -0 /usr/bin/python3 "$BATS_TEST_DIRNAME/terminal.py" "$zsh" -f -i <<'END'
+send PS1='at''> '; fpath=($PWD/functions $fpath); autoload -Uz compinit; compinit -u -D\n
+expect at> 
+send psec ver\t--js\t\n
+expect {"version"
+expect at> 
+send psec control mode --he\t\n
+expect usage: psec control mode
+expect at> 
+send psec site check sit\t\n
+expect site.yaml: no faults
+expect at> 
+send psec shell --\t
+expect stop at the first command that fails
+send \x15exit\n
+end 0
+END
+}
+
+@test "fish completes what the program says" {
+	command -v fish >/dev/null || skip "no fish here"
+	export PATH=$B/bin:$PATH
+	a_site
+	said() { fish --no-config -c 'source $argv[1]; complete -C $argv[2]' "$TOP/completions/psec.fish" "$1" | cut -f1; }
+	[ "$(said 'psec ver')" = version ]
+	[ "$(said 'psec shell --')" = $'--stop\n--help' ]
+	[ "$(said 'psec control simulate --mode=ma')" = --mode=manual ]
+	[ "$(said 'psec device read me')" = meter ]
+	[ "$(said "psec -C '$DIR' ver")" = version ]
+	touch a_file
+	[ "$(said 'psec site check a_')" = a_file ]
+}
+
 @test "the shell runs a line at a time, with the defaults anew in each" {
 	printf '%s\n' 'version --json' '# nothing' '' '  version' 'psec version' >lines
 	run -0 --separate-stderr "$PSEC" shell <lines
