@@ -161,9 +161,9 @@ static int run_show(const struct cmd_env *env, const void *options, int argc, ch
 	(void)argc;
 	if (device_load_profiles(env, &c, e) < 0)
 		return -1;
-	p = device_profile_find(c, argv[0]);
-	r = p != NULL ? print_profile(env, p, e)
-		      : err_set(e, ERR_INPUT, 0, "no profile '%s'; `psec device list` shows them", argv[0]);
+	r = device_profile_named(c, argv[0], &p, e);
+	if (r == 0)
+		r = print_profile(env, p, e);
 	device_catalogue_free(c);
 	return r;
 }

@@ -11,6 +11,9 @@ extern const struct cmd cmd_device_read, cmd_device_test, cmd_device_identify, c
 /* ---- device_target.c ---- */
 /* The site's profiles and the installed ones; faults go to env->err. Caller frees with device_catalogue_free. */
 must_check int device_load_profiles(const struct cmd_env *env, struct device_catalogue **c, struct err *e);
+/* The one of that id; the words tell when it may be among those with faults. */
+must_check int device_profile_named(const struct device_catalogue *c, const char *id, const struct device_profile **out,
+				    struct err *e);
 /* A device of the site by its name, or an address; profile (may be NULL) stands before the site's. An address that psecd polls is
  * refused. */
 must_check int device_find_target(const struct cmd_env *env, const char *profile, const char *word, struct site_device *out,

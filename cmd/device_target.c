@@ -12,6 +12,18 @@ int device_load_profiles(const struct cmd_env *env, struct device_catalogue **c,
 	return device_catalogue_load(env->paths.profiles, c, &sink, e);
 }
 
+int device_profile_named(const struct device_catalogue *c, const char *id, const struct device_profile **out,
+			 struct err *e)
+{
+	*out = device_profile_find(c, id);
+	if (*out != NULL)
+		return 0;
+	if (device_catalogue_faulty(c))
+		return err_set(e, ERR_INPUT, 0, "no profile '%s' without faults: mend what is said above; "
+			       "`psec device list` shows the others", id);
+	return err_set(e, ERR_INPUT, 0, "no profile '%s'; `psec device list` shows them", id);
+}
+
 char *device_number_words(double value, const char *unit, char to[32])
 {
 	if (unit != NULL && unit[0] != '\0')
@@ -81,6 +93,5 @@ int device_choose_profile(const struct device_catalogue *c, const struct site_de
 {
 	if (d->profile[0] == '\0')
 		return poll_identify(&d->address, c, timeout_ms, out, e);
-	*out = device_profile_find(c, d->profile);
-	return *out != NULL ? 0 : err_set(e, ERR_INPUT, 0, "no profile '%s'; `psec device list` shows them", d->profile);
+	return device_profile_named(c, d->profile, out, e);
 }

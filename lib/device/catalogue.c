@@ -12,6 +12,7 @@ enum { PROFILES_MAX = 1024 };
 struct device_catalogue {
 	struct device_profile **profiles;
 	size_t count;
+	bool faulty;                   /* something was left out */
 };
 
 void device_catalogue_free(struct device_catalogue *c)
@@ -30,6 +31,11 @@ const struct device_profile *device_profile_find(const struct device_catalogue *
 		if (str_eq(c->profiles[i]->id, id))
 			return c->profiles[i];
 	return NULL;
+}
+
+bool device_catalogue_faulty(const struct device_catalogue *c)
+{
+	return c->faulty;
 }
 
 const struct device_profile *device_profile_at(const struct device_catalogue *c, size_t i)
@@ -130,7 +136,7 @@ int device_catalogue_load(const char *site_profiles, struct device_catalogue **o
 {
 	struct device_catalogue *c = xcalloc(1, sizeof *c);
 	char path[SHARE_PATH_LEN];
-	int r;
+	int r, faults = sink->count;
 
 	if (site_profiles != NULL && access(site_profiles, F_OK) == 0 &&
 	    add_folder(c, site_profiles, true, sink, e) < 0) {
@@ -142,6 +148,7 @@ int device_catalogue_load(const char *site_profiles, struct device_catalogue **o
 		device_catalogue_free(c);
 		return r < 0 ? -1 : err_set(e, ERR_INPUT, 0, "no usable profile in '%s'", path);
 	}
+	c->faulty = sink->count > faults;
 	qsort(c->profiles, c->count, sizeof *c->profiles, by_id);
 	*out = c;
 	return 0;

@@ -90,6 +90,7 @@ struct device_catalogue;
 must_check int device_catalogue_load(const char *site_profiles, struct device_catalogue **out, struct diag_sink *sink,
 				     struct err *e);
 void device_catalogue_free(struct device_catalogue *c);
+bool device_catalogue_faulty(const struct device_catalogue *c); /* sink was told of faults */
 const struct device_profile *device_profile_find(const struct device_catalogue *c, const char *id);
 /* The i-th, sorted by id; NULL past the end. */
 const struct device_profile *device_profile_at(const struct device_catalogue *c, size_t i);
