@@ -81,7 +81,7 @@ int scan_write_site(const struct cmd_env *env, const struct device_catalogue *c,
 	int added = 0;
 
 	if (file_read(env->paths.file, SITE_FILE_MAX, &b, e) < 0)
-		return err_ctx(e, "--write needs a site.yaml, make one with 'psec init'");
+		return err_ctx(e, "--write needs a site.yaml, make one with `psec init`");
 	text = buf_take(&b);
 	for (size_t i = 0; i < found->count; i++)
 		if (put_in(env, c, &found->rows[i], &text, &added, e) < 0)

@@ -18,7 +18,7 @@ static const struct { const char *name, *words; } clamps[CONTROL_CLAMP_COUNT] = 
 	[CONTROL_BY_BMS_DISCHARGE] = { "bms-discharge-limit", "the BMS allows no more discharge" },
 	[CONTROL_BY_RAMP] = { "ramp", "on its way there by the ramp" },
 	[CONTROL_BY_SAFE] = { "safe", "a signal is lost: the safe set-point" },
-	[CONTROL_BY_UNCHECKED] = { "unchecked", "no sign check yet: run 'psec control check'" },
+	[CONTROL_BY_UNCHECKED] = { "unchecked", "no sign check yet: run `psec control check`" },
 };
 
 static const char *const states[] = {

@@ -296,7 +296,7 @@ static void explain_network(const struct bus_address *a, struct buf *text)
 	if (!link.routed)
 		buf_addf(text, "no route to %s: no port of this machine is on that network\n", a->host);
 	else if (!link.up)
-		buf_addf(text, "port %s is down: 'ip link set %s up'\n", link.name, link.name);
+		buf_addf(text, "port %s is down: `ip link set %s up`\n", link.name, link.name);
 	else if (!link.carrier)
 		buf_addf(text, "port %s has no carrier: is the cable plugged in, the switch on?\n", link.name);
 	else if (!link.direct)

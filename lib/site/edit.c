@@ -8,7 +8,7 @@ char *site_template(const char *id, const char *title, enum site_tier tier, cons
 {
 	auto_buf struct buf b = BUF_INIT;
 
-	buf_adds(&b, "# One site of psec. psec-site(5) explains every key; 'psec site check' reads this file.\n"
+	buf_adds(&b, "# One site of psec. psec-site(5) explains every key; `psec site check` reads this file.\n"
 		     "psec: 1\n\nsite:\n  id: ");
 	conf_quote(&b, id);
 	buf_adds(&b, "\n");
@@ -28,7 +28,7 @@ char *site_template(const char *id, const char *title, enum site_tier tier, cons
 	}
 	buf_adds(&b, "  # it: eth0               # towards the broker\n\n"
 		     "control:                   # power in W: grid import and battery discharge are positive\n"
-		     "  mode: off                # at the first start; 'psec control mode' changes it later\n"
+		     "  mode: off                # at the first start; `psec control mode` changes it later\n"
 		     "  target_w: 0              # grid power that self-consumption holds\n"
 		     "  # limits:                # none until they are stated\n"
 		     "  #   import_w: 20000\n  #   export_w: 10000\n  #   charge_w: 5000\n  #   discharge_w: 5000\n"
@@ -38,7 +38,7 @@ char *site_template(const char *id, const char *title, enum site_tier tier, cons
 		     "# Who may do what on this controller, besides root and the owner.\n"
 		     "# access:\n#   - user: anna\n#     right: operator       # viewer, operator, technician or site-admin\n\n"
 		     "samples:\n  raw_keep: 14d\n  mean_keep: 400d          # quarter-hour means\n  budget_mb: 1000\n\n"
-		     "# 'psec scan --write' puts what it finds here.\n"
+		     "# `psec scan --write` puts what it finds here.\n"
 		     "devices:\n");
 	return buf_take(&b);
 }

@@ -71,7 +71,7 @@ int keep_wish(struct core *c, const struct wish *w, const char *who, struct err 
 	const bool old_unkept = c->wish_unkept;
 
 	if (w->mode == SITE_MODE_SELF_CONSUMPTION && !keep_proof_stands(c))
-		return err_set(e, ERR_REFUSED, 0, "mode self-consumption needs the sign check first: run 'psec control check'");
+		return err_set(e, ERR_REFUSED, 0, "mode self-consumption needs the sign check first: run `psec control check`");
 	c->wish_unkept = store_wish(c, w, e) < 0;
 	/* Who wants the battery at rest must get it from a full disk, too. Every other wish would be lost by a restart. */
 	if (c->wish_unkept && w->mode != SITE_MODE_OFF) {
@@ -205,7 +205,7 @@ void keep_meter_turned(struct core *c)
 	if (!c->proof.there)
 		return;
 	record_event(c, SEVERITY_ALARM, "check", "", "",
-		     "the sign check is void: the meter went where the battery went; see to meter and CTs, then run 'psec control check'");
+		     "the sign check is void: the meter went where the battery went; see to meter and CTs, then run `psec control check`");
 	drop_proof(c);
 }
 
