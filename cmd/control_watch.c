@@ -29,6 +29,7 @@ struct watch {
 	json_t *last;
 	int64_t last_boot_us;
 	const char *notice;
+	struct out_spark grid, battery, soc;
 };
 
 static int write_out(const struct watch *w, const char *text, struct err *e)
@@ -41,7 +42,7 @@ static int write_out(const struct watch *w, const char *text, struct err *e)
 static int draw(const struct watch *w, struct err *e)
 {
 	struct winsize size = { 0 };
-	struct screen s = { .columns = 80, .rows = 24, .notice = w->notice };
+	struct screen s = { .columns = 80, .rows = 24, .notice = w->notice, .grid = &w->grid, .battery = &w->battery, .soc = &w->soc };
 	const char *no_colour = getenv("NO_COLOR");
 	auto_buf struct buf b = BUF_INIT;
 
@@ -51,7 +52,8 @@ static int draw(const struct watch *w, struct err *e)
 	}
 	s.utf8 = str_eq(nl_langinfo(CODESET), "UTF-8");
 	s.colour = !no_colour || !no_colour[0];
-	s.silent_ms = (now_read().boot_us - w->last_boot_us) / US_PER_MS;
+	s.boot_us = now_read().boot_us;
+	s.silent_ms = (s.boot_us - w->last_boot_us) / US_PER_MS;
 	screen_draw(&b, &s, w->last);
 	return write_out(w, b.data, e);
 }
@@ -100,6 +102,9 @@ static void take_news(struct watch *w, json_t *o)
 	w->last = o;
 	w->last_boot_us = now_read().boot_us;
 	w->notice = NULL;
+	out_spark_add(&w->grid, w->last_boot_us, live_real(o, "grid_w"));
+	out_spark_add(&w->battery, w->last_boot_us, live_real(o, "battery_w"));
+	out_spark_add(&w->soc, w->last_boot_us, live_real(o, "soc_percent"));
 }
 
 static int connect_to(struct watch *w, struct err *e)
@@ -196,7 +201,7 @@ static int run(const struct cmd_env *env, const void *options, int argc, char **
 const struct cmd cmd_control_watch = {
 	.name = "watch",
 	.summary = "the flows of the site, live, until Ctrl-C",
-	.more = "On a terminal of 80×24 or more a picture: flows, state of charge, set-point and the rule that made it, devices, events. "
+	.more = "On a terminal of 80×24 or more a picture: flows, state of charge, the last minute, set-point and the rule that made it, devices, events. "
 		"Elsewhere a line a change, at most two a second; with --json each is one JSON object on a line.",
 	.example = "psec control watch\npsec control watch --json --count 10",
 	.opts = opts,

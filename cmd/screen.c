@@ -155,6 +155,21 @@ static void flows(struct drawing *d, const json_t *o)
 	put(d, soc < 10 ? YELLOW : PLAIN, b.data);
 }
 
+/* A minute shows what a number cannot: whether it holds, swings or creeps. */
+static void minute(struct drawing *d)
+{
+	enum { NOISE_W = 200 /* the law's own deadband and a meter's noise lie flat */, NOISE_PERCENT = 1 };
+	auto_buf struct buf b = BUF_INIT;
+
+	buf_adds(&b, "   Minute  Grid ");
+	out_spark_draw(d->s->grid, d->s->boot_us, NOISE_W, d->s->utf8, &b);
+	buf_adds(&b, "  Battery ");
+	out_spark_draw(d->s->battery, d->s->boot_us, NOISE_W, d->s->utf8, &b);
+	buf_adds(&b, "  SoC ");
+	out_spark_draw(d->s->soc, d->s->boot_us, NOISE_PERCENT, d->s->utf8, &b);
+	put(d, PLAIN, b.data);
+}
+
 /* ---- words ---- */
 
 static enum colour colour_of_state(const char *state)
@@ -265,6 +280,7 @@ void screen_draw(struct buf *b, const struct screen *s, const json_t *o)
 	head(&d, o);
 	put(&d, PLAIN, "");
 	flows(&d, o);
+	minute(&d);
 	put(&d, PLAIN, "");
 	decision(&d, o);
 	put(&d, PLAIN, "");

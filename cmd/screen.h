@@ -5,11 +5,14 @@
 #include <jansson.h>
 
 #include "base/base.h"
+#include "out/out.h"
 
 struct screen {
 	int columns, rows;   /* of the terminal */
 	bool utf8, colour;
 	int64_t silent_ms;   /* since the last news; shown when it is long */
+	int64_t boot_us;     /* now */
+	const struct out_spark *grid, *battery, *soc; /* the last minute */
 	const char *notice;  /* in place of the picture's last line, or NULL */
 };
 

@@ -57,6 +57,15 @@ must_check int out_print(struct out *o, FILE *to, unsigned width, struct err *e)
 /* A power, energy … for people: "3.4 kW", "-250 W", "12.5 %"; returns to. */
 char *out_quantity(double value, const char *unit, int decimals, char to[32]);
 
+/* The last minute of a value in OUT_SPARK_CELLS columns, oldest first: blocks, or signs of ASCII. Begins zeroed. */
+enum { OUT_SPARK_SECONDS = 60, OUT_SPARK_CELLS = 15 };
+struct out_spark {
+	struct out_spark_second { int64_t second; double sum; unsigned count; } at[OUT_SPARK_SECONDS];
+};
+void out_spark_add(struct out_spark *s, int64_t boot_us, double value); /* NaN: nothing is known */
+/* The lowest and the highest of the minute take the whole height, when they lie at least least_span apart. */
+void out_spark_draw(const struct out_spark *s, int64_t boot_us, double least_span, bool utf8, struct buf *b);
+
 /* A progress line on stderr: shown only when stderr is a terminal and the work is longer than a second. */
 struct out_progress {
 	const char *what; /* "scanning" */

@@ -217,7 +217,24 @@ for p in pictures:
     rows = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", p).replace("\r", "").split("\n")
     assert len(rows) <= 24, rows
     assert max(map(len, rows)) <= 80, rows
+    assert sum(r.startswith("   Minute  Grid ") for r in rows) == 1, rows
+minutes = [m for p in pictures for m in re.findall("Grid ([ ▁-█]{15})  Battery ([ ▁-█]{15})  SoC ([ ▁-█]{15})", p)]
+assert len(minutes) == len(pictures) and any(all(map(str.strip, m)) for m in minutes), minutes
 '
+}
+
+@test "watch on a terminal without UTF-8 draws the minute in ASCII" {
+	daemon
+	LC_ALL=C run -0 /usr/bin/python3 "$BATS_TEST_DIRNAME/terminal.py" "$PSEC" control watch <<'END'
+expect 55.0 %
+expect Minute  Grid
+expect mode is number 5
+send \x03
+end 130
+END
+	[[ $output == *'Minute  Grid '*[_.:=+*#-]* ]]
+	LC_ALL=C
+	[[ $output != *$'\xe2\x96'* ]]
 }
 
 @test "watch on a terminal waits for a psecd that went away" {

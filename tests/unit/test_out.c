@@ -245,6 +245,46 @@ static void progress_is_shown_on_a_terminal_after_a_second_and_wiped(void **stat
 	close(slave);
 }
 
+static char *minute(const struct out_spark *s, int64_t second, bool utf8)
+{
+	struct buf b = BUF_INIT;
+
+	out_spark_draw(s, second * US_PER_S, 100, utf8, &b);
+	return buf_take(&b);
+}
+
+static void a_minute_is_as_high_as_its_highest_and_its_lowest_are_apart(void **state)
+{
+	struct out_spark s = { 0 };
+	auto_free char *blocks = NULL, *signs = NULL, *later = NULL;
+
+	(void)state;
+	for (int64_t second = 1000; second < 1060; second++)
+		out_spark_add(&s, second * US_PER_S, (double)(second - 1000) * 20 - 500);
+	blocks = minute(&s, 1059, true);
+	signs = minute(&s, 1059, false);
+	later = minute(&s, 1064, false);
+	assert_string_equal(blocks, "▁▁▂▂▃▃▄▅▅▆▆▇▇██");
+	assert_string_equal(signs, "__..::-==++**##");
+	/* five seconds without news: the oldest are gone, the newest cells are empty */
+	assert_string_equal(later, "__.::-==+**##  ");
+}
+
+static void a_minute_of_noise_is_flat_and_what_is_not_known_is_empty(void **state)
+{
+	struct out_spark s = { 0 }, never = { 0 };
+	auto_free char *flat = NULL, *empty = NULL;
+
+	(void)state;
+	for (int64_t second = 1020; second < 1060; second++)
+		out_spark_add(&s, second * US_PER_S, second % 8 < 4 ? 3 : -3);
+	out_spark_add(&s, 1059 * US_PER_S, NAN);
+	flat = minute(&s, 1059, false);
+	empty = minute(&never, 10, true);
+	assert_string_equal(flat, "     ----------");
+	assert_string_equal(empty, "               ");
+}
+
 static void progress_is_silent_without_a_terminal(void **state)
 {
 	char text[400];
@@ -336,6 +376,8 @@ int main(void)
 		cmocka_unit_test(a_full_disk_is_an_error_in_every_form),
 		cmocka_unit_test(quantities_scale_where_people_do),
 		cmocka_unit_test(progress_is_shown_on_a_terminal_after_a_second_and_wiped),
+		cmocka_unit_test(a_minute_is_as_high_as_its_highest_and_its_lowest_are_apart),
+		cmocka_unit_test(a_minute_of_noise_is_flat_and_what_is_not_known_is_empty),
 		cmocka_unit_test(progress_is_silent_without_a_terminal),
 	};
 
