@@ -12,10 +12,10 @@ bats_require_minimum_version 1.5.0
 
 # wait_until SECONDS COMMAND…: until it succeeds; then at most so long.
 wait_until() {
-	local n=$(($1 * 20))
+	local end=$((SECONDS + $1 + 1))
 	shift
 	while ! "$@" >/dev/null 2>&1; do
-		[ $((n -= 1)) -gt 0 ] || { echo "waited in vain for: $*"; return 1; }
+		[ "$SECONDS" -lt "$end" ] || { echo "waited in vain for: $*"; return 1; }
 		command sleep 0.05
 	done
 }

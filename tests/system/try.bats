@@ -4,7 +4,7 @@ load site
 
 setup() {
 	site_folder
-	CONTROL=$'control:\n  limits: {import_w: 20000, discharge_w: 1500}' sim_start --series none
+	CONTROL=$'control:\n  limits: {import_w: 20000, discharge_w: 1500}' sim_start --series none --calm
 	psecd_start
 	wait_until 15 all_live
 }
@@ -83,8 +83,8 @@ P
 	sim_is setpoint_w 0.0
 }
 
-# The battery may still be on its way to rest when it begins.
-steps() { "$PSEC" -C "$DIR" device identify battery --step 700 --seconds 4 --yes; }
+# The battery may still be on its way to rest when it begins: 75. What the step shows (0 or 1) is not this test's matter.
+steps() { "$PSEC" -C "$DIR" device identify battery --step 700 --seconds 4 --yes || [ $? = 1 ]; }
 
 @test "a step whose field is killed is taken back by the next one, and then another can begin" {
 	"$PSEC" -C "$DIR" device identify battery --step 700 --seconds 10 --yes 3>&- &
