@@ -201,8 +201,8 @@ static int run(const struct cmd_env *env, const void *options, int argc, char **
 const struct cmd cmd_control_watch = {
 	.name = "watch",
 	.summary = "the flows of the site, live, until Ctrl-C",
-	.more = "On a terminal of 80×24 or more a picture: flows, state of charge, the last minute, set-point and the rule that made it, devices, events. "
-		"Elsewhere a line a change, at most two a second; with --json each is one JSON object on a line.",
+	.more = "On a terminal of 80×24 or more a picture: flows, state of charge, the last minute, set-point and "
+		"the rule that made it, devices, events. Elsewhere a line a change, at most two a second; with --json each is one JSON object on a line.",
 	.example = "psec control watch\npsec control watch --json --count 10",
 	.opts = opts,
 	.opt_count = COUNT_OF(opts),

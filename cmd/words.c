@@ -45,29 +45,54 @@ int cmd_split(const char *line, char ***words, int *count, struct err *e)
 	return 0;
 }
 
+/* Does a word begin a secret option of c? Shortened names are options, too. */
+static bool is_secret_of(const struct cmd *c, const char *word)
+{
+	size_t len = strcspn(word, "=");
+
+	for (size_t o = 0; o < c->opt_count; o++) {
+		const struct cmd_opt *opt = &c->opts[o];
+
+		if (!opt->secret)
+			continue;
+		if (len > 2 && str_starts(word, "--") && !strncmp(opt->name, word + 2, len - 2))
+			return true;
+		if (opt->letter && word[0] == '-' && word[1] != '-' && strchr(word, opt->letter))
+			return true;
+	}
+	return false;
+}
+
+static bool is_secret_below(const struct cmd *c, const char *word)
+{
+	for (const struct cmd *const *s = c->sub; s && *s; s++)
+		if (is_secret_below(*s, word))
+			return true;
+	return is_secret_of(c, word);
+}
+
+/* Where a command's name is mistyped, any command could have been meant. */
+static bool is_secret_of_any(const char *word)
+{
+	for (const struct cmd_entry *t = cmd_table; t->title; t++)
+		if (t->cmd && is_secret_below(t->cmd, word))
+			return true;
+	return false;
+}
+
 bool cmd_line_is_secret(char *const *words, int count)
 {
 	static const char *const telling[] = { "password", "passwd", "secret", "token" };
 	char path[CMD_PATH_LEN];
-	int used;
-	const struct cmd *c = cmd_find(words, count, &used, path);
+	int used, skip = count && str_eq(words[0], "psec"); /* the shell takes it away, too */
+	const struct cmd *c = cmd_find(words + skip, count - skip, &used, path);
 
-	for (int i = 0; i < count; i++) {
+	for (int i = skip; i < count; i++) {
 		for (size_t t = 0; t < COUNT_OF(telling); t++)
 			if (strcasestr(words[i], telling[t]))
 				return true;
-		for (size_t o = 0; c && o < c->opt_count; o++) {
-			const struct cmd_opt *opt = &c->opts[o];
-			size_t len = strcspn(words[i], "=");
-
-			if (!opt->secret)
-				continue;
-			/* Shortened names are options, too. */
-			if (len > 2 && str_starts(words[i], "--") && !strncmp(opt->name, words[i] + 2, len - 2))
-				return true;
-			if (opt->letter && words[i][0] == '-' && words[i][1] != '-' && strchr(words[i], opt->letter))
-				return true;
-		}
+		if (c && !c->sub ? is_secret_of(c, words[i]) : is_secret_of_any(words[i]))
+			return true;
 	}
 	return false;
 }

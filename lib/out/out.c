@@ -364,7 +364,9 @@ static void csv_value(struct buf *b, const struct cell *c, const json_t *value)
 
 	if (json_is_null(value))
 		return;
-	if (json_is_number(value) || json_is_boolean(value))
+	if (json_is_array(value) && !json_array_size(value))
+		buf_adds(b, "\"\"");
+	else if (json_is_number(value) || json_is_boolean(value))
 		buf_adds(b, text ? text : "");
 	else
 		csv_text(b, text ? text : words ? c->text : json_string_value(value));

@@ -355,8 +355,10 @@ static void csv_has_objects_as_json_and_numbers_as_numbers(void **state)
 	out_json(o, 0, json_pack("{s:i}", "a", 1), "");
 	out_row(o);
 	out_json(o, 0, json_pack("[{s:i}]", "a", 1), NULL);
+	out_row(o);
+	out_json(o, 0, json_array(), NULL);
 	text = printed(o, 0);
-	assert_string_equal(text, "v\r\n23.86\r\n\"{\"\"a\"\":1}\"\r\n\"[{\"\"a\"\":1}]\"\r\n");
+	assert_string_equal(text, "v\r\n23.86\r\n\"{\"\"a\"\":1}\"\r\n\"[{\"\"a\"\":1}]\"\r\n\"\"\r\n");
 }
 
 int main(void)
