@@ -180,6 +180,8 @@ install: all
 	$(INSTALL) $(B)/bin/psecd-core $(B)/bin/psecd-field $(DESTDIR)$(LIBEXEC)/
 	for d in $(data); do to=$(DESTDIR)$(SHARE)/$${d##*/}; $(INSTALL) -d $$to && $(INSTALL) -m 644 $$d/* $$to/ || exit 1; done
 	$(INSTALL) -m 644 completions/psec.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/psec
+	$(INSTALL) -D -m 644 completions/psec.zsh $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_psec
+	$(INSTALL) -D -m 644 completions/psec.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/psec.fish
 	for m in $(man_pages); do s=$${m##*.}; $(INSTALL) -d $(DESTDIR)$(PREFIX)/share/man/man$$s; \
 		$(INSTALL) -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man$$s/; done
 	sed 's|@SBINDIR@|$(PREFIX)/sbin|; s|@SYSCONFDIR@|$(SYSCONFDIR)|' $(systemd)/psecd.service.in >$(B)/psecd.service
@@ -191,6 +193,7 @@ uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/lib/sysusers.d/psec.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/psec.conf
 	rm -rf $(DESTDIR)$(LIBEXEC) $(DESTDIR)$(SHARE)
 	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/psec
+	rm -f $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_psec $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/psec.fish
 	for m in $(notdir $(man_pages)); do rm -f $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/$$m; done
 
 # A package of what is committed: the recipe comes into a copy of the tree, because the tree has no debian/ of its own.

@@ -62,7 +62,8 @@ said() {
 	dpkg-deb -c "$DEB" >"$BATS_TEST_TMPDIR/files"
 	for f in usr/bin/psec usr/sbin/psecd usr/libexec/psec/psecd-core usr/libexec/psec/psecd-field lib/systemd/system/psecd.service \
 		usr/lib/sysusers.d/psec.conf usr/lib/tmpfiles.d/psec.conf usr/share/psec/profiles/sunspec-meter.yaml \
-		usr/share/man/man8/psecd.8.gz; do
+		usr/share/bash-completion/completions/psec usr/share/zsh/vendor-completions/_psec \
+		usr/share/fish/vendor_completions.d/psec.fish usr/share/man/man8/psecd.8.gz; do
 		grep -q " \./$f\$" "$BATS_TEST_TMPDIR/files" || { echo "$f is missing"; return 1; }
 	done
 	run ! grep -E '^E:' "$WORK/deb.log"
