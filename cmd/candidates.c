@@ -1,4 +1,5 @@
-/* Names for completion, from where they are: site.yaml, profiles, the running simulated site. Whatever cannot be read names nothing. */
+/* Names for completion, from where they are: site.yaml, profiles, the running simulated site. Whatever cannot be
+ * read names nothing. */
 #include <string.h>
 
 #include "ctl/ctl.h"
@@ -23,7 +24,8 @@ static bool load_profiles(const struct to *t, struct device_catalogue **catalogu
 	struct site_paths paths;
 	struct err e = { 0 };
 
-	return !site_paths_of(t->env->dir, &paths, &e) && !device_catalogue_load(paths.profiles, catalogue, &silent, &e);
+	return !site_paths_of(t->env->dir, &paths, &e) &&
+	       !device_catalogue_load(paths.profiles, catalogue, &silent, &e);
 }
 
 static void device(const struct to *t)
@@ -146,7 +148,8 @@ static void scenario(const struct to *t)
 }
 
 static const struct { const char *kind; void (*name)(const struct to *t); } kinds[] = {
-	{ "device", device }, { "profile", profile }, { "point", point }, { "mode", mode }, { "role", role }, { "fault", fault },
+	{ "device", device }, { "profile", profile }, { "point", point }, { "mode", mode }, { "role", role },
+	{ "fault", fault },
 	{ "sim-device", sim_device }, { "scenario", scenario }, { "sim-with", sim_with },
 };
 

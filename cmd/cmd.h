@@ -1,7 +1,7 @@
 /* cmd: a command is a value: its words, its options, its run. One table in cmd/psec.c; the shell runs the same table.
  *
- * Parsing, --help, completion and the manual's check all read `struct cmd`. Options live in a struct of the command's own, copied from
- * its defaults for every run; nothing is file-level, nothing exits below main.
+ * Parsing, --help, completion and the manual's check all read `struct cmd`. Options live in a struct of the command's
+ * own, copied from its defaults for every run; nothing is file-level, nothing exits below main.
  */
 #ifndef PSEC_CMD_H
 #define PSEC_CMD_H
@@ -84,8 +84,10 @@ struct cmd {
 struct cmd_entry { const char *title; const struct cmd *cmd; };
 extern const struct cmd_entry cmd_table[];
 
-/* cmd/options.c: argv[0] is the command's word. Options are filled; *argc, *argv become the arguments alone. 1: help was asked. */
-must_check int cmd_parse(const struct cmd *c, struct cmd_env *env, int *argc, char ***argv, void *options, struct err *e);
+/* cmd/options.c: argv[0] is the command's word. Options are filled; *argc, *argv become the arguments alone. 1: help
+ * was asked. */
+must_check int cmd_parse(const struct cmd *c, struct cmd_env *env, int *argc, char ***argv, void *options,
+			 struct err *e);
 /* cmd/help.c: 80 columns. path: "psec device list". */
 void cmd_help(FILE *to, const struct cmd *c, const char *path);
 void cmd_help_all(FILE *to);
@@ -97,14 +99,17 @@ must_check int cmd_read_site(const struct cmd_env *env, struct site *site, struc
 enum out_form cmd_form(const struct cmd_env *env, bool record); /* table/record, JSON or CSV */
 bool cmd_for_people(const struct cmd_env *env); /* neither JSON nor CSV */
 must_check int cmd_print(const struct cmd_env *env, struct out *o, struct err *e);
-must_check int cmd_print_json(const struct cmd_env *env, const json_t *v, struct err *e); /* as it came from the daemon */
+/* as it came from the daemon */
+must_check int cmd_print_json(const struct cmd_env *env, const json_t *v, struct err *e);
 void cmd_diag_to_stderr(void *arg, const struct diag *d);       /* arg: FILE * */
 /* cmd/ask.c: the line without its end, NULL at the end of input or at Ctrl-C. proposed "": none. Caller frees. */
 char *cmd_ask_line(const struct cmd_env *env, const char *question, const char *proposed);
-/* Ask the daemon; ERR_UNREACHABLE says how to start it. For more than one question: connect, ctl_call…, ctl_client_free. */
+/* Ask the daemon; ERR_UNREACHABLE says how to start it. For more than one question: connect, ctl_call…,
+ * ctl_client_free. */
 struct ctl_client;
 must_check int cmd_connect_daemon(const struct cmd_env *env, struct ctl_client **c, struct err *e);
-must_check int cmd_ask_daemon(const struct cmd_env *env, const char *method, json_t *params, json_t **result, struct err *e);
+must_check int cmd_ask_daemon(const struct cmd_env *env, const char *method, json_t *params, json_t **result,
+			      struct err *e);
 bool cmd_daemon_runs(const struct cmd_env *env);
 
 #endif

@@ -25,7 +25,8 @@ int cmd_print(const struct cmd_env *env, struct out *o, struct err *e)
 
 int cmd_print_json(const struct cmd_env *env, const json_t *v, struct err *e)
 {
-	if (json_dumpf(v, env->out, JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_PRESERVE_ORDER) || fputc('\n', env->out) == EOF)
+	if (json_dumpf(v, env->out, JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_PRESERVE_ORDER) ||
+	    fputc('\n', env->out) == EOF)
 		return err_set(e, ERR_IO, errno, "cannot write to standard output");
 	return 0;
 }
@@ -45,7 +46,8 @@ int cmd_connect_daemon(const struct cmd_env *env, struct ctl_client **c, struct 
 		return 0;
 	if (e->kind == ERR_UNREACHABLE)
 		err_set(e, ERR_UNREACHABLE, 0, "psecd does not run for '%s'; start it with `%s%s`", env->paths.dir,
-			env->paths.is_system ? "systemctl start psecd" : "psecd -C ", env->paths.is_system ? "" : env->paths.dir);
+			env->paths.is_system ? "systemctl start psecd" : "psecd -C ",
+			env->paths.is_system ? "" : env->paths.dir);
 	return -1;
 }
 

@@ -60,11 +60,13 @@ static int say_wish(const struct cmd_env *env, const json_t *wish, bool targeted
 		fprintf(env->out, "mode manual, battery %s\n",
 			live_directed(live_real(wish, "manual_w"), "discharge", "charge", power));
 	else if (str_eq(mode, "self-consumption"))
-		fprintf(env->out, "mode self-consumption, grid target %s\n", live_power(live_real(wish, "target_w"), power));
+		fprintf(env->out, "mode self-consumption, grid target %s\n",
+			live_power(live_real(wish, "target_w"), power));
 	else
 		fprintf(env->out, "mode %s\n", mode);
 	if (targeted && !str_eq(mode, "self-consumption"))
-		fprintf(env->out, "grid target %s is kept for mode self-consumption\n", live_power(live_real(wish, "target_w"), power));
+		fprintf(env->out, "grid target %s is kept for mode self-consumption\n",
+			live_power(live_real(wish, "target_w"), power));
 	live_warn_unkept(env, wish);
 	return 0;
 }
@@ -93,7 +95,8 @@ static int mode(const struct cmd_env *env, const void *options, int argc, char *
 	if (!site_mode_parse(argv[0], &m)) {
 		near = str_nearest(argv[0], names, COUNT_OF(names));
 		str_printable(shown, sizeof shown, argv[0], strlen(argv[0]));
-		return err_set(e, ERR_USAGE, 0, "there is no mode '%s'%s%s%s; there are off, manual, self-consumption and observe",
+		return err_set(e, ERR_USAGE, 0,
+			       "there is no mode '%s'%s%s%s; there are off, manual, self-consumption and observe",
 			       shown, near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
 	}
 	if (m == SITE_MODE_OFF) /* whoever wants it off wants to know whether the battery rests, by whichever words */
@@ -106,8 +109,10 @@ static const struct cmd_arg mode_args[] = { { "MODE", true, false, "mode" } };
 static const struct cmd control_mode = {
 	.name = "mode",
 	.summary = "switch to off, manual, self-consumption or observe",
-	.more = "off: as `psec control off`, the battery rests and then nothing is written. manual: the battery does what `psec control set` says. self-consumption: the grid is held at "
-		"the target. observe: decides and shows like self-consumption, and writes nothing. Limits, reserve and the BMS hold in "
+	.more = "off: as `psec control off`, the battery rests and then nothing is written. manual: the battery does "
+		"what `psec control set` says. self-consumption: the grid is held at "
+		"the target. observe: decides and shows like self-consumption, and writes nothing. Limits, reserve "
+		"and the BMS hold in "
 		"every mode.",
 	.example = "psec control mode self-consumption",
 	.args = mode_args,
@@ -123,8 +128,10 @@ enum { POWER_MAX_W = 10000000 };
 struct set_options { double target_w; };
 static const struct set_options set_defaults = { .target_w = NAN };
 static const struct cmd_opt set_opts[] = {
-	{ .name = "target", .letter = 't', .type = CMD_REAL, .offset = offsetof(struct set_options, target_w), .value = "WATTS",
-	  .summary = "the grid power that self-consumption holds, import positive", .min = -POWER_MAX_W, .max = POWER_MAX_W },
+	{ .name = "target", .letter = 't', .type = CMD_REAL, .offset = offsetof(struct set_options, target_w),
+	  .value = "WATTS",
+	  .summary = "the grid power that self-consumption holds, import positive", .min = -POWER_MAX_W,
+	  .max = POWER_MAX_W },
 };
 
 static int set(const struct cmd_env *env, const void *options, int argc, char **argv, struct err *e)
@@ -136,12 +143,15 @@ static int set(const struct cmd_env *env, const void *options, int argc, char **
 
 	if (argc && !parse_real(argv[0], -POWER_MAX_W, POWER_MAX_W, &power_w)) {
 		str_printable(shown, sizeof shown, argv[0], strlen(argv[0]));
-		return err_set(e, ERR_USAGE, 0, "WATTS is '%s', must be a number, %d…%d", shown, -POWER_MAX_W, POWER_MAX_W);
+		return err_set(e, ERR_USAGE, 0, "WATTS is '%s', must be a number, %d…%d", shown, -POWER_MAX_W,
+			       POWER_MAX_W);
 	}
 	if (!argc && isnan(o->target_w))
-		return err_set(e, ERR_USAGE, 0, "WATTS is missing: the battery's power, discharge positive; see `psec control set --help`");
+		return err_set(e, ERR_USAGE, 0, "WATTS is missing: the battery's power, discharge positive; see "
+						"`psec control set --help`");
 	if (argc && !isnan(o->target_w))
-		return err_set(e, ERR_USAGE, 0, "either WATTS, the battery's power, or --target, the grid's; not both at once");
+		return err_set(e, ERR_USAGE, 0,
+			       "either WATTS, the battery's power, or --target, the grid's; not both at once");
 	params = json_object();
 	if (argc)
 		json_object_set_new(params, "power_w", json_real(power_w));
@@ -155,7 +165,8 @@ static const struct cmd_arg set_args[] = { { "WATTS", false, false, NULL } };
 static const struct cmd control_set = {
 	.name = "set",
 	.summary = "set the battery's power by hand, or the grid target",
-	.more = "WATTS is the battery's power at the AC side, discharge positive, charge negative; the mode becomes manual. Every limit "
+	.more = "WATTS is the battery's power at the AC side, discharge positive, charge negative; the mode becomes "
+		"manual. Every limit "
 		"holds: `psec control status --why` shows what came of it.",
 	.example = "psec control set -1500\npsec control set --target 100",
 	.opts = set_opts,

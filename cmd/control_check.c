@@ -8,8 +8,8 @@
 #include "live.h"
 #include "table.h"
 
-enum { CHECK_MS = 60000 /* settling, step and return take 15 s at most */, STEP_MS = 500, ASK_MS = 10000, READY_MS = 10000,
-       TURN_MS = 200 };
+enum { CHECK_MS = 60000 /* settling, step and return take 15 s at most */, STEP_MS = 500, ASK_MS = 10000,
+       READY_MS = 10000, TURN_MS = 200 };
 
 /* The next "check" notification; NULL with *e. */
 static json_t *await_end(const struct cmd_env *env, struct ctl_client *c, struct err *e)
@@ -33,14 +33,16 @@ static json_t *await_end(const struct cmd_env *env, struct ctl_client *c, struct
 		}
 		json_decref(params);
 		if (*env->interrupted || (rc < 0 && e->kind == ERR_INTERRUPTED)) {
-			err_set(e, ERR_INTERRUPTED, 0, "not waited for; psecd ends the check by itself, and `psec control status` shows "
-						       "whether it was passed");
+			err_set(e, ERR_INTERRUPTED, 0,
+				"not waited for; psecd ends the check by itself, and `psec control status` shows "
+				"whether it was passed");
 			break;
 		}
 		if (rc < 0)
 			break;
 		if (now.boot_us > deadline_us) {
-			err_set(e, ERR_UNREACHABLE, 0, "no result after %d s; see `psec control status` and try again", CHECK_MS / 1000);
+			err_set(e, ERR_UNREACHABLE, 0, "no result after %d s; see `psec control status` and try again",
+				CHECK_MS / 1000);
 			break;
 		}
 	}
@@ -64,10 +66,12 @@ static bool is_starting(const json_t *status)
 		json_array_foreach(json_object_get(d, "roles"), n, role) {
 			const char *name = json_string_value(role) ? json_string_value(role) : "";
 
-			needed |= str_eq(name, site_role_name(SITE_GRID_METER)) || str_eq(name, site_role_name(SITE_BATTERY_INVERTER));
+			needed |= str_eq(name, site_role_name(SITE_GRID_METER)) ||
+				  str_eq(name, site_role_name(SITE_BATTERY_INVERTER));
 		}
 		live_text(d, "state", state);
-		if (needed && (str_eq(state, device_state_name(DEVICE_WAITING)) || str_eq(state, device_state_name(DEVICE_STARTING))))
+		if (needed && (str_eq(state, device_state_name(DEVICE_WAITING)) ||
+			       str_eq(state, device_state_name(DEVICE_STARTING))))
 			return true;
 	}
 	return false;
@@ -140,8 +144,10 @@ static int run(const struct cmd_env *env, const void *options, int argc, char **
 const struct cmd cmd_control_check = {
 	.name = "check",
 	.summary = "prove by a step of 500 W that battery and meter agree about the sign",
-	.more = "psecd lets the battery discharge 500 W more (or charge, when it is empty) for some seconds and looks whether the meter "
-		"follows the right way. Automatic modes are refused until this was passed, and again when the inverter or the meter is "
+	.more = "psecd lets the battery discharge 500 W more (or charge, when it is empty) for some seconds and "
+		"looks whether the meter "
+		"follows the right way. Automatic modes are refused until this was passed, and again when the "
+		"inverter or the meter is "
 		"another one. 0: passed, 1: not passed.",
 	.example = "psec control check",
 	.flags = CMD_JSON,

@@ -1,4 +1,5 @@
-/* psec control off: the battery to rest. By psecd; where it does not run, by the same guarded write in a loop of our own. */
+/* psec control off: the battery to rest. By psecd; where it does not run, by the same guarded write in a loop of our
+ * own. */
 #include <math.h>
 #include <string.h>
 #include <unistd.h>
@@ -23,8 +24,8 @@ struct off {
 	struct inverter inverters[SITE_DEVICES_MAX];
 };
 
-static void written(void *arg, int device, enum device_point point, double value, enum poll_written how, const char *why,
-		    int64_t sent_boot_us)
+static void written(void *arg, int device, enum device_point point, double value, enum poll_written how,
+		    const char *why, int64_t sent_boot_us)
 {
 	struct inverter *i = &((struct off *)arg)->inverters[device];
 
@@ -34,7 +35,8 @@ static void written(void *arg, int device, enum device_point point, double value
 	str_copy(i->why, sizeof i->why, why ? why : "");
 }
 
-/* What the write needs (a rating, a mode) may be read after the device is live: then it is tried again with the next values. */
+/* What the write needs (a rating, a mode) may be read after the device is live: then it is tried again with the next
+ * values. */
 static void updated(void *arg, int device)
 {
 	struct off *o = arg;
@@ -43,8 +45,8 @@ static void updated(void *arg, int device)
 
 	if (i->asked || poll_device_state(o->poll, device) != DEVICE_LIVE)
 		return;
-	if (poll_write(o->poll, device, POINT_BATTERY_SETPOINT_W, 0, POLL_CONTROL, now_read().boot_us + WRITE_MS * US_PER_MS, written,
-		       o, &e))
+	if (poll_write(o->poll, device, POINT_BATTERY_SETPOINT_W, 0, POLL_CONTROL,
+		       now_read().boot_us + WRITE_MS * US_PER_MS, written, o, &e))
 		str_copy(i->why, sizeof i->why, e.text);
 	else
 		i->asked = true;
@@ -74,7 +76,8 @@ static int turn_until_ended(const struct cmd_env *env, struct off *o, struct loo
 	poll_start(o->poll);
 	while (!all_ended(o)) {
 		if (*env->interrupted)
-			return err_set(e, ERR_INTERRUPTED, 0, "stopped before the battery was at rest; run `psec control off` again");
+			return err_set(e, ERR_INTERRUPTED, 0,
+				       "stopped before the battery was at rest; run `psec control off` again");
 		now_us = now_read().boot_us;
 		if (now_us >= deadline_us)
 			return 0;
@@ -91,13 +94,17 @@ static int judge(const struct cmd_env *env, const struct off *o, struct err *e)
 		const char *name = o->site->devices[n].name;
 
 		if (!i->ended)
-			return err_set(e, ERR_UNREACHABLE, 0, "'%s' was not brought to rest%s%s; switch it off at the device, or look at "
-				       "the cable and try again", name, i->why[0] ? ": " : "", i->why);
+			return err_set(e, ERR_UNREACHABLE, 0,
+				       "'%s' was not brought to rest%s%s; switch it off at the device, or look at "
+				       "the cable and try again",
+				       name, i->why[0] ? ": " : "", i->why);
 		if (i->how == POLL_NOT_SHOWN)
-			return err_set(e, ERR_INPUT, 0, "'%s' took 0 W but does not show it%s%s; switch it off at the device", name,
+			return err_set(e, ERR_INPUT, 0,
+				       "'%s' took 0 W but does not show it%s%s; switch it off at the device", name,
 				       i->why[0] ? ": " : "", i->why);
 		if (i->how != POLL_SHOWN)
-			return err_set(e, ERR_UNREACHABLE, 0, "0 W could not be written to '%s'%s%s; switch it off at the device", name,
+			return err_set(e, ERR_UNREACHABLE, 0,
+				       "0 W could not be written to '%s'%s%s; switch it off at the device", name,
 				       i->why[0] ? ": " : "", i->why);
 		if (!env->json)
 			fprintf(env->out, "%s shows 0 W; psecd does not run, so nobody sets it again\n", name);
@@ -157,7 +164,8 @@ static const json_t *inverter_of(const json_t *status)
 
 	json_array_foreach(json_object_get(status, "devices"), i, d)
 		json_array_foreach(json_object_get(d, "roles"), n, role)
-			if (str_eq(json_string_value(role) ? json_string_value(role) : "", site_role_name(SITE_BATTERY_INVERTER)))
+			if (str_eq(json_string_value(role) ? json_string_value(role) : "",
+				   site_role_name(SITE_BATTERY_INVERTER)))
 				return d;
 	return NULL;
 }
@@ -181,11 +189,15 @@ static int look(const struct cmd_env *env, struct err *e)
 	if (!d || (live && (isnan(shown_w) || fabs(shown_w) < SHOWN_W))) {
 		rc = 1;
 	} else if (!live) {
-		err_set(e, ERR_UNREACHABLE, 0, "'%s' does not answer (%s); psecd writes 0 W as soon as it does. Until then switch it off at "
-			"the device", live_text(d, "name", name), live_text(d, "why", why));
+		err_set(e, ERR_UNREACHABLE, 0,
+			"'%s' does not answer (%s); psecd writes 0 W as soon as it does. Until then switch it off at "
+			"the device",
+			live_text(d, "name", name), live_text(d, "why", why));
 	} else {
-		err_set(e, ERR_AGAIN, 0, "'%s' still shows %s; `psec control watch` shows what it does. If it does not come to rest, switch "
-			"it off at the device", live_text(d, "name", name), live_directed(shown_w, "discharge", "charge", shown));
+		err_set(e, ERR_AGAIN, 0, "'%s' still shows %s; `psec control watch` shows what it does. If it does "
+					 "not come to rest, switch "
+			"it off at the device", live_text(d, "name", name),
+			live_directed(shown_w, "discharge", "charge", shown));
 	}
 	json_decref(status);
 	return rc;
@@ -199,7 +211,8 @@ static int wait_for_rest(const struct cmd_env *env, struct err *e)
 
 	while ((rc = look(env, e)) == 0 && now_read().boot_us < deadline_us) {
 		if (*env->interrupted)
-			return err_set(e, ERR_INTERRUPTED, 0, "stopped before the battery was at rest; the mode is off");
+			return err_set(e, ERR_INTERRUPTED, 0,
+				       "stopped before the battery was at rest; the mode is off");
 		usleep(TURN_MS * 1000);
 	}
 	return rc > 0 ? 0 : -1;
@@ -226,7 +239,8 @@ static int run(const struct cmd_env *env, const void *options, int argc, char **
 const struct cmd cmd_control_off = {
 	.name = "off",
 	.summary = "bring the battery to rest, also without psecd",
-	.more = "psecd goes to mode off, and it is waited until the battery inverter shows 0 W. Where psecd does not run, 0 W is written "
+	.more = "psecd goes to mode off, and it is waited until the battery inverter shows 0 W. Where psecd does not "
+		"run, 0 W is written "
 		"to the battery inverters from here, and read back.",
 	.example = "psec control off",
 	.flags = CMD_JSON,

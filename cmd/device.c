@@ -81,13 +81,15 @@ static json_t *show_points(const struct device_profile *p)
 	struct device_profile_point d;
 
 	for (size_t i = 0; device_profile_point(p, i, &d); i++)
-		json_array_append_new(points, json_pack("{s:s, s:s, s:s, s:s, s:b}", "point", device_point(d.point)->name, "unit",
-							device_point(d.point)->unit, "from", d.how, "rate", rate_name(d.rate),
-							"writable", d.writable));
+		json_array_append_new(points,
+				      json_pack("{s:s, s:s, s:s, s:s, s:b}", "point", device_point(d.point)->name,
+						"unit", device_point(d.point)->unit, "from", d.how, "rate",
+						rate_name(d.rate), "writable", d.writable));
 	return points;
 }
 
-enum { SHOW_ID, SHOW_MAKE, SHOW_MODEL, SHOW_ROLES, SHOW_POLL, SHOW_WATCHDOG, SHOW_NOTE, SHOW_SOURCE, SHOW_FILE, SHOW_POINTS };
+enum { SHOW_ID, SHOW_MAKE, SHOW_MODEL, SHOW_ROLES, SHOW_POLL, SHOW_WATCHDOG, SHOW_NOTE, SHOW_SOURCE, SHOW_FILE,
+       SHOW_POINTS };
 static const struct out_column show_columns[] = {
 	[SHOW_ID] = { "profile", "Profile", NULL, OUT_TEXT, 0, 0 },
 	[SHOW_MAKE] = { "make", "Make", NULL, OUT_TEXT, 0, 0 },
@@ -171,7 +173,8 @@ static int run_show(const struct cmd_env *env, const void *options, int argc, ch
 /* ---- the commands ---- */
 
 static const struct cmd list = {
-	.name = "list", .summary = "the profiles: what devices psec knows", .flags = CMD_JSON | CMD_CSV, .run = run_list,
+	.name = "list", .summary = "the profiles: what devices psec knows", .flags = CMD_JSON | CMD_CSV,
+	.run = run_list,
 };
 
 static const struct cmd_arg show_args[] = { { "PROFILE", true, false, "profile" } };

@@ -14,9 +14,10 @@ must_check int device_load_profiles(const struct cmd_env *env, struct device_cat
 /* The one of that id; the words tell when it may be among those with faults. */
 must_check int device_profile_named(const struct device_catalogue *c, const char *id, const struct device_profile **out,
 				    struct err *e);
-/* A device of the site by its name, or an address; profile (may be NULL) stands before the site's. An address that psecd polls is
- * refused. */
-must_check int device_find_target(const struct cmd_env *env, const char *profile, const char *word, struct site_device *out,
+/* A device of the site by its name, or an address; profile (may be NULL) stands before the site's. An address that
+ * psecd polls is refused. */
+must_check int device_find_target(const struct cmd_env *env, const char *profile, const char *word,
+				  struct site_device *out,
 				  bool *by_name, struct err *e);
 /* ERR_AGAIN when psecd runs and polls on that connection or line: one reader a line. */
 must_check int device_refuse_polled(const struct cmd_env *env, const struct bus_address *a, struct err *e);
@@ -30,7 +31,7 @@ void device_put_number(struct out *o, size_t column, double value, const char *u
 
 /* ---- device_carry.c ---- */
 /* Ask psecd for it (params is stolen), rows to fn until its end; Ctrl-C is ERR_INTERRUPTED, and psecd ends it. */
-must_check int device_carry_by_daemon(const struct cmd_env *env, const char *method, json_t *params, trial_row_fn *fn, void *arg,
-				      struct err *e);
+must_check int device_carry_by_daemon(const struct cmd_env *env, const char *method, json_t *params, trial_row_fn *fn,
+				      void *arg, struct err *e);
 
 #endif

@@ -19,7 +19,8 @@ static int hear(const char *topic, const json_t *params, trial_row_fn *fn, void 
 		fn(arg, &row);
 	} else if (str_eq(topic, "trial.done")) {
 		if (failure != NULL && failure[0] != '\0')
-			return err_set(e, err_kind_parse(failure), 0, "%s", text != NULL ? text : "psecd could not do it");
+			return err_set(e, err_kind_parse(failure), 0, "%s",
+				       text != NULL ? text : "psecd could not do it");
 		return 1;
 	}
 	return 0;

@@ -1,4 +1,5 @@
-/* psec device identify: which of several equal devices is it: what it says of itself, and for a battery a step that people see. */
+/* psec device identify: which of several equal devices is it: what it says of itself, and for a battery a step that
+ * people see. */
 #include <math.h>
 #include <string.h>
 
@@ -87,8 +88,8 @@ static void ask_device(struct work *w, struct one *o)
 		o->identity = who.identity;
 		str_copy(o->how, sizeof o->how, who.how);
 		if (!has_identity(o))
-			snprintf(o->note, sizeof o->note, "answers, and does not say who it is%s%s", who.report[0] ? "; to FC 17: " : "",
-				 who.report);
+			snprintf(o->note, sizeof o->note, "answers, and does not say who it is%s%s",
+				 who.report[0] ? "; to FC 17: " : "", who.report);
 	} else {
 		snprintf(o->note, sizeof o->note, "%.190s", e.text);
 	}
@@ -153,7 +154,8 @@ static void compare(struct work *w, struct one *o)
 	if (o->identity.serial[0] == '\0' || o->note[0])
 		return;
 	for (i = 0; i < w->count; i++)
-		if (!same_place(&w->ones[i].d.address, &o->d.address) && str_eq(w->ones[i].identity.serial, o->identity.serial)) {
+		if (!same_place(&w->ones[i].d.address, &o->d.address) &&
+		    str_eq(w->ones[i].identity.serial, o->identity.serial)) {
 			snprintf(o->note, sizeof o->note, "the same serial as at %s: one device, or two copies of one",
 				 bus_address_format(&w->ones[i].d.address, address));
 			return;
@@ -164,8 +166,8 @@ static void compare(struct work *w, struct one *o)
 			 json_string_value(json_object_get(d, "name"))) : -1;
 
 		if (at >= 0 && at != o->entry) {
-			snprintf(o->note, sizeof o->note, "this is '%s'; site.yaml has it at %s", w->site->devices[at].name,
-				 bus_address_format(&w->site->devices[at].address, address));
+			snprintf(o->note, sizeof o->note, "this is '%s'; site.yaml has it at %s",
+				 w->site->devices[at].name, bus_address_format(&w->site->devices[at].address, address));
 			return;
 		}
 	}
@@ -280,7 +282,9 @@ static int confirm(const struct cmd_env *env, const struct options *opt, const c
 	snprintf(question, sizeof question, "'%.40s' will %s %.0f W for %lld s. Go on? (yes/no)", name,
 		 opt->step_w > 0 ? "discharge" : "charge", fabs(opt->step_w), (long long)opt->seconds);
 	line = cmd_ask_line(env, question, "no");
-	return line != NULL && (str_eq(line, "yes") || str_eq(line, "y")) ? 0 : err_set(e, ERR_INTERRUPTED, 0, "nothing was done");
+	return line != NULL && (str_eq(line, "yes") || str_eq(line, "y"))
+		       ? 0
+		       : err_set(e, ERR_INTERRUPTED, 0, "nothing was done");
 }
 
 static int make_step(const struct cmd_env *env, const struct options *opt, const char *name, struct err *e)
@@ -289,12 +293,15 @@ static int make_step(const struct cmd_env *env, const struct options *opt, const
 	int rc = confirm(env, opt, name, e);
 
 	if (rc == 0)
-		rc = device_carry_by_daemon(env, "device.step", json_pack("{s:s, s:f, s:I}", "device", name, "power_w", opt->step_w, "seconds",
-					    (json_int_t)opt->seconds), say_row, &said, e);
+		rc = device_carry_by_daemon(env, "device.step",
+					    json_pack("{s:s, s:f, s:I}", "device", name, "power_w", opt->step_w,
+						      "seconds", (json_int_t)opt->seconds),
+					    say_row, &said, e);
 	if (rc < 0 && e->kind == ERR_INTERRUPTED && opt->yes)
 		err_set(e, ERR_INTERRUPTED, 0, "interrupted; psecd brings '%s' back to the set-point of before", name);
 	if (rc < 0 && e->kind == ERR_UNREACHABLE && !cmd_daemon_runs(env))
-		err_set(e, ERR_UNREACHABLE, 0, "a step needs psecd, which ends it whatever happens here; start it with `psecd -C %s`",
+		err_set(e, ERR_UNREACHABLE, 0,
+			"a step needs psecd, which ends it whatever happens here; start it with `psecd -C %s`",
 			env->paths.dir);
 	if (rc == 0 && env->json)
 		rc = cmd_print_json(env, said.rows, e);

@@ -7,7 +7,8 @@
 
 struct options { int64_t timeout_ms; };
 
-enum { MODELS_MODEL, MODELS_POINT, MODELS_VALUE, MODELS_UNIT, MODELS_RAW, MODELS_QUALITY, MODELS_WHY, MODELS_AT, MODELS_SET };
+enum { MODELS_MODEL, MODELS_POINT, MODELS_VALUE, MODELS_UNIT, MODELS_RAW, MODELS_QUALITY, MODELS_WHY, MODELS_AT,
+       MODELS_SET };
 static const struct out_column columns[] = {
 	[MODELS_MODEL] = { "model", "MODEL", NULL, OUT_INT, 0, 0 },
 	[MODELS_POINT] = { "point", "POINT", NULL, OUT_TEXT, 0, 0 },
@@ -51,8 +52,8 @@ static void put_model(void *arg, const struct device_model *m, const uint16_t *r
 		return;
 	t->model = m->id;
 	if (device_model_points(m, regs, put_point, t, &e) < 0)
-		fprintf(t->err, "psec: model %u at %u is none that psec knows: its %u registers are left out\n", m->id, m->address,
-			m->length);
+		fprintf(t->err, "psec: model %u at %u is none that psec knows: its %u registers are left out\n", m->id,
+			m->address, m->length);
 }
 
 static int run(const struct cmd_env *env, const void *options, int argc, char **argv, struct err *e)

@@ -48,8 +48,10 @@ static int parse_ranges(const char *text, struct survey_range out[WANTED_MAX], s
 			*dash = '\0';
 		if ((colon != NULL && !parse_int(w, 3, 4, &f)) || !parse_int(range, 0, 65535, &first) ||
 		    !parse_int(dash != NULL ? dash + 1 : range, first, 65535, &last) || *count + 2 > WANTED_MAX)
-			return err_set(e, ERR_USAGE, 0, "--range is '%s', must be as 0-199 or 3:0-199,4:1000-1099 (3 holding, "
-				       "4 input registers; addresses from 0, as they are sent)", text);
+			return err_set(e, ERR_USAGE, 0,
+				       "--range is '%s', must be as 0-199 or 3:0-199,4:1000-1099 (3 holding, "
+				       "4 input registers; addresses from 0, as they are sent)",
+				       text);
 		for (uint8_t k = BUS_READ_HOLDING; k <= BUS_READ_INPUT; k++)
 			if (f == 0 || f == k)
 				out[(*count)++] = (struct survey_range){ k, (uint16_t)first, (uint16_t)last };
@@ -94,7 +96,8 @@ static int place_for(struct draft *d, const char *id, struct err *e)
 	str_copy(d->id, sizeof d->id, id);
 	snprintf(d->path, sizeof d->path, "%s/%s.yaml", d->env->paths.profiles, id);
 	if (!d->options->to_stdout && access(d->path, F_OK) == 0)
-		return err_set(e, ERR_REFUSED, 0, "'%s' is there already; choose another --id, or move it away", d->path);
+		return err_set(e, ERR_REFUSED, 0, "'%s' is there already; choose another --id, or move it away",
+			       d->path);
 	return 0;
 }
 
@@ -140,15 +143,17 @@ static void say_found(const struct draft *d)
 	survey_sum_up(d->survey, &sum);
 	fprintf(d->env->err, "%u registers answered", (unsigned)sum.registers);
 	for (size_t i = 0; i < n && i < 8; i++)
-		fprintf(d->env->err, "%s %s %u…%u", i > 0 ? "," : ":", ranges[i].function == BUS_READ_INPUT ? "input" : "holding",
-			ranges[i].first, ranges[i].last);
+		fprintf(d->env->err, "%s %s %u…%u", i > 0 ? "," : ":",
+			ranges[i].function == BUS_READ_INPUT ? "input" : "holding", ranges[i].first, ranges[i].last);
 	fprintf(d->env->err, "%s (%u questions)\n", n > 8 ? " …" : "", (unsigned)sum.asked);
 	for (int f = BUS_READ_HOLDING; f <= BUS_READ_INPUT; f++)
 		if (sum.everywhere[f])
-			fprintf(d->env->err, "it answers function %d at any address, with 0 where it has nothing; name its registers with "
+			fprintf(d->env->err, "it answers function %d at any address, with 0 where it has nothing; "
+					     "name its registers with "
 				"--range\n", f);
 	if (sum.stopped != NULL)
-		fprintf(d->env->err, "not everything was looked at: %s; --range names what to look through\n", sum.stopped);
+		fprintf(d->env->err, "not everything was looked at: %s; --range names what to look through\n",
+			sum.stopped);
 }
 
 static int look(struct draft *d, struct err *e)
@@ -180,21 +185,24 @@ static json_t *place_json(const struct survey_place *p)
 {
 	char words[120];
 
-	return json_pack("{s:s, s:i, s:i, s:s, s:s, s:f, s:f, s:f}", "place", survey_place_words(p, words), "function", p->function,
-			 "address", p->address, "type", device_type_name(p->type), "order",
-			 p->order == DEVICE_LOW_FIRST ? "low-first" : "high-first", "scale", p->scale, "now", p->now, "before", p->before);
+	return json_pack("{s:s, s:i, s:i, s:s, s:s, s:f, s:f, s:f}", "place", survey_place_words(p, words), "function",
+			 p->function, "address", p->address, "type", device_type_name(p->type), "order",
+			 p->order == DEVICE_LOW_FIRST ? "low-first" : "high-first", "scale", p->scale, "now", p->now,
+			 "before", p->before);
 }
 
 static void say_places(const struct draft *d, const struct survey_sight *sight, const struct survey_place *p, size_t n)
 {
 	char words[120];
 
-	fprintf(d->env->err, "%s stands at%s\n", sight->text, n > 0 ? "" : " no register that was found, in both readings");
+	fprintf(d->env->err, "%s stands at%s\n", sight->text,
+		n > 0 ? "" : " no register that was found, in both readings");
 	for (size_t i = 0; i < n; i++)
 		fprintf(d->env->err, "  %zu  %-60s %.10g\n", i + 1, survey_place_words(&p[i], words), p[i].now);
 }
 
-static void set_point(struct draft *d, const struct survey_sight *sight, const struct survey_place *places, size_t n, size_t chosen)
+static void set_point(struct draft *d, const struct survey_sight *sight, const struct survey_place *places, size_t n,
+		      size_t chosen)
 {
 	size_t i = 0;
 
@@ -227,7 +235,7 @@ static void find(struct draft *d, const struct survey_sight *sight, bool ask)
 {
 	struct survey_place places[SURVEY_PLACES_MAX];
 	size_t n = survey_find(d->survey, sight, places), chosen = 0;
-	json_t *list = json_array();
+	json_t *list = json_array(), *point;
 
 	say_places(d, sight, places, n);
 	if (ask && n > 1 && sight->point >= 0)
@@ -236,14 +244,15 @@ static void find(struct draft *d, const struct survey_sight *sight, bool ask)
 		set_point(d, sight, places, n, chosen);
 	for (size_t i = 0; i < n; i++)
 		json_array_append_new(list, place_json(&places[i]));
-	json_array_append_new(d->found, json_pack("{s:s, s:o, s:f, s:o}", "said", sight->text, "point",
-						  sight->point >= 0 ? json_string(device_point((enum device_point)sight->point)->name)
-								    : json_null(), "value", sight->value, "places", list));
+	point = sight->point >= 0 ? json_string(device_point((enum device_point)sight->point)->name) : json_null();
+	json_array_append_new(d->found, json_pack("{s:s, s:o, s:f, s:o}", "said", sight->text, "point", point, "value",
+						  sight->value, "places", list));
 }
 
 static int ask_sights(struct draft *d, struct err *e)
 {
-	fprintf(d->env->err, "Say what the device shows now, as grid-meter.voltage_l1_v=231.4V (psec-profile(5) has all points).\n");
+	fprintf(d->env->err,
+		"Say what the device shows now, as grid-meter.voltage_l1_v=231.4V (psec-profile(5) has all points).\n");
 	for (;;) {
 		auto_free char *line = cmd_ask_line(d->env, "POINT=VALUE, empty to write the profile", "");
 		struct survey_sight sight;
@@ -271,20 +280,25 @@ static void say_next(const struct draft *d)
 	struct device_catalogue *all = NULL;
 	struct diag_sink sink = { cmd_diag_to_stderr, d->env->err, 0 };
 	struct err e;
-	bool stands = device_catalogue_load(d->env->paths.profiles, &all, &sink, &e) == 0 && device_profile_find(all, d->id) != NULL;
+	bool stands = device_catalogue_load(d->env->paths.profiles, &all, &sink, &e) == 0 &&
+		      device_profile_find(all, d->id) != NULL;
 
 	device_catalogue_free(all);
 	fprintf(d->env->err, "wrote %s with %zu point%s\n", d->path, d->count, d->count == 1 ? "" : "s");
 	if (!stands || d->count == 0)
-		fprintf(d->env->err, "next: open it, set the points that are still comments, then `psec%s%s device show %s`\n", c, dir, d->id);
+		fprintf(d->env->err,
+			"next: open it, set the points that are still comments, then `psec%s%s device show %s`\n", c,
+			dir, d->id);
 	else
-		fprintf(d->env->err, "next: read it through, then `psec%s%s device test '%s' --profile %s`\n", c, dir, d->address, d->id);
+		fprintf(d->env->err, "next: read it through, then `psec%s%s device test '%s' --profile %s`\n", c, dir,
+			d->address, d->id);
 }
 
 static int write_profile(const struct draft *d, struct err *e)
 {
 	const struct options *o = d->options;
-	const struct survey_draft draft = { .id = d->id, .make = o->make != NULL ? o->make : "", .model = o->model != NULL ? o->model : "",
+	const struct survey_draft draft = { .id = d->id, .make = o->make != NULL ? o->make : "",
+					    .model = o->model != NULL ? o->model : "",
 					    .roles = d->roles, .address = d->address, .day = d->day, .unit = d->at.unit,
 					    .points = d->points, .count = d->count };
 	auto_buf struct buf text = BUF_INIT;
@@ -313,14 +327,15 @@ static int print_json(const struct draft *d, struct err *e)
 
 	survey_sum_up(d->survey, &sum);
 	for (size_t i = 0; i < n; i++)
-		json_array_append_new(list, json_pack("{s:i, s:i, s:i}", "function", ranges[i].function, "first", ranges[i].first, "last",
-						      ranges[i].last));
+		json_array_append_new(list, json_pack("{s:i, s:i, s:i}", "function", ranges[i].function, "first",
+						      ranges[i].first, "last", ranges[i].last));
 	for (size_t i = 0; i < d->who.sunspec.model_count; i++)
 		json_array_append_new(models, json_integer(d->who.sunspec.models[i].id));
-	o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:I, s:I, s:o, s:O, s:o, s:o}", "address", d->address, "make", d->who.identity.make,
-		      "model", d->who.identity.model, "serial", d->who.identity.serial, "version", d->who.identity.version, "sunspec_models",
-		      models, "questions", (json_int_t)sum.asked, "registers", (json_int_t)sum.registers, "ranges", list, "found", d->found,
-		      "stopped", sum.stopped != NULL ? json_string(sum.stopped) : json_null(), "file",
+	o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:I, s:I, s:o, s:O, s:o, s:o}", "address", d->address, "make",
+		      d->who.identity.make, "model", d->who.identity.model, "serial", d->who.identity.serial, "version",
+		      d->who.identity.version, "sunspec_models", models, "questions", (json_int_t)sum.asked,
+		      "registers", (json_int_t)sum.registers, "ranges", list, "found", d->found, "stopped",
+		      sum.stopped != NULL ? json_string(sum.stopped) : json_null(), "file",
 		      d->options->to_stdout ? json_null() : json_string(d->path));
 	rc = cmd_print_json(d->env, o, e);
 	json_decref(o);
@@ -332,13 +347,15 @@ static int print_json(const struct draft *d, struct err *e)
 /* A SunSpec device describes itself; a profile that fits is better than a new one. */
 static bool is_known(const struct draft *d)
 {
-	const struct device_profile *p = d->who.sunspec.found ? device_sunspec_profile(d->catalogue, &d->who.sunspec) : NULL;
+	const struct device_profile *p = d->who.sunspec.found ? device_sunspec_profile(d->catalogue, &d->who.sunspec)
+							      : NULL;
 
 	if (p == NULL || d->options->id != NULL)
 		return false;
-	fprintf(d->env->err, "%s %s shows itself by SunSpec, and profile '%s' fits: no profile needs to be written.\n"
-		"next: `psec device test '%s'`; --id writes one all the same\n", d->who.identity.make, d->who.identity.model,
-		device_profile_info(p)->id, d->address);
+	fprintf(d->env->err,
+		"%s %s shows itself by SunSpec, and profile '%s' fits: no profile needs to be written.\n"
+		"next: `psec device test '%s'`; --id writes one all the same\n",
+		d->who.identity.make, d->who.identity.model, device_profile_info(p)->id, d->address);
 	return true;
 }
 
@@ -362,8 +379,10 @@ static int work(struct draft *d, const struct survey_sight *sights, size_t count
 static int prepare(struct draft *d, const char *address, struct err *e)
 {
 	const struct options *o = d->options;
-	const struct survey_options so = { .pause_ms = (int)o->pause_ms, .answer_ms = ANSWER_MS, .patience_ms = o->seconds * 1000,
-					   .questions = (uint32_t)o->questions, .interrupted = d->env->interrupted, .step = show_step, .arg = d };
+	const struct survey_options so = { .pause_ms = (int)o->pause_ms, .answer_ms = ANSWER_MS,
+					   .patience_ms = o->seconds * 1000,
+					   .questions = (uint32_t)o->questions, .interrupted = d->env->interrupted,
+					   .step = show_step, .arg = d };
 	enum site_role role;
 
 	if (bus_address_parse(address, &d->at, e) < 0)
@@ -412,7 +431,8 @@ static int run(const struct cmd_env *env, const void *options, int argc, char **
 static const struct options defaults = { .seconds = 120, .questions = 4000, .pause_ms = 5 };
 #define OPT(field) offsetof(struct options, field)
 static const struct cmd_opt opts[] = {
-	{ .name = "id", .type = CMD_TEXT, .offset = OPT(id), .value = "ID", .summary = "of the profile; also its file's name" },
+	{ .name = "id", .type = CMD_TEXT, .offset = OPT(id), .value = "ID",
+	  .summary = "of the profile; also its file's name" },
 	{ .name = "make", .type = CMD_TEXT, .offset = OPT(make), .value = "TEXT", .summary = "who makes it" },
 	{ .name = "model", .type = CMD_TEXT, .offset = OPT(model), .value = "TEXT", .summary = "what it is called" },
 	{ .name = "role", .letter = 'r', .type = CMD_TEXT, .offset = OPT(role), .value = "ROLE",
@@ -421,11 +441,13 @@ static const struct cmd_opt opts[] = {
 	  .summary = "look through these, as 3:0-199,4:1000-1099" },
 	{ .name = "questions", .type = CMD_INT, .offset = OPT(questions), .value = "N", .min = 10, .max = 200000,
 	  .summary = "ask at most so many" },
-	{ .name = "seconds", .letter = 's', .type = CMD_INT, .offset = OPT(seconds), .value = "N", .min = 1, .max = 3600,
+	{ .name = "seconds", .letter = 's', .type = CMD_INT, .offset = OPT(seconds), .value = "N", .min = 1,
+	  .max = 3600,
 	  .summary = "take at most so long" },
 	{ .name = "pause", .type = CMD_DURATION, .offset = OPT(pause_ms), .value = "TIME", .min = 0, .max = 5000,
 	  .summary = "wait before each question" },
-	{ .name = "stdout", .type = CMD_FLAG, .offset = OPT(to_stdout), .summary = "write the profile there, not into the site" },
+	{ .name = "stdout", .type = CMD_FLAG, .offset = OPT(to_stdout),
+	  .summary = "write the profile there, not into the site" },
 };
 static const struct cmd_arg args[] = { { "ADDRESS", true, false, NULL }, { "[POINT=]VALUE", false, true, "point" } };
 const struct cmd cmd_device_new = {

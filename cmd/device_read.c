@@ -62,7 +62,8 @@ static void put_map(struct out *o, const struct device_map *m, const char *asked
 		struct device_reading r;
 		char from[160];
 
-		if (!is_asked(asked, device_point((enum device_point)p)->name) || !device_map_read(m, (enum device_point)p, &r))
+		if (!is_asked(asked, device_point((enum device_point)p)->name) ||
+		    !device_map_read(m, (enum device_point)p, &r))
 			continue;
 		put_row(o, p, &r, r.at_boot_us > 0 ? (now_us - r.at_boot_us) / US_PER_MS : -1,
 			device_map_from(m, (enum device_point)p, from));
@@ -105,8 +106,8 @@ static int put_answer(struct out *o, const struct device_profile *profile, const
 	return 0;
 }
 
-static int read_daemon(const struct cmd_env *env, const struct device_profile *profile, const char *name, const char *asked,
-		       struct out *o, struct shown *shown, struct err *e)
+static int read_daemon(const struct cmd_env *env, const struct device_profile *profile, const char *name,
+		       const char *asked, struct out *o, struct shown *shown, struct err *e)
 {
 	json_t *answer = NULL;
 	int r;
@@ -165,12 +166,14 @@ static int run_read(const struct cmd_env *env, const void *options, int argc, ch
 
 static const struct read_options read_defaults = { .timeout_ms = 15000 };
 static const struct cmd_opt read_opts[] = {
-	{ .name = "profile", .letter = 'p', .type = CMD_TEXT, .offset = offsetof(struct read_options, profile), .value = "ID",
+	{ .name = "profile", .letter = 'p', .type = CMD_TEXT, .offset = offsetof(struct read_options, profile),
+	  .value = "ID",
 	  .summary = "read by this profile", .complete = "profile" },
 	{ .name = "timeout", .letter = 't', .type = CMD_DURATION, .offset = offsetof(struct read_options, timeout_ms),
 	  .value = "DURATION", .summary = "give up after this", .min = 100, .max = 600000 },
 };
-static const struct cmd_arg read_args[] = { { "NAME|ADDRESS", true, false, "device" }, { "POINT", false, false, "point" } };
+static const struct cmd_arg read_args[] = { { "NAME|ADDRESS", true, false, "device" },
+					    { "POINT", false, false, "point" } };
 const struct cmd cmd_device_read = {
 	.name = "read", .summary = "read a device now: raw and scaled",
 	.more = "NAME is a device of the site; while psecd runs, it is asked. ADDRESS reads\n"
@@ -181,5 +184,6 @@ const struct cmd cmd_device_read = {
 		   "psec device read meter power_w --json\n"
 		   "psec device read tcp://192.168.1.20#1 --profile eastron-sdm630",
 	.opts = read_opts, .opt_count = COUNT_OF(read_opts), .args = read_args, .arg_count = COUNT_OF(read_args),
-	.flags = CMD_JSON | CMD_CSV, .defaults = &read_defaults, .options_size = sizeof(struct read_options), .run = run_read,
+	.flags = CMD_JSON | CMD_CSV, .defaults = &read_defaults, .options_size = sizeof(struct read_options),
+	.run = run_read,
 };

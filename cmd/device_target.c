@@ -51,13 +51,14 @@ int device_refuse_polled(const struct cmd_env *env, const struct bus_address *a,
 		return 0;
 	for (size_t i = 0; i < site->device_count; i++)
 		if (bus_address_same_link(&site->devices[i].address, a))
-			return err_set(e, ERR_AGAIN, 0, "psecd reads '%s' there; ask by its name, `psec device read %s`",
+			return err_set(e, ERR_AGAIN, 0,
+				       "psecd reads '%s' there; ask by its name, `psec device read %s`",
 				       site->devices[i].name, site->devices[i].name);
 	return 0;
 }
 
-int device_find_target(const struct cmd_env *env, const char *profile, const char *word, struct site_device *out, bool *by_name,
-		       struct err *e)
+int device_find_target(const struct cmd_env *env, const char *profile, const char *word, struct site_device *out,
+		       bool *by_name, struct err *e)
 {
 	auto_free struct site *site = xcalloc(1, sizeof *site);
 	struct diag_sink sink = { .fn = cmd_diag_to_stderr, .arg = env->err };
@@ -70,7 +71,8 @@ int device_find_target(const struct cmd_env *env, const char *profile, const cha
 			return -1;
 		i = site_find_device(site, word);
 		if (i < 0)
-			return err_set(e, ERR_INPUT, 0, "the site has no device '%s'; an address reads tcp://HOST#UNIT, "
+			return err_set(e, ERR_INPUT, 0,
+				       "the site has no device '%s'; an address reads tcp://HOST#UNIT, "
 				       "rtu:///dev/…#UNIT or rtu+tcp://HOST:PORT#UNIT", word);
 		*out = site->devices[i];
 		if (profile != NULL)

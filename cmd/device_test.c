@@ -119,8 +119,8 @@ static int test_here(const struct cmd_env *env, const struct options *opt, const
 
 /* ---- the command ---- */
 
-static int test(const struct cmd_env *env, const struct options *opt, const struct device_catalogue *c, const char *word,
-		struct work *w, struct err *e)
+static int test(const struct cmd_env *env, const struct options *opt, const struct device_catalogue *c,
+		const char *word, struct work *w, struct err *e)
 {
 	const struct device_profile *profile;
 	struct site_device d;
@@ -131,7 +131,8 @@ static int test(const struct cmd_env *env, const struct options *opt, const stru
 	if (by_name && opt->profile == NULL && cmd_daemon_runs(env))
 		return device_carry_by_daemon(env, "device.test", json_pack("{s:s, s:I}", "device", word, "seconds",
 					      (json_int_t)opt->seconds), put_row, w, e);
-	if ((by_name && device_refuse_polled(env, &d.address, e) < 0) || device_choose_profile(c, &d, ASK_MS, &profile, e) < 0)
+	if ((by_name && device_refuse_polled(env, &d.address, e) < 0) ||
+	    device_choose_profile(c, &d, ASK_MS, &profile, e) < 0)
 		return -1;
 	str_copy(d.profile, sizeof d.profile, device_profile_info(profile)->id);
 	return test_here(env, opt, c, &d, w, e);
@@ -169,7 +170,8 @@ static int run(const struct cmd_env *env, const void *options, int argc, char **
 
 static const struct options defaults = { .seconds = 6 };
 static const struct cmd_opt opts[] = {
-	{ .name = "profile", .letter = 'p', .type = CMD_TEXT, .offset = offsetof(struct options, profile), .value = "ID",
+	{ .name = "profile", .letter = 'p', .type = CMD_TEXT, .offset = offsetof(struct options, profile),
+	  .value = "ID",
 	  .summary = "test by this profile", .complete = "profile" },
 	{ .name = "seconds", .letter = 's', .type = CMD_INT, .offset = offsetof(struct options, seconds), .value = "N",
 	  .summary = "how long to read, once a second", .min = 3, .max = 50 },

@@ -133,13 +133,16 @@ int cmd_read_site(const struct cmd_env *env, struct site *site, struct err *e)
 	if (!site_read(env->paths.file, site, &sink, e))
 		return 0;
 	if (e->errnum == ENOENT)
-		err_set(e, e->kind, 0, "no site here: '%s' does not exist; `psec init` writes one, `psec -C DIR` or $PSEC_SITE "
-				       "say where it is", env->paths.file);
+		err_set(e, e->kind, 0,
+			"no site here: '%s' does not exist; `psec init` writes one, `psec -C DIR` or $PSEC_SITE "
+			"say where it is",
+			env->paths.file);
 	return -1;
 }
 
 /* argv[0] is the command's own word. */
-static int prepare_and_run(const struct cmd *c, const char *path, struct cmd_env *env, int argc, char **argv, struct err *e)
+static int prepare_and_run(const struct cmd *c, const char *path, struct cmd_env *env, int argc, char **argv,
+			   struct err *e)
 {
 	auto_free void *options = xcalloc(1, c->options_size ? c->options_size : 1);
 	auto_free struct site *site = NULL;
@@ -155,7 +158,8 @@ static int prepare_and_run(const struct cmd *c, const char *path, struct cmd_env
 	if (rc < 0)
 		return e->kind == ERR_USAGE ? err_set(e, ERR_USAGE, 0, "%s (see `%s --help`)", e->text, path) : -1;
 	if (!c->run)
-		return argc ? unknown(c, path, argv[0], e) : err_set(e, ERR_USAGE, 0, "a subcommand is missing; `%s --help` lists them", path);
+		return argc ? unknown(c, path, argv[0], e)
+			    : err_set(e, ERR_USAGE, 0, "a subcommand is missing; `%s --help` lists them", path);
 	if (check_args(c, path, argc, argv, e))
 		return c->sub && argc && !c->arg_count ? unknown(c, path, argv[0], e) : -1;
 	if (c->flags & CMD_SITE) {
@@ -197,7 +201,8 @@ int cmd_dispatch(const struct cmd_env *base, int argc, char **argv)
 	env.interrupted = cmd_interrupt_arm();
 	rc = site_paths_of(env.dir, &env.paths, &e);
 	if (!rc)
-		rc = c ? prepare_and_run(c, path, &env, argc - used + 1, argv + used - 1, &e) : unknown(NULL, path, argv[0], &e);
+		rc = c ? prepare_and_run(c, path, &env, argc - used + 1, argv + used - 1, &e)
+		       : unknown(NULL, path, argv[0], &e);
 	signo = interrupted;
 	signals_restore(&before);
 	if (rc >= 0 && flush(&env, &e))

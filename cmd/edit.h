@@ -1,4 +1,5 @@
-/* A line from a person at a terminal: readline, with completion from the table and a history. Private to `psec shell`. */
+/* A line from a person at a terminal: readline, with completion from the table and a history. Private to `psec
+ * shell`. */
 #ifndef PSEC_CMD_EDIT_H
 #define PSEC_CMD_EDIT_H
 

@@ -6,24 +6,27 @@
 
 enum { CMD_PATH_LEN = 96 };
 
-/* The command that words begin with; groups are followed as far as they go. *used counts the words taken. NULL when words[0] is none. */
+/* The command that words begin with; groups are followed as far as they go. *used counts the words taken. NULL when
+ * words[0] is none. */
 const struct cmd *cmd_find(char *const *words, int count, int *used, char path[CMD_PATH_LEN]);
-/* The names of the table (group NULL) or of a group's subcommands, hidden ones left out; returns the count, at most max. */
+/* The names of the table (group NULL) or of a group's subcommands, hidden ones left out; returns the count, at most
+ * max. */
 size_t cmd_names(const struct cmd *group, const char **names, size_t max);
 /* "1…5000", "at least 0", or "" when anything goes; returns to. */
 char *cmd_range_words(const struct cmd_opt *o, char to[80]);
 /* A duration as it is written: "500ms", "2s"; returns to. */
 char *cmd_duration_words(int64_t ms, char to[32]);
 
-/* Text from column at on, wrapped to 80 columns and indented, its last line ended. A line that begins with two blanks is kept as it
- * is; newlines stay. */
+/* Text from column at on, wrapped to 80 columns and indented, its last line ended. A line that begins with two
+ * blanks is kept as it is; newlines stay. */
 void cmd_wrap(struct buf *b, const char *text, size_t indent, size_t at);
 
-/* Ctrl-C, SIGTERM and SIGHUP set a flag once; the second one ends the program. Returns the flag, which holds the signal's number. */
+/* Ctrl-C, SIGTERM and SIGHUP set a flag once; the second one ends the program. Returns the flag, which holds the
+ * signal's number. */
 const volatile sig_atomic_t *cmd_interrupt_arm(void);
 
-/* Split a line of the shell into words: quotes, backslash, # to the end. words is an array that the caller frees with its first
- * element's text (one allocation holds all); ERR_USAGE for an open quote. */
+/* Split a line of the shell into words: quotes, backslash, # to the end. words is an array that the caller frees
+ * with its first element's text (one allocation holds all); ERR_USAGE for an open quote. */
 must_check int cmd_split(const char *line, char ***words, int *count, struct err *e);
 
 /* What may stand for the last of words (which may be ""), after the ones before it. summary may be NULL. */

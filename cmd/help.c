@@ -124,8 +124,8 @@ static void option_line(FILE *to, const struct cmd *c, const struct cmd_opt *o, 
 	char left[64], range[80], normal[80];
 	auto_buf struct buf right = BUF_INIT;
 
-	snprintf(left, sizeof left, "%c%c%s --%s%s%s", o->letter ? '-' : ' ', o->letter ? o->letter : ' ', o->letter ? "," : " ",
-		 o->name, o->value ? " " : "", o->value ? o->value : "");
+	snprintf(left, sizeof left, "%c%c%s --%s%s%s", o->letter ? '-' : ' ', o->letter ? o->letter : ' ',
+		 o->letter ? "," : " ", o->name, o->value ? " " : "", o->value ? o->value : "");
 	buf_adds(&right, o->summary);
 	if (o->type == CMD_CHOICE || o->type == CMD_CHOICES)
 		for (const char *const *w = o->choices; *w; w++)
@@ -188,8 +188,8 @@ static void usage(FILE *to, const struct cmd *c, const char *path)
 			buf_addf(&line, " --%s %s", c->opts[i].name, c->opts[i].value ? c->opts[i].value : "");
 	buf_adds(&line, " [OPTIONS]");
 	for (size_t i = 0; i < c->arg_count; i++)
-		buf_addf(&line, " %s%s%s%s", c->args[i].required ? "" : "[", c->args[i].name, c->args[i].many ? "…" : "",
-			 c->args[i].required ? "" : "]");
+		buf_addf(&line, " %s%s%s%s", c->args[i].required ? "" : "[", c->args[i].name,
+			 c->args[i].many ? "…" : "", c->args[i].required ? "" : "]");
 	wrap(to, line.data, strlen("usage: ") + 2, 0);
 }
 

@@ -27,7 +27,8 @@ static int run(const struct cmd_env *env, const void *options, int argc, char **
 	return 0;
 }
 
-static const struct cmd_arg args[] = { { "COMMAND", false, false, "command" }, { "SUBCOMMAND", false, false, "command" } };
+static const struct cmd_arg args[] = { { "COMMAND", false, false, "command" },
+				       { "SUBCOMMAND", false, false, "command" } };
 
 const struct cmd cmd_help_words = {
 	.name = "help",

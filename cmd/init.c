@@ -17,10 +17,12 @@ static const struct options defaults = { .tier = -1 };
 
 #define OPT(field) offsetof(struct options, field)
 static const struct cmd_opt opts[] = {
-	{ .name = "id", .type = CMD_TEXT, .offset = OPT(id), .value = "ID", .summary = "name of the site: a-z, 0-9 and -" },
+	{ .name = "id", .type = CMD_TEXT, .offset = OPT(id), .value = "ID",
+	  .summary = "name of the site: a-z, 0-9 and -" },
 	{ .name = "tier", .type = CMD_CHOICE, .offset = OPT(tier), .value = "TIER", .choices = tiers,
 	  .summary = "what the devices are: simulated, a lab, a real site" },
-	{ .name = "title", .type = CMD_TEXT, .offset = OPT(title), .value = "TEXT", .summary = "the site's name for people" },
+	{ .name = "title", .type = CMD_TEXT, .offset = OPT(title), .value = "TEXT",
+	  .summary = "the site's name for people" },
 	{ .name = "ot-port", .type = CMD_TEXT, .offset = OPT(ot_port), .value = "IF",
 	  .summary = "interface towards the devices, as eth1" },
 	{ .name = "yes", .letter = 'y', .type = CMD_FLAG, .offset = OPT(yes), .summary = "ask nothing" },
@@ -84,7 +86,8 @@ static int ask(const struct cmd_env *env, const char *question, const char *prop
 static int ask_tier(const struct cmd_env *env, struct options *o, struct err *e)
 {
 	for (;;) {
-		auto_free char *line = cmd_ask_line(env, "Tier: sim (simulated devices), lab or prod (a real site)", "lab");
+		auto_free char *line = cmd_ask_line(env, "Tier: sim (simulated devices), lab or prod (a real site)",
+						    "lab");
 
 		if (!line)
 			return err_set(e, ERR_INTERRUPTED, 0, "nothing is written");
@@ -126,7 +129,8 @@ static int ask_all(const struct cmd_env *env, struct options *o, struct answers 
 		return -1;
 	if (!has_tier && ask_tier(env, o, e) < 0)
 		return -1;
-	if (!o->ot_port && ask(env, "Interface towards the devices (may be empty)", "", o, &o->ot_port, &a->ot_port, e) < 0)
+	if (!o->ot_port &&
+	    ask(env, "Interface towards the devices (may be empty)", "", o, &o->ot_port, &a->ot_port, e) < 0)
 		return -1;
 	return 0;
 }
@@ -149,7 +153,8 @@ static int make_folders(const struct cmd_env *env, struct err *e)
 {
 	/* run must be entered by everyone who may talk to psecd; rights are looked at behind the socket */
 	const struct { const char *path; unsigned mode; } folders[] = {
-		{ env->paths.dir, 0755 }, { env->paths.profiles, 0755 }, { env->paths.state, 0700 }, { env->paths.run, 0755 },
+		{ env->paths.dir, 0755 }, { env->paths.profiles, 0755 }, { env->paths.state, 0700 },
+		{ env->paths.run, 0755 },
 	};
 
 	for (size_t i = 0; i < COUNT_OF(folders); i++)
@@ -167,7 +172,8 @@ static int write_site(const struct cmd_env *env, const struct options *o, const 
 	if (!there && errno != ENOENT)
 		return err_set(e, ERR_IO, errno, "cannot write '%s'", env->paths.file);
 	if (there && !o->force)
-		return err_set(e, ERR_REFUSED, 0, "'%s' is there already; --force replaces it and keeps a copy", env->paths.file);
+		return err_set(e, ERR_REFUSED, 0, "'%s' is there already; --force replaces it and keeps a copy",
+			       env->paths.file);
 	if (make_folders(env, e) < 0)
 		return -1;
 	if (there && keep_copy(env, copy, sizeof copy, e) < 0)
@@ -190,9 +196,10 @@ static void say_next(const struct cmd_env *env, const struct options *o)
 
 	fprintf(env->out, "wrote %s: site %s, tier %s\n\nnext:\n", env->paths.file, o->id, tiers[o->tier]);
 	if (o->tier == SITE_SIM)
-		fprintf(env->out, "  psec%s%s sim run\n      starts simulated devices and prints where they are\n", flag, dir);
-	fprintf(env->out, "  psec%s%s scan --write%s\n      finds the devices and adds them to site.yaml%s\n", flag, dir, range,
-		str_eq(range, " RANGE") ? "; RANGE as 192.168.1.0/24 or rtu:/dev/ttyS1" : "");
+		fprintf(env->out, "  psec%s%s sim run\n      starts simulated devices and prints where they are\n",
+			flag, dir);
+	fprintf(env->out, "  psec%s%s scan --write%s\n      finds the devices and adds them to site.yaml%s\n", flag,
+		dir, range, str_eq(range, " RANGE") ? "; RANGE as 192.168.1.0/24 or rtu:/dev/ttyS1" : "");
 	fprintf(env->out, "  psec%s%s site check\n      finds what is missing or wrong\n", flag, dir);
 }
 
@@ -204,12 +211,14 @@ static int run(const struct cmd_env *env, const void *options, int argc, char **
 
 	(void)argc, (void)argv;
 	if (access(env->paths.file, F_OK) == 0 && !o.force)
-		return err_set(e, ERR_REFUSED, 0, "'%s' is there already; --force replaces it and keeps a copy", env->paths.file);
+		return err_set(e, ERR_REFUSED, 0, "'%s' is there already; --force replaces it and keeps a copy",
+			       env->paths.file);
 	if (!o.yes && env->interactive) {
 		if (ask_all(env, &o, &answers, e) < 0)
 			return -1;
 	} else if (!o.id || o.tier < 0) {
-		return err_set(e, ERR_USAGE, 0, "option '--%s' is required where nobody can be asked", o.id ? "tier" : "id");
+		return err_set(e, ERR_USAGE, 0, "option '--%s' is required where nobody can be asked",
+			       o.id ? "tier" : "id");
 	} else if (!o.yes) {
 		return err_set(e, ERR_USAGE, 0, "nobody can be asked here; --yes writes the file without questions");
 	}
@@ -223,7 +232,8 @@ static int run(const struct cmd_env *env, const void *options, int argc, char **
 const struct cmd cmd_init = {
 	.name = "init",
 	.summary = "write a first site.yaml",
-	.more = "Writes site.yaml with comments and no devices, and makes the folders profiles, state and run beside it. On a "
+	.more = "Writes site.yaml with comments and no devices, and makes the folders profiles, state and run beside "
+		"it. On a "
 		"terminal it asks for what the options do not say; in a script --id, --tier and --yes are needed. "
 		"A site.yaml that is there is never touched without --force.",
 	.example = "psec -C hof init\npsec -C hof init --id hof-7 --tier sim --yes",

@@ -98,12 +98,13 @@ char *live_check_words(const json_t *o, char to[LIVE_TEXT])
 char *live_reaction(const json_t *o, char to[LIVE_TEXT])
 {
 	const json_t *many = json_object_get(o, "sample_to_wire");
-	double last_us = live_real(o, "sample_to_wire_us"), p50_us = live_real(many, "p50_us"), p999_us = live_real(many, "p999_us");
+	double last_us = live_real(o, "sample_to_wire_us"), p50_us = live_real(many, "p50_us"),
+	       p999_us = live_real(many, "p999_us");
 
 	to[0] = '\0';
 	if (isfinite(p50_us) && isfinite(p999_us))
-		snprintf(to, LIVE_TEXT, "%.2f ms (median of %.0f; 99.9 %% below %.2f ms)", p50_us / 1000, live_real(many, "count"),
-			 p999_us / 1000);
+		snprintf(to, LIVE_TEXT, "%.2f ms (median of %.0f; 99.9 %% below %.2f ms)", p50_us / 1000,
+			 live_real(many, "count"), p999_us / 1000);
 	else if (isfinite(last_us))
 		snprintf(to, LIVE_TEXT, "%.2f ms", last_us / 1000);
 	return to;
@@ -138,9 +139,11 @@ static void learned(struct buf *b, const json_t *o)
 		snprintf(slope, sizeof slope, ", ramp %s/s (%s/s)", live_power(ramp, power),
 			 live_power(live_real(was, "ramp_w_per_s"), profile));
 	if (steps > 0)
-		line(b, "Inverter", "dead time %.0f ms (profile %.0f ms), lag %.0f ms (%.0f ms)%s; from %.0f step%s, %.0f %% sure",
-		     live_real(is, "dead_time_ms"), live_real(was, "dead_time_ms"), live_real(is, "lag_ms"), live_real(was, "lag_ms"),
-		     slope, steps, steps == 1 ? "" : "s", live_real(model, "confidence_percent"));
+		line(b, "Inverter",
+		     "dead time %.0f ms (profile %.0f ms), lag %.0f ms (%.0f ms)%s; from %.0f step%s, %.0f %% sure",
+		     live_real(is, "dead_time_ms"), live_real(was, "dead_time_ms"), live_real(is, "lag_ms"),
+		     live_real(was, "lag_ms"), slope, steps, steps == 1 ? "" : "s",
+		     live_real(model, "confidence_percent"));
 	else
 		line(b, "Inverter", "dead time %.0f ms, lag %.0f ms%s, as the profile says; no step was seen yet",
 		     live_real(is, "dead_time_ms"), live_real(is, "lag_ms"), slope);
@@ -154,7 +157,8 @@ static void guarded(struct buf *b, const json_t *o)
 	if (!json_is_object(guard))
 		return;
 	if (live_real(guard, "level") > 0)
-		line(b, "Guard", "acting since %s: the grid swung by %s every %.1f s and no load explains it; the law is slowed, step "
+		line(b, "Guard", "acting since %s: the grid swung by %s every %.1f s and no load explains it; the "
+				 "law is slowed, step "
 		     "%.0f", live_clock(guard, "since_utc", at), live_power(live_real(guard, "swing_w"), power),
 		     live_real(guard, "period_s"), live_real(guard, "level"));
 	else
@@ -197,7 +201,8 @@ static void valued(struct buf *b, const json_t *o, const char *label, const char
 void live_summary(struct buf *b, const json_t *o, bool why)
 {
 	const json_t *site = json_object_get(o, "site");
-	char id[LIVE_TEXT], tier[LIVE_TEXT], mode[LIVE_TEXT], state[LIVE_TEXT], lost[LIVE_TEXT], clamp[LIVE_TEXT], power[64];
+	char id[LIVE_TEXT], tier[LIVE_TEXT], mode[LIVE_TEXT], state[LIVE_TEXT], lost[LIVE_TEXT], clamp[LIVE_TEXT],
+		power[64];
 	double soc = live_real(o, "soc_percent"), age_ms = live_real(o, "age_ms");
 
 	line(b, "Site", "%s (%s)", live_text(site, "id", id), live_text(site, "tier", tier));
@@ -234,8 +239,9 @@ void live_summary(struct buf *b, const json_t *o, bool why)
 void live_warn_unkept(const struct cmd_env *env, const json_t *wish)
 {
 	if (json_is_false(json_object_get(wish, "kept")))
-		fprintf(env->err, "it holds, but could not be stored, so a restart of psecd brings back the mode before: make room on "
-			"the disk\n");
+		fprintf(env->err, "it holds, but could not be stored, so a restart of psecd brings back the mode "
+				  "before: make room on "
+				  "the disk\n");
 }
 
 void live_events(struct buf *b, const json_t *o, int indent)
@@ -248,7 +254,8 @@ void live_events(struct buf *b, const json_t *o, int indent)
 
 		live_text(v, "subject", subject);
 		live_text(v, "who", who);
-		buf_addf(b, "%*s%s  %-7.7s  %s%s%s%s%s%s\n", indent, "", live_clock(v, "utc", at), live_text(v, "severity", severity),
-			 subject, subject[0] ? ": " : "", live_text(v, "text", text), who[0] ? " (" : "", who, who[0] ? ")" : "");
+		buf_addf(b, "%*s%s  %-7.7s  %s%s%s%s%s%s\n", indent, "", live_clock(v, "utc", at),
+			 live_text(v, "severity", severity), subject, subject[0] ? ": " : "",
+			 live_text(v, "text", text), who[0] ? " (" : "", who, who[0] ? ")" : "");
 	}
 }

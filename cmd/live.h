@@ -25,7 +25,8 @@ const char *live_state_words(const char *state);
 /* "passed 2026-10-01 12:00: the meter went from 812 W to 318 W", or what to do; returns to. */
 char *live_check_words(const json_t *o, char to[LIVE_TEXT]);
 
-/* "0.41 ms (median of 120; 99.9 % below 0.90 ms)": from the meter's sample to the set-point on the wire, or ""; returns to. */
+/* "0.41 ms (median of 120; 99.9 % below 0.90 ms)": from the meter's sample to the set-point on the wire, or "";
+ * returns to. */
 char *live_reaction(const json_t *o, char to[LIVE_TEXT]);
 
 /* Lines for people: the decision in short, and (why) what led to it. */

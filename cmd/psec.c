@@ -32,7 +32,8 @@ static int global_options(struct cmd_env *env, int argc, char **argv, int *statu
 	int i = 1;
 
 	for (; i < argc && argv[i][0] == '-'; i++) {
-		if (str_eq(argv[i], "-C") && i + 1 < argc && argv[i + 1][0]) { /* an empty $DIR does not mean /etc/psec */
+		/* an empty $DIR does not mean /etc/psec */
+		if (str_eq(argv[i], "-C") && i + 1 < argc && argv[i + 1][0]) {
 			env->dir = argv[++i];
 		} else if (str_starts(argv[i], "-C") && argv[i][2]) {
 			env->dir = argv[i] + 2;
@@ -45,9 +46,11 @@ static int global_options(struct cmd_env *env, int argc, char **argv, int *statu
 		} else {
 			str_printable(shown, sizeof shown, argv[i], strlen(argv[i]));
 			if (str_eq(argv[i], "-C"))
-				fprintf(env->err, "psec: option '-C' needs a value: the folder of a site, as in `psec -C DIR status`\n");
+				fprintf(env->err, "psec: option '-C' needs a value: the folder of a site, as in `psec "
+						  "-C DIR status`\n");
 			else
-				fprintf(env->err, "psec: unknown option '%s'; options of a command stand after it, and before it only "
+				fprintf(env->err, "psec: unknown option '%s'; options of a command stand after it, "
+						  "and before it only "
 						  "-C DIR, --help and --version\n", shown);
 			*status = err_exit_status(ERR_USAGE);
 			return -1;

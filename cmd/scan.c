@@ -17,11 +17,14 @@ static const struct cmd_opt opts[] = {
 	  .summary = "put what was recognised into site.yaml" },
 	{ .name = "every-unit", .type = CMD_FLAG, .offset = offsetof(struct options, every_unit),
 	  .summary = "ask all of 1…247 instead of the likely units" },
-	{ .name = "pace", .type = CMD_INT, .offset = offsetof(struct options, pace), .value = "N", .min = 1, .max = 5000,
+	{ .name = "pace", .type = CMD_INT, .offset = offsetof(struct options, pace), .value = "N", .min = 1,
+	  .max = 5000,
 	  .summary = "new connections a second" },
-	{ .name = "connect", .type = CMD_DURATION, .offset = offsetof(struct options, connect_ms), .value = "TIME", .min = 50,
+	{ .name = "connect", .type = CMD_DURATION, .offset = offsetof(struct options, connect_ms), .value = "TIME",
+	  .min = 50,
 	  .max = 30000, .summary = "patience for a connection" },
-	{ .name = "answer", .type = CMD_DURATION, .offset = offsetof(struct options, answer_ms), .value = "TIME", .min = 50,
+	{ .name = "answer", .type = CMD_DURATION, .offset = offsetof(struct options, answer_ms), .value = "TIME",
+	  .min = 50,
 	  .max = 30000, .summary = "patience for an answer" },
 };
 
@@ -50,8 +53,8 @@ static void note_of(const struct scan_row *row, char to[256])
 	bool named = row->state == SCAN_DEVICE;
 
 	snprintf(to, 256, "%s%s%s%s%s", named ? "" : scan_state_name(row->state), row->evidence,
-		 row->match == DEVICE_PROPOSED ? " (a proposal)" : "", row->fault_count && (row->evidence[0] || !named) ? ": " : "",
-		 row->fault_count ? row->faults[0] : "");
+		 row->match == DEVICE_PROPOSED ? " (a proposal)" : "",
+		 row->fault_count && (row->evidence[0] || !named) ? ": " : "", row->fault_count ? row->faults[0] : "");
 }
 
 static void put_cells(struct out *o, const struct scan_row *row)
@@ -104,19 +107,22 @@ static int default_target(const struct cmd_env *env, char to[32], struct err *e)
 	auto_free struct site *site = xcalloc(1, sizeof *site);
 
 	if (site_read(env->paths.file, site, &silent, e) < 0 || !site->ot_port[0])
-		return err_set(e, ERR_USAGE, 0, "name a range (192.168.1.0/24) or a line (rtu:/dev/ttyS1); without one, ports.ot of "
+		return err_set(e, ERR_USAGE, 0,
+			       "name a range (192.168.1.0/24) or a line (rtu:/dev/ttyS1); without one, ports.ot of "
 			       "site.yaml is scanned, and there is none");
 	return scan_target_of_port(site->ot_port, to, e);
 }
 
-/* What --write will change must be there and trusted before the devices are asked; its faults may be mended by what is found. */
+/* What --write will change must be there and trusted before the devices are asked; its faults may be mended by what
+ * is found. */
 static int can_write(const struct cmd_env *env, struct err *e)
 {
 	struct diag_sink silent = { 0 };
 	auto_free struct site *site = xcalloc(1, sizeof *site);
 
 	if (access(env->paths.file, F_OK) < 0 && errno == ENOENT)
-		return err_set(e, ERR_INPUT, 0, "there is no '%s' to write into; `psec init` writes one", env->paths.file);
+		return err_set(e, ERR_INPUT, 0, "there is no '%s' to write into; `psec init` writes one",
+			       env->paths.file);
 	return site_read(env->paths.file, site, &silent, e) < 0 && e->kind == ERR_REFUSED ? -1 : 0;
 }
 
@@ -137,7 +143,8 @@ static int run(const struct cmd_env *env, const void *options, int argc, char **
 		return -1;
 	if (device_catalogue_load(env->paths.profiles, &c, &sink, e) < 0)
 		return -1;
-	rc = scan_carry_out(env, c, argc ? (const char *const *)argv : own_target, argc ? (size_t)argc : 1, &so, &found, e);
+	rc = scan_carry_out(env, c, argc ? (const char *const *)argv : own_target, argc ? (size_t)argc : 1, &so, &found,
+			    e);
 	if (rc == 0)
 		rc = print_rows(env, found.rows, found.count, e);
 	if (rc == 0 && found.explained.len)

@@ -16,10 +16,10 @@ void scan_found_add(struct scan_found *f, const struct scan_row *row);
 void scan_found_release(struct scan_found *f);
 
 /* cmd/scan_carry.c: in this process, or by psecd's field where it runs; Ctrl-C ends it early, without an error. */
-must_check int scan_carry_out(const struct cmd_env *env, const struct device_catalogue *c, const char *const *targets, size_t count,
-			      const struct scan_options *o, struct scan_found *found, struct err *e);
+must_check int scan_carry_out(const struct cmd_env *env, const struct device_catalogue *c, const char *const *targets,
+			      size_t count, const struct scan_options *o, struct scan_found *found, struct err *e);
 /* cmd/scan_write.c: what was recognised into site.yaml. */
-must_check int scan_write_site(const struct cmd_env *env, const struct device_catalogue *c, const struct scan_found *found,
-			       struct err *e);
+must_check int scan_write_site(const struct cmd_env *env, const struct device_catalogue *c,
+			       const struct scan_found *found, struct err *e);
 
 #endif

@@ -75,8 +75,8 @@ static int follow(struct work *w, struct scan *s, const struct cmd_env *env, str
 	return 0;
 }
 
-static int carry_here(const struct cmd_env *env, const struct device_catalogue *c, const char *const *targets, size_t count,
-		      const struct scan_options *o, struct scan_found *found, struct err *e)
+static int carry_here(const struct cmd_env *env, const struct device_catalogue *c, const char *const *targets,
+		      size_t count, const struct scan_options *o, struct scan_found *found, struct err *e)
 {
 	struct work w = { .found = found };
 	struct scan_hooks hooks = { on_row, on_progress, on_done, &w };
@@ -103,12 +103,13 @@ static json_t *question(const char *const *targets, size_t count, const struct s
 
 	for (size_t i = 0; i < count; i++)
 		json_array_append_new(list, json_string(targets[i]));
-	return json_pack("{s:o, s:{s:i, s:i, s:i, s:b}}", "targets", list, "options", "pace_per_s", o->pace_per_s, "connect_ms",
-			 o->connect_ms, "answer_ms", o->answer_ms, "every_unit", o->every_unit);
+	return json_pack("{s:o, s:{s:i, s:i, s:i, s:b}}", "targets", list, "options", "pace_per_s", o->pace_per_s,
+			 "connect_ms", o->connect_ms, "answer_ms", o->answer_ms, "every_unit", o->every_unit);
 }
 
 /* 1: that was the end. */
-static int hear(struct scan_found *found, struct out_progress *progress, const char *topic, const json_t *params, struct err *e)
+static int hear(struct scan_found *found, struct out_progress *progress, const char *topic, const json_t *params,
+		struct err *e)
 {
 	const char *failure = json_string_value(json_object_get(params, "failure"));
 	const char *text = json_string_value(json_object_get(params, "text"));
@@ -130,15 +131,16 @@ static int hear(struct scan_found *found, struct out_progress *progress, const c
 		show_progress(progress, &now, &at);
 	} else if (str_eq(topic, "scan.done")) {
 		if (failure && failure[0])
-			return err_set(e, err_kind_parse(failure), 0, "%s", text ? text : "psecd could not carry the scan out");
+			return err_set(e, err_kind_parse(failure), 0, "%s",
+				       text ? text : "psecd could not carry the scan out");
 		buf_adds(&found->explained, text ? text : "");
 		return 1;
 	}
 	return 0;
 }
 
-static int carry_by_daemon(const struct cmd_env *env, const char *const *targets, size_t count, const struct scan_options *o,
-			   struct scan_found *found, struct err *e)
+static int carry_by_daemon(const struct cmd_env *env, const char *const *targets, size_t count,
+			   const struct scan_options *o, struct scan_found *found, struct err *e)
 {
 	struct ctl_client *c = NULL;
 	struct out_progress progress;
@@ -163,8 +165,8 @@ static int carry_by_daemon(const struct cmd_env *env, const char *const *targets
 	return rc < 0 ? -1 : 0;
 }
 
-int scan_carry_out(const struct cmd_env *env, const struct device_catalogue *c, const char *const *targets, size_t count,
-		   const struct scan_options *o, struct scan_found *found, struct err *e)
+int scan_carry_out(const struct cmd_env *env, const struct device_catalogue *c, const char *const *targets,
+		   size_t count, const struct scan_options *o, struct scan_found *found, struct err *e)
 {
 	return cmd_daemon_runs(env) ? carry_by_daemon(env, targets, count, o, found, e) :
 				      carry_here(env, c, targets, count, o, found, e);

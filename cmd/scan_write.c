@@ -38,8 +38,8 @@ static bool in_site(const struct site *site, const struct bus_address *a)
 }
 
 /* Put one row into the text; the old text when it is not to be put in. */
-static int put_in(const struct cmd_env *env, const struct device_catalogue *c, const struct scan_row *row, char **text, int *added,
-		  struct err *e)
+static int put_in(const struct cmd_env *env, const struct device_catalogue *c, const struct scan_row *row, char **text,
+		  int *added, struct err *e)
 {
 	const struct device_profile *p = row->profile[0] ? device_profile_find(c, row->profile) : NULL;
 	struct diag_sink sink = { cmd_diag_to_stderr, env->err, 0 };
@@ -74,7 +74,8 @@ static int put_in(const struct cmd_env *env, const struct device_catalogue *c, c
 	return 0;
 }
 
-int scan_write_site(const struct cmd_env *env, const struct device_catalogue *c, const struct scan_found *found, struct err *e)
+int scan_write_site(const struct cmd_env *env, const struct device_catalogue *c, const struct scan_found *found,
+		    struct err *e)
 {
 	auto_buf struct buf b = BUF_INIT;
 	auto_free char *text = NULL;
@@ -92,7 +93,7 @@ int scan_write_site(const struct cmd_env *env, const struct device_catalogue *c,
 	}
 	if (file_replace(env->paths.file, text, strlen(text), 0640, e) < 0)
 		return -1;
-	fprintf(env->err, "%d device%s put into %s; read it, then `psec%s%s site check`\n", added, added == 1 ? "" : "s", env->paths.file,
-		env->dir ? " -C " : "", env->dir ? env->dir : "");
+	fprintf(env->err, "%d device%s put into %s; read it, then `psec%s%s site check`\n", added,
+		added == 1 ? "" : "s", env->paths.file, env->dir ? " -C " : "", env->dir ? env->dir : "");
 	return 0;
 }

@@ -26,8 +26,9 @@ static int ask(const struct cmd_env *env, const char *method, json_t *params, js
 	if (ctl_connect(socket_path(env, path), &c, e) < 0) {
 		json_decref(params);
 		if (e->kind == ERR_UNREACHABLE)
-			err_set(e, ERR_UNREACHABLE, 0, "no simulated site runs in '%s'; start one with `psec -C %s sim run`",
-				env->paths.dir, env->paths.dir);
+			err_set(e, ERR_UNREACHABLE, 0,
+				"no simulated site runs in '%s'; start one with `psec -C %s sim run`", env->paths.dir,
+				env->paths.dir);
 		return -1;
 	}
 	rc = ctl_call(c, method, params, ANSWER_MS, result, e);
@@ -257,7 +258,8 @@ static const struct cmd_arg event_args[] = { { "EVENT", true, false, NULL } };
 static const struct cmd sub_event = {
 	.name = "event",
 	.summary = "let something happen, in the words of a scenario",
-	.example = "psec sim event 'blackout: 60s'\npsec sim event '{load: 2000, for: 3min}'\npsec sim event 'swap: battery'",
+	.example = "psec sim event 'blackout: 60s'\npsec sim event '{load: 2000, for: 3min}'\npsec sim event 'swap: "
+		   "battery'",
 	.args = event_args, .arg_count = COUNT_OF(event_args),
 	.run = run_event,
 };
@@ -272,7 +274,8 @@ static const struct cmd sub_speed = {
 };
 
 static const struct cmd *const subs[] = {
-	&cmd_sim_run, &sub_status, &sub_fault, &sub_load, &sub_cloud, &sub_event, &sub_speed, &cmd_sim_check, &cmd_sim_scenarios,
+	&cmd_sim_run, &sub_status, &sub_fault, &sub_load, &sub_cloud, &sub_event, &sub_speed, &cmd_sim_check,
+		&cmd_sim_scenarios,
 	NULL,
 };
 

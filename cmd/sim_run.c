@@ -26,10 +26,12 @@ static const struct options defaults = {
 
 #define AT(field) offsetof(struct options, field)
 static const struct cmd_opt opts[] = {
-	{ .name = "check", .type = CMD_FLAG, .offset = AT(check), .summary = "read the scenario, tell its faults, run nothing" },
+	{ .name = "check", .type = CMD_FLAG, .offset = AT(check),
+	  .summary = "read the scenario, tell its faults, run nothing" },
 	{ .name = "speed", .type = CMD_INT, .offset = AT(speed), .value = "N", .min = 1, .max = SIM_SPEED_MAX,
 	  .summary = "plant seconds in a second: 1" },
-	{ .name = "rtu", .type = CMD_FLAG, .offset = AT(rtu), .summary = "also an SDM630 meter on a serial line, DIR/run/rs485" },
+	{ .name = "rtu", .type = CMD_FLAG, .offset = AT(rtu),
+	  .summary = "also an SDM630 meter on a serial line, DIR/run/rs485" },
 	{ .name = "with", .type = CMD_TEXT, .offset = AT(with), .value = "LIST",
 	  .summary = "more devices: hybrid, bms, genset", .complete = "sim-with" },
 	{ .name = "batteries", .type = CMD_INT, .offset = AT(batteries), .value = "N", .min = 1, .max = SIM_BATTERIES,
@@ -42,7 +44,8 @@ static const struct cmd_opt opts[] = {
 	  .summary = "load and PV over time; 'none': 500 W and no sun" },
 	{ .name = "at", .type = CMD_TEXT, .offset = AT(at), .value = "TIME",
 	  .summary = "where in the series it begins (2016-06-14T11:00Z)" },
-	{ .name = "calm", .type = CMD_FLAG, .offset = AT(calm), .summary = "only the series, without variation over seconds" },
+	{ .name = "calm", .type = CMD_FLAG, .offset = AT(calm),
+	  .summary = "only the series, without variation over seconds" },
 	{ .name = "soc", .type = CMD_REAL, .offset = AT(soc), .value = "PERCENT", .min = 0, .max = 100,
 	  .summary = "state of charge at the start: 50" },
 	{ .name = "battery-wh", .type = CMD_REAL, .offset = AT(battery_wh), .value = "WH", .min = 100, .max = 1e7,
@@ -53,17 +56,21 @@ static const struct cmd_opt opts[] = {
 	  .summary = "rating of the genset, and that there is one" },
 	{ .name = "efficiency", .type = CMD_REAL, .offset = AT(efficiency), .value = "PERCENT", .min = 50, .max = 100,
 	  .summary = "of a battery, one way: 95" },
-	{ .name = "dead-time", .type = CMD_DURATION, .offset = AT(dead_time_ms), .value = "TIME", .min = 0, .max = 10000,
+	{ .name = "dead-time", .type = CMD_DURATION, .offset = AT(dead_time_ms), .value = "TIME", .min = 0,
+	  .max = 10000,
 	  .summary = "from a set-point to its first effect: 300ms" },
 	{ .name = "lag", .type = CMD_DURATION, .offset = AT(lag_ms), .value = "TIME", .min = 0, .max = 60000,
 	  .summary = "time constant of the inverter: 700ms" },
 	{ .name = "ramp", .type = CMD_REAL, .offset = AT(ramp), .value = "W", .min = 0, .max = 1e6,
 	  .summary = "most change of power in a second; 0: no bound" },
-	{ .name = "watchdog", .type = CMD_DURATION, .offset = AT(watchdog_ms), .value = "TIME", .min = 0, .max = 28800000,
+	{ .name = "watchdog", .type = CMD_DURATION, .offset = AT(watchdog_ms), .value = "TIME", .min = 0,
+	  .max = 28800000,
 	  .summary = "a set-point not written for so long is dropped: 60s; 0: never" },
-	{ .name = "meter-period", .type = CMD_DURATION, .offset = AT(meter_period_ms), .value = "TIME", .min = 10, .max = 60000,
+	{ .name = "meter-period", .type = CMD_DURATION, .offset = AT(meter_period_ms), .value = "TIME", .min = 10,
+	  .max = 60000,
 	  .summary = "how often the meter renews its values: 500ms" },
-	{ .name = "meter-delay", .type = CMD_DURATION, .offset = AT(meter_delay_ms), .value = "TIME", .min = 0, .max = 60000,
+	{ .name = "meter-delay", .type = CMD_DURATION, .offset = AT(meter_delay_ms), .value = "TIME", .min = 0,
+	  .max = 60000,
 	  .summary = "how old they are when they appear: 100ms" },
 	{ .name = "baud", .type = CMD_INT, .offset = AT(baud), .value = "N", .min = 1200, .max = 115200,
 	  .summary = "rate of the serial line, no parity: 9600" },
@@ -170,8 +177,8 @@ static const char *series_path(const struct options *o, const char *file, const 
 	return to;
 }
 
-static int read_series(const struct cmd_env *env, const struct options *o, const char *file, const struct sim_scenario *x,
-		       struct series *series, struct sim_options *so, struct err *e)
+static int read_series(const struct cmd_env *env, const struct options *o, const char *file,
+		       const struct sim_scenario *x, struct series *series, struct sim_options *so, struct err *e)
 {
 	struct diag_sink sink = { .fn = cmd_diag_to_stderr, .arg = env->err };
 	bool shipped = !o->series && !*x->series;
@@ -190,7 +197,8 @@ static int read_series(const struct cmd_env *env, const struct options *o, const
 		return -1;
 	}
 	so->series = series;
-	if (utc_us == INT64_MIN && shipped && !time_parse("2016-06-14T11:00Z", &utc_us)) /* a summer noon of that year */
+	/* a summer noon of that year */
+	if (utc_us == INT64_MIN && shipped && !time_parse("2016-06-14T11:00Z", &utc_us))
 		return err_set(e, ERR_BUG, 0, "the start of the shipped series is no time");
 	return utc_us == INT64_MIN ? 0 : set_time(o->at ? "--at" : "start", utc_us, so, e);
 }
@@ -206,8 +214,8 @@ static int set_places(const struct cmd_env *env, struct sim_options *so, struct 
 		return err_set(e, ERR_IO, errno, "cannot find '%s'", env->paths.run);
 	snprintf(place, sizeof place, "%s/sim.sock", run);
 	if (!str_copy(so->socket, sizeof so->socket, place))
-		return err_set(e, ERR_INPUT, 0, "'%s' is too long a name for a socket, at most %zu bytes are possible", place,
-			       sizeof so->socket - 1);
+		return err_set(e, ERR_INPUT, 0, "'%s' is too long a name for a socket, at most %zu bytes are possible",
+			       place, sizeof so->socket - 1);
 	snprintf(place, sizeof place, "%s/rs485", run);
 	if (!str_copy(so->line, sizeof so->line, place))
 		so->line[0] = '\0'; /* too long for an address: the line goes by its own name, /dev/pts/N */
@@ -297,7 +305,8 @@ static void warn_of_watchdog(const struct cmd_env *env, const struct sim_options
 	double comes_s = so->batteries[0].plant.watchdog_s / so->speed;
 
 	if (so->speed > 1 && comes_s > 0 && comes_s < 30)
-		fprintf(env->err, "psec: at speed %d the inverter drops a set-point that is not renewed within %.3g s; for longer, "
+		fprintf(env->err, "psec: at speed %d the inverter drops a set-point that is not renewed within %.3g "
+				  "s; for longer, "
 			"--watchdog\n", so->speed, comes_s);
 }
 
@@ -352,7 +361,8 @@ static int run(const struct cmd_env *env, const void *options, int argc, char **
 
 	if (argc == 0) {
 		if (o->check)
-			return err_set(e, ERR_USAGE, 0, "which scenario shall be checked? `psec sim scenarios` lists those that are there");
+			return err_set(e, ERR_USAGE, 0, "which scenario shall be checked? `psec sim scenarios` lists "
+							"those that are there");
 		sim_options_default(&x.options);
 		return run_site(env, o, NULL, &x, e);
 	}

@@ -17,8 +17,10 @@ int sim_read_scenario(const struct cmd_env *env, const char *word, char *path, s
 		snprintf(name, sizeof name, "scenarios/%.50s%s", word, strstr(word, ".yaml") ? "" : ".yaml");
 		share_path(name, shipped);
 		if (access(shipped, F_OK) < 0)
-			return err_set(e, ERR_INPUT, 0, "there is no file '%.60s', and no such scenario came with psec; "
-				       "`psec sim scenarios` lists those", word);
+			return err_set(e, ERR_INPUT, 0,
+				       "there is no file '%.60s', and no such scenario came with psec; "
+				       "`psec sim scenarios` lists those",
+				       word);
 		snprintf(path, PATH_MAX, "%s", shipped);
 	}
 	return sim_scenario_read(path, out, &sink, e);
@@ -37,7 +39,8 @@ int sim_print_scenario(const struct cmd_env *env, const struct sim_scenario *x, 
 	auto_out struct out *o = out_new(columns, COUNT_OF(columns), cmd_form(env, false));
 
 	if (cmd_for_people(env))
-		fprintf(env->out, "%s: sound, %zu %s\n", x->title, x->event_count, x->event_count == 1 ? "event" : "events");
+		fprintf(env->out, "%s: sound, %zu %s\n", x->title, x->event_count,
+			x->event_count == 1 ? "event" : "events");
 	for (size_t n = 0; n < x->event_count; n++) {
 		const struct sim_event *event = &x->events[n];
 		int64_t s = event->at_us / US_PER_S;

@@ -80,9 +80,11 @@ static int run_check(const struct cmd_env *env, const void *options, int argc, c
 static const struct cmd site_check_cmd = {
 	.name = "check",
 	.summary = "find every fault in site.yaml",
-	.more = "Reads FILE, or the site's own site.yaml, and tells every fault at once, a line each, as FILE:LINE: KEY what is "
+	.more = "Reads FILE, or the site's own site.yaml, and tells every fault at once, a line each, as FILE:LINE: "
+		"KEY what is "
 		"wrong. "
-		"Looks also whether each device's profile exists and can fill its roles. Ends with 1 when there are faults. "
+		"Looks also whether each device's profile exists and can fill its roles. Ends with 1 when there are "
+		"faults. "
 		"\"-\" is standard input.",
 	.example = "psec site check\npsec site check --json site.yaml.new",
 	.args = (const struct cmd_arg[]){ { "FILE", false, false, "file" } },
@@ -101,7 +103,8 @@ static const struct out_column show_columns[] = {
 
 static void show_leaf(struct out *o, const char *path, const json_t *value)
 {
-	auto_free char *number = json_is_string(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(10));
+	auto_free char *number = json_is_string(value) ? NULL
+						       : json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(10));
 
 	out_row(o);
 	out_text(o, SHOW_KEY, path);
@@ -182,7 +185,8 @@ static int run_show(const struct cmd_env *env, const void *options, int argc, ch
 
 	(void)options, (void)argc, (void)argv;
 	if (env->json) {
-		if (json_dumpf(site, env->out, JSON_INDENT(2) | JSON_REAL_PRECISION(10)) < 0 || fputc('\n', env->out) == EOF)
+		if (json_dumpf(site, env->out, JSON_INDENT(2) | JSON_REAL_PRECISION(10)) < 0 ||
+		    fputc('\n', env->out) == EOF)
 			rc = err_set(e, ERR_IO, 0, "cannot write to standard output");
 	} else {
 		show(o, "", site);
@@ -195,7 +199,8 @@ static int run_show(const struct cmd_env *env, const void *options, int argc, ch
 static const struct cmd site_show_cmd = {
 	.name = "show",
 	.summary = "show the site as it takes effect, with defaults",
-	.more = "Every key of site.yaml with the value that counts, also where the file says nothing. \"-\" (null in JSON) is "
+	.more = "Every key of site.yaml with the value that counts, also where the file says nothing. \"-\" (null in "
+		"JSON) is "
 		"not stated: no limit, no ramp, the profile's own rate.",
 	.example = "psec site show\npsec site show --json | jq .control.limits",
 	.flags = CMD_JSON | CMD_CSV | CMD_SITE,

@@ -93,9 +93,12 @@ static void file_line(struct buf *b, const json_t *all)
 
 	live_text(all, "site_file", file);
 	if (str_eq(file, "changed"))
-		buf_addf(b, "%-11s site.yaml says other than psecd runs: try it with\n            `psecd -n`, then restart psecd\n", "Site file");
+		buf_addf(b, "%-11s site.yaml says other than psecd runs: try it with\n            `psecd -n`, then "
+			    "restart psecd\n", "Site file");
 	else if (str_eq(file, "faulty"))
-		buf_addf(b, "%-11s site.yaml was changed and has faults: `psec site check`\n            shows them, psecd runs what was before\n",
+		buf_addf(b,
+			 "%-11s site.yaml was changed and has faults: `psec site check`\n            shows them, psecd "
+			 "runs what was before\n",
 			 "Site file");
 }
 
@@ -105,9 +108,11 @@ static void daemon_lines(struct buf *b, const json_t *all)
 	const json_t *daemon = json_object_get(all, "daemon"), *store = json_object_get(all, "store");
 	const json_t *processes = json_object_get(daemon, "processes");
 	char version[LIVE_TEXT], name[LIVE_TEXT], state[LIVE_TEXT], up[48];
-	double bytes = live_real(store, "bytes"), samples = live_real(store, "samples"), events = live_real(store, "events");
+	double bytes = live_real(store, "bytes"), samples = live_real(store, "samples"),
+	       events = live_real(store, "events");
 
-	buf_addf(b, "%-11s psecd %s, up %s", "Daemon", live_text(daemon, "version", version), uptime_words(live_real(daemon, "uptime_s"), up));
+	buf_addf(b, "%-11s psecd %s, up %s", "Daemon", live_text(daemon, "version", version),
+		 uptime_words(live_real(daemon, "uptime_s"), up));
 	for (size_t i = 0; i < json_array_size(processes); i++) {
 		const json_t *p = json_array_get(processes, i);
 		double restarts = live_real(p, "restarts");
@@ -118,8 +123,9 @@ static void daemon_lines(struct buf *b, const json_t *all)
 	}
 	buf_adds(b, "\n");
 	if (isfinite(bytes))
-		buf_addf(b, "%-11s %.1f MB, %s%.0f samples, %.0f event%s\n", "Store", bytes / 1e6, counting ? "at least " : "", isfinite(samples) ? samples : 0,
-			 isfinite(events) ? events : 0, events == 1 ? "" : "s");
+		buf_addf(b, "%-11s %.1f MB, %s%.0f samples, %.0f event%s\n", "Store", bytes / 1e6,
+			 counting ? "at least " : "", isfinite(samples) ? samples : 0, isfinite(events) ? events : 0,
+			 events == 1 ? "" : "s");
 }
 
 static int print_all(const struct cmd_env *env, json_t *all, struct err *e)
@@ -154,7 +160,8 @@ static json_t *from_file(const struct site *s)
 		json_array_append_new(devices, json_pack("{s:s, s:s, s:s, s:n}", "name", s->devices[i].name, "profile",
 							 s->devices[i].profile, "address",
 							 bus_address_format(&s->devices[i].address, address), "state"));
-	return json_pack("{s:{s:s, s:s}, s:n, s:o}", "site", "id", s->id, "tier", site_tier_name(s->tier), "daemon", "devices", devices);
+	return json_pack("{s:{s:s, s:s}, s:n, s:o}", "site", "id", s->id, "tier", site_tier_name(s->tier), "daemon",
+			 "devices", devices);
 }
 
 /* No daemon: what the site is, and then the failure that says how to start it. */
@@ -172,7 +179,8 @@ static int without_daemon(const struct cmd_env *env, struct err *e)
 		rc = cmd_print_json(env, all, e);
 	} else {
 		if (!env->csv)
-			fprintf(env->out, "%-11s %s (%s)\n%-11s not running\n", "Site", site->id, site_tier_name(site->tier), "Daemon");
+			fprintf(env->out, "%-11s %s (%s)\n%-11s not running\n", "Site", site->id,
+				site_tier_name(site->tier), "Daemon");
 		rc = print_devices(env, json_object_get(all, "devices"), e);
 	}
 	json_decref(all);
@@ -201,7 +209,8 @@ static int run(const struct cmd_env *env, const void *options, int argc, char **
 const struct cmd cmd_status = {
 	.name = "status",
 	.summary = "the site at a glance",
-	.more = "What the site does now, its devices, its daemon, and what happened last. Where psecd does not run, what site.yaml says; "
+	.more = "What the site does now, its devices, its daemon, and what happened last. Where psecd does not run, "
+		"what site.yaml says; "
 		"the exit status is then 69. With --devices, how each device and each shared line does.",
 	.example = "psec status\npsec status --devices\npsec status --json",
 	.opts = opts,

@@ -131,7 +131,8 @@ static void device_note(struct buf *b, const json_t *d)
 static void device_row(struct out *o, const json_t *d)
 {
 	auto_buf struct buf errors = BUF_INIT, note = BUF_INIT;
-	bool live = json_string_value(json_object_get(d, "state")) && str_eq(json_string_value(json_object_get(d, "state")), "live");
+	bool live = json_string_value(json_object_get(d, "state")) &&
+		    str_eq(json_string_value(json_object_get(d, "state")), "live");
 
 	error_words(&errors, json_object_get(d, "errors"));
 	device_note(&note, d);
@@ -171,7 +172,8 @@ static bool is_shared(const json_t *line)
 
 static int print_rows(const struct cmd_env *env, const json_t *devices, json_t *lines, struct err *e)
 {
-	auto_out struct out *o = out_new(columns, COLUMNS, cmd_form(env, false)), *l = out_new(line_columns, LINE_COLUMNS, OUT_TABLE);
+	auto_out struct out *o = out_new(columns, COLUMNS, cmd_form(env, false)),
+			    *l = out_new(line_columns, LINE_COLUMNS, OUT_TABLE);
 	bool shared = false;
 	const char *name;
 	json_t *line;

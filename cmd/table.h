@@ -1,4 +1,5 @@
-/* The commands, one line each, in the order of the help. A command lives in cmd/NAME.c; its line in cmd/psec.c has its group. */
+/* The commands, one line each, in the order of the help. A command lives in cmd/NAME.c; its line in cmd/psec.c has
+ * its group. */
 #ifndef PSEC_CMD_TABLE_H
 #define PSEC_CMD_TABLE_H
 

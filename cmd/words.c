@@ -38,7 +38,8 @@ int cmd_split(const char *line, char ***words, int *count, struct err *e)
 			break;
 		list[n++] = to;
 		if (!one_word(&line, &to))
-			return err_set(e, ERR_USAGE, 0, "a quote is not closed; end it, or write \\\" for the sign itself");
+			return err_set(e, ERR_USAGE, 0,
+				       "a quote is not closed; end it, or write \\\" for the sign itself");
 	}
 	*count = n;
 	*words = take(list);

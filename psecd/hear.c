@@ -12,11 +12,13 @@ static void child_running(struct child *c, const struct wire_running *r)
 	str_copy(c->missing, sizeof(c->missing), r->missing);
 	if (!s->all_ready && staff_other(c)->ready) {
 		s->all_ready = true;
-		log_line(LOG_NOTICE, "site %s runs; control socket %s", s->place->start.site.id, s->place->start.paths.socket);
+		log_line(LOG_NOTICE, "site %s runs; control socket %s", s->place->start.site.id,
+			 s->place->start.paths.socket);
 		if (s->place->missing[0])
 			log_line(LOG_WARNING, "%s", s->place->missing);
 		for (int i = 0; i < CHILDREN; i++) {
-			if (s->children[i].missing[0] && (i == 0 || !str_eq(s->children[i].missing, s->children[0].missing)))
+			if (s->children[i].missing[0] &&
+			    (i == 0 || !str_eq(s->children[i].missing, s->children[0].missing)))
 				log_line(LOG_WARNING, "%s", s->children[i].missing);
 		}
 		notify_say("READY=1");

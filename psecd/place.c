@@ -101,11 +101,14 @@ static int judge_holder(const struct place *p, int fd, bool patient, struct err 
 	if (patient && pid && (stops || !lives))
 		return 1;
 	if (stops || (pid && !lives))
-		return err_set(e, ERR_AGAIN, 0, "psecd with pid %d is still stopping on this site '%s'; try again in some seconds",
+		return err_set(e, ERR_AGAIN, 0,
+			       "psecd with pid %d is still stopping on this site '%s'; try again in some seconds",
 			       (int)pid, p->start.paths.dir);
 	if (!pid) /* its disk was full */
-		return err_set(e, ERR_AGAIN, 0, "another psecd already runs this site '%s'; stop it first", p->start.paths.dir);
-	return err_set(e, ERR_AGAIN, 0, "psecd with pid %d already runs this site '%s'; stop it first", (int)pid, p->start.paths.dir);
+		return err_set(e, ERR_AGAIN, 0, "another psecd already runs this site '%s'; stop it first",
+			       p->start.paths.dir);
+	return err_set(e, ERR_AGAIN, 0, "psecd with pid %d already runs this site '%s'; stop it first", (int)pid,
+		       p->start.paths.dir);
 }
 
 static int take_lock(struct place *p, struct err *e)
@@ -117,7 +120,8 @@ static int take_lock(struct place *p, struct err *e)
 	snprintf(path, sizeof(path), "%s/psecd.lock", p->start.paths.run);
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
 	if (fd < 0)
-		return err_set(e, ERR_IO, errno, "cannot open '%s'%s", path, errno == ENOSPC ? "; make room on this disk" : "");
+		return err_set(e, ERR_IO, errno, "cannot open '%s'%s", path,
+			       errno == ENOSPC ? "; make room on this disk" : "");
 	for (int waited_ms = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; waited_ms += STEP_MS) {
 		if (errno != EWOULDBLOCK)
 			return err_set(e, ERR_IO, errno, "cannot lock '%s'", path);
@@ -145,9 +149,11 @@ static int choose_users(struct place *p, struct err *e)
 		both &= getpwnam(child_users[i]) != NULL;
 	if (!both) {
 		if (!getpwnam("nobody"))
-			return err_set(e, ERR_REFUSED, 0, "there is no user psec-core, psec-field or nobody for the children");
+			return err_set(e, ERR_REFUSED, 0,
+				       "there is no user psec-core, psec-field or nobody for the children");
 		str_copy(p->missing, sizeof(p->missing),
-			 "users psec-core and psec-field do not exist: both children are nobody and not protected from each other");
+			 "users psec-core and psec-field do not exist: both children are nobody and not protected from "
+			 "each other");
 	}
 	for (int i = 0; i < CHILDREN; i++)
 		str_copy(p->user[i], sizeof(p->user[i]), both ? child_users[i] : "nobody");
@@ -162,7 +168,9 @@ static int hand_over(int dir, const char *name, const struct passwd *pw, struct 
 	struct stat st;
 
 	if (fd < 0)
-		return errno == ENOENT ? 0 : err_set(e, ERR_REFUSED, errno, "cannot look at '%s' in the state folder", name);
+		return errno == ENOENT
+			       ? 0
+			       : err_set(e, ERR_REFUSED, errno, "cannot look at '%s' in the state folder", name);
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_nlink != 1)
 		return err_set(e, ERR_REFUSED, 0, "'%s' in the state folder is not a plain file", name);
 	if (st.st_uid != pw->pw_uid && fchown(fd, pw->pw_uid, pw->pw_gid) < 0)
@@ -172,7 +180,8 @@ static int hand_over(int dir, const char *name, const struct passwd *pw, struct 
 
 static int open_state(struct place *p, struct err *e)
 {
-	static const char *const files[] = { "psec.db", "psec.db-wal", "psec.db-shm", "psec.db-lock", "psec.db-suspect" };
+	static const char *const files[] = { "psec.db", "psec.db-wal", "psec.db-shm", "psec.db-lock",
+					     "psec.db-suspect" };
 	const struct passwd *pw;
 
 	if (dir_make(p->start.paths.state, 0750, e) < 0)
@@ -207,7 +216,8 @@ int place_seal(const struct place *p, int child, int *fd, struct err *e)
 
 int place_open(struct place *p, struct err *e)
 {
-	if (dir_make(p->start.paths.run, 0755, e) < 0 || take_lock(p, e) < 0 || choose_users(p, e) < 0 || open_state(p, e) < 0)
+	if (dir_make(p->start.paths.run, 0755, e) < 0 || take_lock(p, e) < 0 || choose_users(p, e) < 0 ||
+	    open_state(p, e) < 0)
 		return -1;
 	/* Who may do what is asked of the kernel a connection (SO_PEERCRED), not of the file's mode. */
 	if (ctl_listen(p->start.paths.socket, 0666, &p->listen_fd, e) < 0)

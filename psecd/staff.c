@@ -82,12 +82,14 @@ static int run_program(struct child *c, int supervisor_fd, struct err *e)
 	const char *env[PASSED_MAX + 1] = { NULL };
 	char env_text[PASSED_MAX][512];
 	const struct proc_fd fds[] = {
-		{ supervisor_fd, WIRE_FD_SUPERVISOR }, { p->start_fd[c->index], WIRE_FD_START }, { p->lock_fd, WIRE_FD_LOCK },
+		{ supervisor_fd, WIRE_FD_SUPERVISOR }, { p->start_fd[c->index], WIRE_FD_START },
+		{ p->lock_fd, WIRE_FD_LOCK },
 		{ p->listen_fd, WIRE_FD_LISTEN }, { p->state_fd, WIRE_FD_STATE }, /* the last two: core's */
 	};
 	const struct proc_spec spec = {
 		.argv = argv, .env = env, .fds = fds, .fd_count = c->index == CORE ? COUNT_OF(fds) : COUNT_OF(fds) - 2,
-		.stays = c->index == FIELD, /* its pair closes with us; then it brings the devices to the safe set-point first */
+		/* its pair closes with us; then it brings the devices to the safe set-point first */
+		.stays = c->index == FIELD,
 	};
 
 	pass_env(env, env_text);
@@ -165,7 +167,8 @@ static void patience_over(void *arg)
 	struct staff *s = arg;
 
 	if (!s->ending) {
-		log_line(LOG_ERROR, "psecd-field has not reached the safe set-point in %d s; the devices' watchdogs must do it",
+		log_line(LOG_ERROR,
+			 "psecd-field has not reached the safe set-point in %d s; the devices' watchdogs must do it",
 			 SAFE_PATIENCE_MS / 1000);
 		staff_end_all(s);
 		return;
@@ -311,7 +314,8 @@ int staff_new(struct loop *l, const struct place *p, struct staff **out, struct 
 	s->health = (struct loop_timer){ .fn = health_due, .arg = s };
 	s->patience = (struct loop_timer){ .fn = patience_over, .arg = s };
 	for (int i = 0; i < CHILDREN; i++) {
-		s->children[i] = (struct child){ .staff = s, .index = i, .name = child_names[i], .proc = { .pidfd = -1 } };
+		s->children[i] = (struct child){ .staff = s, .index = i, .name = child_names[i],
+						 .proc = { .pidfd = -1 } };
 		s->children[i].restart = (struct loop_timer){ .fn = restart_due, .arg = &s->children[i] };
 	}
 	*out = s;

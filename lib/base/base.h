@@ -173,7 +173,8 @@ struct time_date {
 struct time_date time_date_of(int64_t utc_us);
 int64_t time_midnight(int year, int month, int day);
 
-/* How times lie: a histogram of fixed size, 8 buckets an octave, 1 µs … 16 s; what is longer is in the last. Zero is empty. */
+/* How times lie: a histogram of fixed size, 8 buckets an octave, 1 µs … 16 s; what is longer is in the last. Zero is
+ * empty. */
 enum { SPREAD_BUCKETS = 8 * 22 };
 struct spread {
 	uint64_t count;

@@ -128,9 +128,9 @@ void bus_link_free(struct bus_link *k); /* closes; a pending question is forgott
  * another length goes first (suspects.c). */
 must_check int bus_link_ask(struct bus_link *k, const struct bus_request *q, int answer_ms, bus_reply_fn *fn, void *arg,
 			    struct err *e);
-/* Likewise, but only over the connection that was the connection-th (bus_counters.connects), 0: over any. When it is gone
- * by the time the question would leave, nothing is sent and the outcome is BUS_CANCELLED: who is met behind a new one
- * need not be the same. */
+/* Likewise, but only over the connection that was the connection-th (bus_counters.connects), 0: over any. When it is
+ * gone by the time the question would leave, nothing is sent and the outcome is BUS_CANCELLED: who is met behind a
+ * new one need not be the same. */
 must_check int bus_link_ask_on(struct bus_link *k, uint64_t connection, const struct bus_request *q, int answer_ms,
 			       bus_reply_fn *fn, void *arg, struct err *e);
 /* Somebody else asks on our serial line (or behind our gateway): what was heard that no question of ours explains. */

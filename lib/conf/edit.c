@@ -84,7 +84,7 @@ static char *spliced(const struct conf *c, size_t cut, size_t cut_len, size_t at
 	return buf_take(&b);
 }
 
-/* ---- the result must say the same and one item more --------------------------------------------------------------- */
+/* ---- the result must say the same and one item more -------------------------------------------------------------- */
 
 static bool same(const struct conf_node *a, const struct conf_node *b)
 {
@@ -168,7 +168,7 @@ char *conf_append_item(const struct conf *c, const char *key, const char *item, 
 	return take(text);
 }
 
-/* ---- scalars ------------------------------------------------------------------------------------------------------ */
+/* ---- scalars ----------------------------------------------------------------------------------------------------- */
 
 /* Words that YAML readers (ours or another) take for themselves wherever they stand, and what looks like a number. */
 static bool is_plain_word(const char *s)

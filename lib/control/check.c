@@ -2,7 +2,8 @@
 
 #include "control/control.h"
 
-/* Baseline, step, judgement. Every phase is fed by meter samples; a check that cannot end is ended by its phase's time. */
+/* Baseline, step, judgement. Every phase is fed by meter samples; a check that cannot end is ended by its phase's
+ * time. */
 enum phase { BASELINE, STEP, OVER };
 enum {
 	STEP_W = 500,
@@ -36,7 +37,8 @@ void control_check_begin(struct control_check *k, const struct control_config *c
 {
 	const struct site_control *site = &config->site;
 	double floor = fmax(site->soc_min_percent, site->reserve_percent);
-	double discharge = room(&in->discharge_limit_w, config->discharge_rating_w, site->discharge_limit_w, config->expects_bms);
+	double discharge = room(&in->discharge_limit_w, config->discharge_rating_w, site->discharge_limit_w,
+				config->expects_bms);
 	double charge = room(&in->charge_limit_w, config->charge_rating_w, site->charge_limit_w, config->expects_bms);
 	double soc = in->soc_percent.valid ? in->soc_percent.value : config->expects_bms ? NAN : 50;
 
@@ -90,13 +92,15 @@ static enum control_check_result baseline(struct control_check *k, const struct 
 static enum control_check_result step(struct control_check *k, const struct control_config *config, double w,
 				      const struct now *now)
 {
-	int64_t settle_us = config->inverter.dead_time_us + 4 * config->inverter.lag_us + config->meter_delay_us + config->meter_period_us;
+	int64_t settle_us = config->inverter.dead_time_us + 4 * config->inverter.lag_us + config->meter_delay_us +
+			    config->meter_period_us;
 	int64_t since_us = now->boot_us - k->stepped_boot_us;
 	enum control_check_result r;
 
 	if (!k->seen_boot_us && (k->before_w - w) / k->step_w > 0.5)
 		k->seen_boot_us = now->boot_us;
-	if (since_us < (settle_us < WINDOW_US - 2 * config->meter_period_us ? settle_us : WINDOW_US - 2 * config->meter_period_us))
+	if (since_us <
+	    (settle_us < WINDOW_US - 2 * config->meter_period_us ? settle_us : WINDOW_US - 2 * config->meter_period_us))
 		return CONTROL_CHECK_RUNS;
 	add(k, w);
 	if (since_us < WINDOW_US || k->count < 2)

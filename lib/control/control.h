@@ -20,14 +20,17 @@ struct control_model {
 
 struct control_config {
 	struct site_control site;
-	double charge_rating_w, discharge_rating_w; /* of the inverter, >= 0; NaN: not known, then the site's limit must be there */
+	/* of the inverter, >= 0; NaN: not known, then the site's limit must be there */
+	double charge_rating_w, discharge_rating_w;
 	int64_t meter_period_us;                    /* how often its value is refreshed */
-	int64_t meter_delay_us;                     /* age of a value when it appears, to the middle of the meter's averaging */
+	/* age of a value when it appears, to the middle of the meter's averaging */
+	int64_t meter_delay_us;
 	struct control_model inverter;              /* as the profile has it */
 	int64_t watchdog_us, write_interval_us;     /* 0: none */
 	bool expects_bms;                           /* a BMS exists and must be heard */
 	int64_t meter_max_age_us, bms_max_age_us, inverter_max_age_us; /* 0: 3 × period, at least 2 s; 5 s; 5 s */
-	double dead_band_w;                         /* smaller changes are not written; 20 in the field, 0 in simulate */
+	/* smaller changes are not written; 20 in the field, 0 in simulate */
+	double dead_band_w;
 };
 
 struct control_signal {
@@ -109,7 +112,8 @@ struct control_decision {
 	double load_w, model_w;     /* estimate of load − pv behind the meter; inverter power at the meter's instant */
 	unsigned lost;              /* CONTROL_LOST_… */
 	struct control_guard guard;
-	int64_t wake_boot_us;       /* when to call again without a new sample (refresh, age, ramp); INT64_MAX: no need */
+	/* when to call again without a new sample (refresh, age, ramp); INT64_MAX: no need */
+	int64_t wake_boot_us;
 };
 
 struct control;
@@ -128,7 +132,8 @@ void control_not_shown(struct control *c, bool may_stand);
 /* What was found out about the inverter from the steps that it was told to make. */
 struct control_learned {
 	struct control_model profile, learned; /* learned: within half and twice of the profile */
-	uint32_t steps, unjudged;  /* steps that told something, and that did not (a clamp, a loss, a load that moved) */
+	/* steps that told something, and that did not (a clamp, a loss, a load that moved) */
+	uint32_t steps, unjudged;
 	double confidence_percent; /* how many of the last steps agree within 15 %, of ten at least */
 };
 void control_learned(const struct control *c, struct control_learned *out);

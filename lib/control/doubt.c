@@ -4,7 +4,8 @@
 
 enum {
 	MOVES_W = 30,            /* a change of the model that is one */
-	RUN_W = 1200, RUN_LEAST = 4, /* how far it must go in one direction before the meter is judged by it, in how many samples */
+	/* how far it must go in one direction before the meter is judged by it, in how many samples */
+	RUN_W = 1200, RUN_LEAST = 4,
 	APART_PERCENT = 25,      /* of the squares: so near is the meter to what a turned one would show */
 	OBEYS_W = 300,           /* a move that must be seen in the inverter's own power, … */
 	OBEYS_PERCENT = 25,      /* … at least by so much */
@@ -24,8 +25,9 @@ static void run_ends(struct doubt *d)
 	d->run_count = 0;
 }
 
-/* With the right sign the grid goes down by what the battery goes up, and a load that moves is ahead of the battery. With the
- * wrong one the law drives away from the target, in one direction, and the shown value goes with the battery. */
+/* With the right sign the grid goes down by what the battery goes up, and a load that moves is ahead of the battery.
+ * With the wrong one the law drives away from the target, in one direction, and the shown value goes with the
+ * battery. */
 bool doubt_sign(struct doubt *d, double grid_w, double model_w)
 {
 	double moved = model_w - d->model_w, seen = grid_w - d->grid_w;
@@ -74,8 +76,8 @@ void doubt_command(struct doubt *d, const struct control_signal *battery, double
 {
 	if (!battery->valid || (d->tried && fabs(w - d->to_w) < 1))
 		return;
-	if (d->tried && fabs(battery->value - d->from_w) < OBEYS_W / 2.0 && (w - d->from_w) * (d->to_w - d->from_w) > 0 &&
-	    fabs(w - d->from_w) >= OBEYS_W) {
+	if (d->tried && fabs(battery->value - d->from_w) < OBEYS_W / 2.0 &&
+	    (w - d->from_w) * (d->to_w - d->from_w) > 0 && fabs(w - d->from_w) >= OBEYS_W) {
 		d->to_w = w; /* the same trial goes on: it has not moved yet, and is still asked to */
 		return;
 	}

@@ -1,5 +1,5 @@
-/* Signals that are there and not true: a meter whose sign turned round while control ran, a value that jumps, an inverter that
- * takes every set-point and does nothing. */
+/* Signals that are there and not true: a meter whose sign turned round while control ran, a value that jumps, an
+ * inverter that takes every set-point and does nothing. */
 #ifndef CONTROL_DOUBT_H
 #define CONTROL_DOUBT_H
 
@@ -27,7 +27,8 @@ struct doubt {
 };
 
 void doubt_init(struct doubt *d);
-/* Meter and model at one instant. true: for a whole run the meter went where the battery went, so that its sign is wrong. */
+/* Meter and model at one instant. true: for a whole run the meter went where the battery went, so that its sign is
+ * wrong. */
 bool doubt_sign(struct doubt *d, double grid_w, double model_w);
 /* Has the meter not shown this value lately? One that goes round in old values has its times from somebody else. */
 bool doubt_new(struct doubt *d, double grid_w);

@@ -7,7 +7,8 @@ enum {
 	BAND_W = 60,
 	STEADY_PERCENT = 50,     /* of the first half swing are left in the fifth: it hardly dies away */
 	REST_PERCENT = 9,        /* of the grid's variance may be left without a load */
-	THIN = 5, LATE_MOST = 16, /* samples in an answer of the loop; how much later than it says a meter is looked for */
+	/* samples in an answer of the loop; how much later than it says a meter is looked for */
+	THIN = 5, LATE_MOST = 16,
 	PATIENCE = 6,            /* a half swing that the loop makes lasts at most so many times its answer */
 	QUIET_US = 60000000,     /* before a step back; doubled with each relapse */
 	RELAPSES_MOST = 4,
@@ -52,15 +53,16 @@ static double variance(const struct scatter *s)
 	return s->n > 0 ? s->squares / s->n - s->sum / s->n * (s->sum / s->n) : 0;
 }
 
-/* Under a load that stands still the grid is the mirror of the inverter's power; late, when the meter is later than it says. A
- * load that switches has edges that no inverter makes. */
+/* Under a load that stands still the grid is the mirror of the inverter's power; late, when the meter is later than
+ * it says. A load that switches has edges that no inverter makes. */
 static bool made_by_us(const struct guard *g)
 {
 	for (size_t late = 0; late <= LATE_MOST; late++) {
 		struct scatter error = { 0 }, rest = { 0 };
 
 		for (size_t k = 0; k + late < GUARD_SEEN; k++) {
-			size_t now = (g->newest + GUARD_SEEN - k) % GUARD_SEEN, then = (now + GUARD_SEEN - late) % GUARD_SEEN;
+			size_t now = (g->newest + GUARD_SEEN - k) % GUARD_SEEN,
+			       then = (now + GUARD_SEEN - late) % GUARD_SEEN;
 
 			if (g->seen[now].at_us < g->halves[0].from_us || g->seen[then].at_us == 0)
 				break;

@@ -1,5 +1,5 @@
-/* The oscillation guard: does the grid swing around the target, as wide or wider every time, with no load that would explain
- * it? Then the law is filtered, and the filter taken off again in steps. */
+/* The oscillation guard: does the grid swing around the target, as wide or wider every time, with no load that would
+ * explain it? Then the law is filtered, and the filter taken off again in steps. */
 #ifndef CONTROL_GUARD_H
 #define CONTROL_GUARD_H
 
@@ -26,8 +26,8 @@ struct guard {
 	int64_t smooth_us;
 };
 
-/* One sample of the meter. error_w: grid less target; power_w: of the inverter, by itself, at that instant. slow_us: how long the
- * loop needs for an answer (dead time, lag, the meter's period and delay). */
+/* One sample of the meter. error_w: grid less target; power_w: of the inverter, by itself, at that instant. slow_us:
+ * how long the loop needs for an answer (dead time, lag, the meter's period and delay). */
 void guard_sample(struct guard *g, int64_t at_us, double error_w, double power_w, int64_t slow_us);
 /* The law does not work now: what swings is not its doing. */
 void guard_pause(struct guard *g);

@@ -6,8 +6,10 @@ enum {
 	MISMATCHES = 3,          /* set-points not shown when read back: the inverter does not obey */
 	FROZEN_US = 10000000,    /* nothing new for so long, at least ten periods of the meter, … */
 	FROZEN_W = 200,          /* … while the command moved by this much */
-	DEAF_US = 10000000,      /* an inverter that does not move at all for so long, and its own time twice, is deaf */
-	LIVE_METER_US = 10000000, /* a slower meter shows means of a series, in which nothing swings and everything jumps */
+	/* an inverter that does not move at all for so long, and its own time twice, is deaf */
+	DEAF_US = 10000000,
+	/* a slower meter shows means of a series, in which nothing swings and everything jumps */
+	LIVE_METER_US = 10000000,
 	JUMP_RATINGS = 3,        /* a jump by so many inverters is believed when it is said twice */
 };
 
@@ -129,14 +131,15 @@ static int64_t answer_us(const struct control *c)
 static double power_at(const struct control *c, int64_t at_us)
 {
 	for (size_t k = 0; k + 1 < HEARD_POWERS; k++) {
-		size_t late = (c->newest_power + HEARD_POWERS - k) % HEARD_POWERS, early = (late + HEARD_POWERS - 1) % HEARD_POWERS;
+		size_t late = (c->newest_power + HEARD_POWERS - k) % HEARD_POWERS,
+		       early = (late + HEARD_POWERS - 1) % HEARD_POWERS;
 		int64_t from_us = c->powers[early].at_us, to_us = c->powers[late].at_us;
 
 		if (at_us >= to_us || from_us == 0)
 			return c->powers[late].w;
 		if (at_us >= from_us)
-			return c->powers[early].w + (c->powers[late].w - c->powers[early].w) * (double)(at_us - from_us) /
-						    (double)(to_us - from_us);
+			return c->powers[early].w + (c->powers[late].w - c->powers[early].w) *
+							    (double)(at_us - from_us) / (double)(to_us - from_us);
 	}
 	return c->powers[(c->newest_power + 1) % HEARD_POWERS].w;
 }
@@ -146,7 +149,8 @@ static int64_t obey_us(const struct control *c)
 {
 	const struct control_model *m = &c->config.inverter;
 
-	return DEAF_US + 2 * (m->dead_time_us + 2 * m->lag_us + (int64_t)(heard_biggest_rating(c) / m->ramp_w_per_s * US_PER_S));
+	return DEAF_US +
+	       2 * (m->dead_time_us + 2 * m->lag_us + (int64_t)(heard_biggest_rating(c) / m->ramp_w_per_s * US_PER_S));
 }
 
 void heard_power(struct control *c, const struct control_signal *battery, const struct now *now)
@@ -172,7 +176,8 @@ void heard_judge(struct control *c, const struct control_signal *grid, const str
 		return;
 	identify_meter(&c->identify, at_us, grid->value);
 	if (c->state == CONTROL_RUNNING && env->mode == SITE_MODE_SELF_CONSUMPTION)
-		guard_sample(&c->guard, grid->at_boot_us, grid->value - env->target_w, power_at(c, at_us), answer_us(c));
+		guard_sample(&c->guard, grid->at_boot_us, grid->value - env->target_w, power_at(c, at_us),
+			     answer_us(c));
 	else
 		guard_pause(&c->guard);
 	c->calm_load_w = guard_filter(&c->guard, grid->at_boot_us, c->load_w, answer_us(c));

@@ -1,5 +1,5 @@
-/* heard: what the signals say to the law: is one lost, is a sample new and true, what does it teach. Beside it law.c, which
- * decides; the state is theirs together. */
+/* heard: what the signals say to the law: is one lost, is a sample new and true, what does it teach. Beside it
+ * law.c, which decides; the state is theirs together. */
 #ifndef CONTROL_HEARD_H
 #define CONTROL_HEARD_H
 

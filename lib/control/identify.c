@@ -3,8 +3,8 @@
 #include <math.h>
 #include <string.h>
 
-/* Why every doubt goes to the slow side: a model that is too fast believes that the inverter has delivered already what is
- * still under way, takes the rest for load, and overshoots; one that is too slow only takes longer. */
+/* Why every doubt goes to the slow side: a model that is too fast believes that the inverter has delivered already
+ * what is still under way, takes the rest for load, and overshoots; one that is too slow only takes longer. */
 enum {
 	STEP_W = 400,            /* a move by less drowns in what a house does meanwhile */
 	POWER_AGAIN_US = 1000000, /* the same value after so long was renewed by the inverter */
@@ -151,7 +151,8 @@ static void follow(const struct identify *i, const struct guess *g, enum identif
 	for (size_t s = 0; s < i->count; s++) {
 		if (i->samples[s].source != source)
 			continue;
-		model_forget(&m, i->samples[s].at_us - age_us); /* samples of a source are in order, so once through is enough */
+		/* samples of a source are in order, so once through is enough */
+		model_forget(&m, i->samples[s].at_us - age_us);
 		line_add(l, m.power_w, source == IDENTIFY_METER ? -i->samples[s].w : i->samples[s].w);
 	}
 }
@@ -180,17 +181,19 @@ static struct bounds bounds_of(const struct identify *i)
 {
 	const struct control_model *p = &i->profile;
 	struct bounds b = { .low = { seconds(p->dead_time_us) / 2, seconds(p->lag_us) / 2, p->ramp_w_per_s / 2, 0 },
-			    .high = { seconds(p->dead_time_us) * 2, seconds(p->lag_us) * 2, p->ramp_w_per_s * 2, AGE_MOST_S } };
+			    .high = { seconds(p->dead_time_us) * 2, seconds(p->lag_us) * 2, p->ramp_w_per_s * 2,
+				      AGE_MOST_S } };
 
 	return b;
 }
 
-/* Pattern search, as the dead time has no derivative between samples. The slanted directions follow the valley in which more
- * dead time looks like less lag or a younger reading. About a hundred costs of a microsecond. */
+/* Pattern search, as the dead time has no derivative between samples. The slanted directions follow the valley in
+ * which more dead time looks like less lag or a younger reading. About a hundred costs of a microsecond. */
 static double search(const struct identify *i, const struct bounds *b, struct use use, struct guess *g)
 {
 	static const double ways[][QUANTITIES] = {
-		{ 1, 0, 0, 0 }, { 0, 1, 0, 0 }, { 1, -1, 0, 0 }, { 0, 0, 0, 1 }, { 1, 0, 0, -1 }, { 0, 1, 0, -1 }, { 0, 0, 1, 0 },
+		{ 1, 0, 0, 0 }, { 0, 1, 0, 0 }, { 1, -1, 0, 0 }, { 0, 0, 0, 1 }, { 1, 0, 0, -1 }, { 0, 1, 0, -1 },
+		{ 0, 0, 1, 0 },
 		{ 0, 1, 1, 0 },
 	};
 	double unit = (b->high[DEAD] + b->high[LAG]) / 4, best = cost(i, g, use);
@@ -208,7 +211,8 @@ static double search(const struct identify *i, const struct bounds *b, struct us
 					double move = q == RAMP ? (isfinite(b->high[q]) ? b->high[q] / 2 : 0) : unit;
 
 					if (ways[k / 2][q] != 0 && b->low[q] < b->high[q])
-						to.q[q] = clamp_real(to.q[q] + sign * by * move * ways[k / 2][q], b->low[q], b->high[q]);
+						to.q[q] = clamp_real(to.q[q] + sign * by * move * ways[k / 2][q],
+								     b->low[q], b->high[q]);
 				}
 				if (memcmp(&to, g, sizeof to) == 0 || (c = cost(i, &to, use)) >= best)
 					continue;
@@ -304,8 +308,8 @@ static struct guess first_guess(const struct identify *i)
 	return (struct guess){ { seconds(l->dead_time_us), seconds(l->lag_us), l->ramp_w_per_s, age } };
 }
 
-/* The meter tells dead time from the age of the inverter's reading, unless the load moved; then the reading alone tells the
- * lag, and a dead time that is long by what is not known of its age. */
+/* The meter tells dead time from the age of the inverter's reading, unless the load moved; then the reading alone
+ * tells the lag, and a dead time that is long by what is not known of its age. */
 static bool judge(struct identify *i)
 {
 	struct bounds b = bounds_of(i);

@@ -1,5 +1,5 @@
-/* What the inverter really is: dead time, lag and ramp, from how its own power and the meter answer to set-points. It begins
- * with the profile and stays within half and twice of it. */
+/* What the inverter really is: dead time, lag and ramp, from how its own power and the meter answer to set-points.
+ * It begins with the profile and stays within half and twice of it. */
 #ifndef CONTROL_IDENTIFY_H
 #define CONTROL_IDENTIFY_H
 

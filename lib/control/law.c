@@ -26,8 +26,9 @@ int control_new(const struct control_config *config, struct control **out, struc
 		return err_set(e, ERR_BUG, 0, "control: meter period, lag, dead time or ramp is out of range");
 	c = xcalloc(1, sizeof *c);
 	c->config = *config;
-	c->config.meter_max_age_us = age_or(config->meter_max_age_us,
-					    3 * config->meter_period_us > 2 * US_PER_S ? 3 * config->meter_period_us : 2 * US_PER_S);
+	c->config.meter_max_age_us = age_or(config->meter_max_age_us, 3 * config->meter_period_us > 2 * US_PER_S
+									      ? 3 * config->meter_period_us
+									      : 2 * US_PER_S);
 	c->config.bms_max_age_us = age_or(config->bms_max_age_us, 5 * US_PER_S);
 	c->config.inverter_max_age_us = age_or(config->inverter_max_age_us, 5 * US_PER_S);
 	model_init(&c->model, config->inverter.dead_time_us, config->inverter.lag_us, config->inverter.ramp_w_per_s);
@@ -225,7 +226,8 @@ static double choose(struct control *c, const struct control_input *in, const st
 		break;
 	}
 	/* The ramp is a wish, the limits are not: they come after it. */
-	w = c->state == CONTROL_RETURNING ? return_ramp(c, d->wish_w, now, &d->clamp) : site_ramp(c, d->wish_w, now, &d->clamp);
+	w = c->state == CONTROL_RETURNING ? return_ramp(c, d->wish_w, now, &d->clamp)
+					  : site_ramp(c, d->wish_w, now, &d->clamp);
 	return limits_apply(&c->config, in, &c->blocks, load, w, &d->clamp);
 }
 
@@ -238,7 +240,8 @@ static void schedule(const struct control *c, struct control_decision *d, const 
 		      (c->state == CONTROL_SAFE && now->boot_us - c->ramp_from_us < SAFE_RAMP_US) ||
 		      d->clamp == CONTROL_BY_RAMP;
 	/* The dead band spares the inverter small moves, but not the end of a move to a bound. */
-	bool differs = change > c->config.dead_band_w || (change >= 1 && (d->clamp != CONTROL_FREE || d->setpoint_w == 0));
+	bool differs = change > c->config.dead_band_w ||
+		       (change >= 1 && (d->clamp != CONTROL_FREE || d->setpoint_w == 0));
 	bool due = differs || since_us >= refresh_us;
 
 	d->write = due && since_us >= c->config.write_interval_us;
@@ -283,7 +286,8 @@ void control_step(struct control *c, const struct control_input *given, const st
 	d->lost = c->lost;
 	d->guard = c->guard.said;
 	d->load_w = c->load_w;
-	d->model_w = model_at(&c->model, in.grid_w.valid ? in.grid_w.at_boot_us - c->config.meter_delay_us : now->boot_us);
+	d->model_w = model_at(&c->model,
+			      in.grid_w.valid ? in.grid_w.at_boot_us - c->config.meter_delay_us : now->boot_us);
 	schedule(c, d, now);
 	if (hands_off(c) && !takes_back(c)) {
 		d->write = false;

@@ -35,7 +35,8 @@ static void by_soc(const struct site_control *site, double soc, struct limits_bl
 	else if (soc <= site->soc_max_percent - SOC_HYSTERESIS_PERCENT)
 		blocks->charge = false;
 	if (floor > 0 && blocks->discharge)
-		at_most(w, 0, site->reserve_percent > site->soc_min_percent ? CONTROL_BY_RESERVE : CONTROL_BY_SOC_MIN, clamp);
+		at_most(w, 0, site->reserve_percent > site->soc_min_percent ? CONTROL_BY_RESERVE : CONTROL_BY_SOC_MIN,
+			clamp);
 	if (site->soc_max_percent < 100 && blocks->charge)
 		at_least(w, 0, CONTROL_BY_SOC_MAX, clamp);
 }
@@ -79,7 +80,8 @@ double limits_apply(const struct control_config *config, const struct control_in
 struct site_control control_no_limits(void)
 {
 	return (struct site_control){
-		.import_limit_w = INFINITY, .export_limit_w = INFINITY, .charge_limit_w = INFINITY, .discharge_limit_w = INFINITY,
+		.import_limit_w = INFINITY, .export_limit_w = INFINITY, .charge_limit_w = INFINITY,
+		.discharge_limit_w = INFINITY,
 		.soc_max_percent = 100, .ramp_w_per_s = INFINITY,
 	};
 }

@@ -12,7 +12,8 @@ struct model {
 	double ramp_w_per_s;
 	int64_t at_us;      /* the state below is of this instant */
 	double power_w, command_w;
-	struct { int64_t at_us; double power_w; } commands[MODEL_COMMANDS]; /* given after at_us - dead_us, oldest first */
+	/* given after at_us - dead_us, oldest first */
+	struct { int64_t at_us; double power_w; } commands[MODEL_COMMANDS];
 	size_t first, count;
 };
 

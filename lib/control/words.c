@@ -30,8 +30,10 @@ static const char *const checks[] = {
 	[CONTROL_CHECK_RUNS] = "the check runs",
 	[CONTROL_CHECK_PASSED] = "the meter moved the right way",
 	[CONTROL_CHECK_WRONG_SIGN] =
-		"the meter moved the wrong way: a meter, a CT or the inverter has the other sign (see 'reversed' in psec-site(5))",
-	[CONTROL_CHECK_NO_EFFECT] = "the meter did not move: it does not see this battery, or the inverter does not obey",
+		"the meter moved the wrong way: a meter, a CT or the inverter has the other sign (see 'reversed' in "
+		"psec-site(5))",
+	[CONTROL_CHECK_NO_EFFECT] = "the meter did not move: it does not see this battery, or the inverter does not "
+				    "obey",
 	[CONTROL_CHECK_UNSTEADY] = "the load moved too much to tell: try again when it is steady",
 	[CONTROL_CHECK_LOST_SIGNAL] = "a signal is missing or was lost during the check",
 	[CONTROL_CHECK_NO_ROOM] = "neither 500 W of charge nor of discharge is allowed now",
@@ -59,7 +61,8 @@ const char *control_check_words(enum control_check_result r)
 
 /* By bit. */
 static const struct { const char *name, *words; } losses[CONTROL_LOST_COUNT] = {
-	{ "meter", "meter lost" }, { "inverter", "inverter lost" }, { "bms", "BMS lost" }, { "envelope", "core silent" },
+	{ "meter", "meter lost" }, { "inverter", "inverter lost" }, { "bms", "BMS lost" },
+	{ "envelope", "core silent" },
 	{ "meter-frozen", "meter frozen" }, { "not-obeyed", "set-point not obeyed" },
 	{ "meter-turned", "meter has the wrong sign" },
 };

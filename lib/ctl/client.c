@@ -63,7 +63,8 @@ static int await(int fd, short events, int64_t deadline_us)
 	int64_t left_us = deadline_us - now_read().boot_us;
 	struct pollfd p = { fd, events, 0 };
 
-	return poll(&p, 1, left_us <= 0 ? 0 : left_us / US_PER_MS >= INT32_MAX ? INT32_MAX : (int)(left_us / US_PER_MS) + 1);
+	return poll(&p, 1,
+		    left_us <= 0 ? 0 : left_us / US_PER_MS >= INT32_MAX ? INT32_MAX : (int)(left_us / US_PER_MS) + 1);
 }
 
 /* The next line already received as an object; NULL when there is none. *bad: there is one, and it is not ours. */
@@ -198,12 +199,14 @@ int ctl_call(struct ctl_client *c, const char *method, json_t *params, int timeo
 	int64_t deadline_us = now_read().boot_us + timeout_ms * US_PER_MS;
 	json_t *message;
 	size_t len;
-	auto_free char *line = words_line(json_pack("{s:s, s:I, s:s, s:o}", "jsonrpc", "2.0", "id", ++c->id, "method", method,
-						    "params", params ? params : json_object()), &len);
+	auto_free char *line = words_line(json_pack("{s:s, s:I, s:s, s:o}", "jsonrpc", "2.0", "id", ++c->id, "method",
+						    method, "params", params ? params : json_object()),
+					  &len);
 	int got;
 
 	if (!line)
-		return err_set(e, ERR_INPUT, 0, "%s: the question is longer than a line of %d bytes", method, CTL_LINE_MAX);
+		return err_set(e, ERR_INPUT, 0, "%s: the question is longer than a line of %d bytes", method,
+			       CTL_LINE_MAX);
 	if (transmit(c, line, len, deadline_us, e) < 0)
 		return -1;
 	while ((got = receive(c, deadline_us, &message, e)) > 0) {

@@ -187,7 +187,8 @@ static void answer(struct ctl_peer *p, const json_t *id, const char *method, con
 		json_decref(result);
 		return;
 	}
-	line = words_line(json_pack("{s:s, s:O, s:o}", "jsonrpc", "2.0", "id", id, "result", result ? result : json_object()),
+	line = words_line(json_pack("{s:s, s:O, s:o}", "jsonrpc", "2.0", "id", id, "result",
+				    result ? result : json_object()),
 			  &len);
 	if (line) {
 		put(p, line, len);

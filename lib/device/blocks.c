@@ -64,7 +64,8 @@ static void place(struct device_map *m, size_t i)
 		return;
 	m->blocks = xrealloc(m->blocks, m->block_count + 1, sizeof *m->blocks);
 	m->blocks[m->block_count++] = (struct device_block){
-		.function = v->function, .address = (uint16_t)x.first, .count = (uint16_t)(x.end - x.first), .rate = v->rate
+		.function = v->function, .address = (uint16_t)x.first, .count = (uint16_t)(x.end - x.first),
+		.rate = v->rate
 	};
 }
 

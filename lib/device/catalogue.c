@@ -220,7 +220,8 @@ static void check_device(const struct device_catalogue *c, const struct site *s,
 
 	snprintf(path, sizeof path, "devices[%zu].profile", i);
 	if (p == NULL) {
-		diag_report(sink, file, d->line, path, "'%s' is no profile here; `psec device list` shows them", d->profile);
+		diag_report(sink, file, d->line, path, "'%s' is no profile here; `psec device list` shows them",
+			    d->profile);
 		return;
 	}
 	for (int r = 0; r < SITE_ROLE_COUNT; r++)

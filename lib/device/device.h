@@ -76,7 +76,8 @@ struct device_timing {
 	int64_t meter_period_ms, meter_delay_ms;   /* internal refresh; age of a value when it appears */
 	int64_t dead_time_ms, lag_ms;              /* set-point to effect; first-order lag */
 	double ramp_w_per_s;                       /* INFINITY: none */
-	int64_t watchdog_ms;                       /* the device leaves the set-point when not written for so long; 0: none */
+	/* the device leaves the set-point when not written for so long; 0: none */
+	int64_t watchdog_ms;
 	int64_t write_interval_ms;                 /* least time between writes */
 	int64_t poll_ms;                           /* fast points */
 	int64_t answer_ms, pause_ms;               /* for bus_options */
@@ -224,7 +225,8 @@ enum { DEVICE_WRITES_MAX = 8 };
 struct device_write {
 	struct bus_request write;
 	struct device_probe read_back;
-	bool only_when_changed;   /* a mode register: written when the last read-back differs, not with every set-point */
+	/* a mode register: written when the last read-back differs, not with every set-point */
+	bool only_when_changed;
 	uint8_t width;            /* registers a value has: 1, 2 or 4 */
 	enum device_order order;
 };

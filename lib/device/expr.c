@@ -40,7 +40,8 @@ static struct expr *parse_operator(const struct parse *p, const struct conf_node
 	ok &= conf_read_real(p->conf, n, "scale", false, -1e9, 1e9, &x->scale, p->sink);
 	ok &= conf_read_bool(p->conf, n, "skip_absent", false, &x->skip_absent, p->sink);
 	if (x->skip_absent && kind != EXPR_SUM)
-		ok = parse_fault(p, conf_get(n, "skip_absent"), "is only for sum; first, least and greatest do it anyway");
+		ok = parse_fault(p, conf_get(n, "skip_absent"),
+				 "is only for sum; first, least and greatest do it anyway");
 	if (x->scale == 0.0)
 		ok = parse_fault(p, n, "has scale 0, that makes every value 0");
 	if (list->kind != CONF_LIST || list->count == 0 || list->count > PARTS_TERMS) {
@@ -91,7 +92,8 @@ struct expr *parse_expr(const struct parse *p, const struct conf_node *n, int de
 		return NULL;
 	}
 	if (x->source.each && (depth == 0 || depth == PARTS_DEPTH)) {
-		parse_fault(p, n, "has [*], which stands for several values: put it into sum, least, greatest or first");
+		parse_fault(p, n,
+			    "has [*], which stands for several values: put it into sum, least, greatest or first");
 		expr_free(x);
 		return NULL;
 	}
@@ -113,7 +115,8 @@ static void check_source(const struct parse *p, struct seen *seen, const struct 
 		return;
 	for (size_t i = 0; i < seen->count; i++) {
 		const struct source *o = seen->sources[i];
-		bool same = o->address == s->address && o->count == s->count && o->type == s->type && o->order == s->order;
+		bool same = o->address == s->address && o->count == s->count && o->type == s->type &&
+			    o->order == s->order;
 
 		if (o->function == s->function && !same && o->address < s->address + s->count &&
 		    s->address < o->address + o->count) {

@@ -114,7 +114,8 @@ static const struct sunspec_model *model_of(struct build *b, uint16_t id)
 static int add_scale_factor(struct build *b, const struct device_model *at, const struct place *p,
 			    enum device_rate rate)
 {
-	struct device_value v = { .point = -1, .function = BUS_READ_HOLDING, .count = 1, .type = DEVICE_INT16, .scale = 1,
+	struct device_value v = { .point = -1, .function = BUS_READ_HOLDING, .count = 1, .type = DEVICE_INT16,
+				  .scale = 1,
 				  .scale_index = -1, .rate = rate };
 	struct mapped x = { .has_absent = true, .absent = 0x8000, .is_sf = true };
 
@@ -170,7 +171,8 @@ static bool locate(struct build *b, const struct source *s, size_t n, struct dev
 	if (s->name[0] != '\0')
 		str_copy(v->name, sizeof v->name, s->name);
 	else
-		snprintf(v->name, sizeof v->name, "%s %u", s->function == BUS_READ_INPUT ? "input" : "holding", s->address);
+		snprintf(v->name, sizeof v->name, "%s %u", s->function == BUS_READ_INPUT ? "input" : "holding",
+			 s->address);
 	return n == 0;
 }
 
@@ -362,7 +364,8 @@ int device_map_new(const struct device_profile *p, unsigned roles, bool reversed
 	if (roles & ~p->info.roles)
 		return err_set(e, ERR_INPUT, 0, "profile '%s' does not fill every role that is asked of it", p->id);
 	if (p->info.sunspec && (sunspec == NULL || !sunspec->found))
-		return err_set(e, ERR_INPUT, 0, "profile '%s' is for SunSpec devices, and this one shows no SunSpec", p->id);
+		return err_set(e, ERR_INPUT, 0, "profile '%s' is for SunSpec devices, and this one shows no SunSpec",
+			       p->id);
 	m = xcalloc(1, sizeof *m);
 	m->profile = p;
 	m->roles = roles;

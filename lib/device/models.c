@@ -32,7 +32,8 @@ static void judge_number(const struct tell *t, const struct place *p, struct dev
 static void tell_place(void *arg, const struct place *p)
 {
 	const struct tell *t = arg;
-	struct device_model_point out = { .address = (uint16_t)(t->m->address + p->offset), .writable = p->point->writable,
+	struct device_model_point out = { .address = (uint16_t)(t->m->address + p->offset),
+					  .writable = p->point->writable,
 					  .is_text = p->point->type == DEVICE_TEXT, .value = NAN, .raw = NAN };
 
 	if (p->point->is_sf || p->point->is_pad)

@@ -196,8 +196,9 @@ const char *sunspec_pattern_fault(const struct sunspec_model *m, const char *pat
 		if (!found)
 			return "names a group that the model does not have";
 		if ((m->groups[group].repeat != REPEAT_ONCE) != (index != 0) || index == -2)
-			return m->groups[group].repeat != REPEAT_ONCE ? "needs the group's number, as in Prt[1], or Prt[*]"
-								      : "gives a number to a group that is there once";
+			return m->groups[group].repeat != REPEAT_ONCE
+				       ? "needs the group's number, as in Prt[1], or Prt[*]"
+				       : "gives a number to a group that is there once";
 		if (repeated || (m->groups[group].repeat != REPEAT_ONCE && span_of(m, group) == 0))
 			return "lies in a group whose place depends on what the device counts; no point can be there";
 	}

@@ -80,14 +80,16 @@ static void read_units(const struct parse *p, const struct conf_node *root, stru
 
 static void read_timing(const struct parse *p, const struct conf_node *root, struct device_profile *out)
 {
-	static const char *const keys[] = { "meter_period", "meter_delay", "dead_time", "lag", "ramp_w_per_s", "watchdog",
+	static const char *const keys[] = { "meter_period", "meter_delay", "dead_time", "lag", "ramp_w_per_s",
+					    "watchdog",
 					    "write_interval", "poll", "answer", "pause", NULL };
 	static const char *const block_keys[] = { "max", "gap", NULL };
 	struct device_timing *t = &out->info.timing;
 	const struct conf_node *n = conf_get(root, "timing"), *block = conf_get(root, "block");
 	int64_t max = out->info.sunspec ? BUS_READ_MAX : 64, gap = out->info.sunspec ? 8 : 0;
 
-	*t = (struct device_timing){ .meter_period_ms = 1000, .dead_time_ms = 500, .lag_ms = 1000, .ramp_w_per_s = INFINITY,
+	*t = (struct device_timing){ .meter_period_ms = 1000, .dead_time_ms = 500, .lag_ms = 1000,
+				     .ramp_w_per_s = INFINITY,
 				     .poll_ms = 1000, .answer_ms = 1000 };
 	if (n != NULL && is_map(p, n)) {
 		conf_refuse_unknown(p->conf, n, keys, p->sink);
@@ -244,7 +246,8 @@ static void read_writes(const struct parse *p, const struct conf_node *root, str
 		return;
 
 	for (const struct conf_node *k = n != NULL ? n->first : NULL; k != NULL; k = k->next) {
-		int point = k->key != NULL && strchr(k->key, '.') != NULL ? device_point_find(SITE_GRID_METER, k->key) : -1;
+		int point = k->key != NULL && strchr(k->key, '.') != NULL ? device_point_find(SITE_GRID_METER, k->key)
+									  : -1;
 		struct write_def *d;
 
 		if (point < 0 || !device_point((enum device_point)point)->writable) {
@@ -304,9 +307,10 @@ static void read_ranges(const struct parse *p, const struct conf_node *root, str
 		if (isnan(out->writes[i].min) && (!has_point(out, POINT_BATTERY_CHARGE_RATING_W) ||
 						  !has_point(out, POINT_BATTERY_DISCHARGE_RATING_W)))
 			diag_report(p->sink, conf_name(p->conf), out->writes[i].line, "writes",
-				    "%s has no range: needs the points battery-inverter.charge_rating_w and discharge_rating_w, "
-				    "or ranges: {%s: {min: -W, max: W}}", device_point(out->writes[i].point)->name,
-				    device_point(out->writes[i].point)->name);
+				    "%s has no range: needs the points battery-inverter.charge_rating_w and "
+				    "discharge_rating_w, "
+				    "or ranges: {%s: {min: -W, max: W}}",
+				    device_point(out->writes[i].point)->name, device_point(out->writes[i].point)->name);
 }
 
 static void check_roles(const struct parse *p, const struct conf_node *root, const struct device_profile *out)
@@ -315,8 +319,10 @@ static void check_roles(const struct parse *p, const struct conf_node *root, con
 		const struct device_point_info *info = device_point((enum device_point)i);
 		const struct conf_node *points = conf_get(root, "points");
 
-		if (info->required && out->info.roles & 1u << info->role && points != NULL && conf_get(points, info->name) == NULL)
-			conf_report(p->conf, points, p->sink, "role %s needs %s", site_role_name(info->role), info->name);
+		if (info->required && out->info.roles & 1u << info->role && points != NULL &&
+		    conf_get(points, info->name) == NULL)
+			conf_report(p->conf, points, p->sink, "role %s needs %s", site_role_name(info->role),
+				    info->name);
 	}
 }
 

@@ -77,7 +77,8 @@ bool raw_encode(double number, enum device_type t, enum device_order o, uint16_t
 		[DEVICE_INT16] = { INT16_MIN, INT16_MAX }, [DEVICE_UINT16] = { 0, UINT16_MAX },
 		[DEVICE_INT32] = { INT32_MIN, INT32_MAX }, [DEVICE_UINT32] = { 0, UINT32_MAX },
 		/* what a double holds exactly; nothing that is written needs more */
-		[DEVICE_INT64] = { -9007199254740992.0, 9007199254740992.0 }, [DEVICE_UINT64] = { 0, 9007199254740992.0 },
+		[DEVICE_INT64] = { -9007199254740992.0, 9007199254740992.0 },
+		[DEVICE_UINT64] = { 0, 9007199254740992.0 },
 	};
 	size_t n = types[t].registers;
 	uint64_t bits = 0;

@@ -94,7 +94,8 @@ void device_map_refuse(struct device_map *m, size_t block, const char *why)
 	for (size_t i = 0; i < m->value_count; i++) {
 		struct mapped *x = &m->mapped[i];
 
-		if (x->pair != NULL && (x->block == (int)block || m->mapped[m->values[i].scale_index].block == (int)block))
+		if (x->pair != NULL &&
+		    (x->block == (int)block || m->mapped[m->values[i].scale_index].block == (int)block))
 			x->pair->known = false;
 	}
 	str_copy(m->states[block].why, sizeof m->states[block].why, why);
@@ -157,7 +158,8 @@ static void judge_raw(const struct device_map *m, int i, const struct raw *r, st
 		if (k < s->choice_count)
 			out->value = s->choices[k].value;
 		else
-			snprintf(out->why, sizeof out->why, "%.0f is none of the values that the profile knows", r->number);
+			snprintf(out->why, sizeof out->why, "%.0f is none of the values that the profile knows",
+				 r->number);
 		out->quality = k < s->choice_count ? DEVICE_GOOD : DEVICE_ABSENT;
 	}
 }
@@ -200,7 +202,8 @@ static void value_read(const struct device_map *m, int i, struct device_reading 
 /* Bad news in this order: what is not known yet, what cannot be, what is not there. */
 static enum device_quality worse(enum device_quality a, enum device_quality b)
 {
-	static const int rank[] = { [DEVICE_GOOD] = 0, [DEVICE_ABSENT] = 1, [DEVICE_IMPOSSIBLE] = 2, [DEVICE_UNKNOWN] = 3 };
+	static const int rank[] = { [DEVICE_GOOD] = 0, [DEVICE_ABSENT] = 1, [DEVICE_IMPOSSIBLE] = 2,
+				    [DEVICE_UNKNOWN] = 3 };
 
 	return rank[a] > rank[b] ? a : b;
 }
@@ -241,7 +244,8 @@ void node_read(const struct device_map *m, const struct node *n, struct device_r
 		struct device_reading term;
 
 		node_read(m, n->terms[i], &term);
-		/* An alternative that the device does not have is passed over; one that is not read yet is waited for. */
+		/* An alternative that the device does not have is passed over; one that is not read yet is waited
+		 * for. */
 		if (choose && term.quality == DEVICE_ABSENT && (i + 1 < n->term_count || !first))
 			continue;
 		combine(n->kind, out, &term, first);
@@ -264,7 +268,8 @@ bool device_map_read(const struct device_map *m, enum device_point p, struct dev
 	if (out->quality == DEVICE_GOOD &&
 	    (!isfinite(out->value) || out->value < info->min || out->value > info->max)) {
 		out->quality = DEVICE_IMPOSSIBLE;
-		snprintf(out->why, sizeof out->why, "%.6g %s, can be %.6g…%.6g", out->value, info->unit, info->min, info->max);
+		snprintf(out->why, sizeof out->why, "%.6g %s, can be %.6g…%.6g", out->value, info->unit, info->min,
+			 info->max);
 	}
 	if (out->quality != DEVICE_GOOD)
 		out->value = NAN;

@@ -16,7 +16,8 @@ struct entry {
 enum { REQUIRED = 1, WRITABLE = 2, DIRECTED = 4, CONTROL = 8 };
 
 #define P(role, name, unit, min, max, flags, rate) \
-	{ { name, role, unit, min, max, ((flags) & REQUIRED) != 0, ((flags) & WRITABLE) != 0, ((flags) & DIRECTED) != 0 }, \
+	{ { name, role, unit, min, max, ((flags) & REQUIRED) != 0, ((flags) & WRITABLE) != 0, \
+	    ((flags) & DIRECTED) != 0 }, \
 	  rate, ((flags) & CONTROL) != 0 }
 #define GRID(name, ...) P(SITE_GRID_METER, "grid-meter." name, __VA_ARGS__)
 #define BATTERY(name, ...) P(SITE_BATTERY_INVERTER, "battery-inverter." name, __VA_ARGS__)

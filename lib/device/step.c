@@ -44,7 +44,8 @@ static bool parse_step_value(const struct parse *p, const struct conf_node *n, s
 bool parse_step(const struct parse *p, const struct conf_node *n, struct step *out)
 {
 	static const char *const keys[] = { "function", "address", "type", "order", "scale", "model", "models", "point",
-					    "constant", "sign", "magnitude", "percent_of", "when", "optional", "read_function", NULL };
+					    "constant", "sign", "magnitude", "percent_of", "when", "optional",
+					    "read_function", NULL };
 	static const char *const when[] = { "always", "changed", NULL };
 	struct parse writes = *p;
 	int64_t read_function = BUS_READ_HOLDING;

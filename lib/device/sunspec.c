@@ -149,7 +149,8 @@ int sunspec_model_load(uint16_t id, struct sunspec_model *out, struct err *e)
 	snprintf(name, sizeof name, "sunspec/model_%u.json", id);
 	root = json_load_file(share_path(name, path), JSON_REJECT_DUPLICATES, &je);
 	if (root == NULL)
-		return err_set(e, ERR_IO, 0, "cannot read SunSpec model %u: '%s' line %d: %s", id, path, je.line, je.text);
+		return err_set(e, ERR_IO, 0, "cannot read SunSpec model %u: '%s' line %d: %s", id, path, je.line,
+			       je.text);
 	ok = read_group(json_object_get(root, "group"), -1, 0, out) && out->groups[0].size > 2;
 	json_decref(root);
 	if (ok)

@@ -41,7 +41,8 @@ static void walk_model(struct device_walk *w, uint16_t id, uint16_t length)
 		snprintf(why, sizeof why, "the model at %u has id 0: the list ends without its marker", w->next);
 		walk_end(w, why);
 	} else if (first + length > 65536) {
-		snprintf(why, sizeof why, "model %u at %u says length %u, which ends beyond 65535", id, w->next, length);
+		snprintf(why, sizeof why, "model %u at %u says length %u, which ends beyond 65535", id, w->next,
+			 length);
 		walk_end(w, why);
 	} else {
 		s->models[s->model_count++] = (struct device_model){ id, (uint16_t)first, length };

@@ -130,8 +130,8 @@ int device_map_write(const struct device_map *m, enum device_point p, double val
 	if (m->reversed && info->directed)
 		value = -value;
 	if (value < w->min || value > w->max)
-		return err_set(e, ERR_REFUSED, 0, "%s is %.6g %s, the device takes %.6g…%.6g", info->name, value, info->unit,
-			       w->min, w->max);
+		return err_set(e, ERR_REFUSED, 0, "%s is %.6g %s, the device takes %.6g…%.6g", info->name, value,
+			       info->unit, w->min, w->max);
 	if (check_rating(m, p, value, e) < 0)
 		return -1;
 	for (size_t i = 0; i < w->step_count; i++) {

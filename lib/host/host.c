@@ -13,7 +13,8 @@ static in_addr_t address_of(const struct sockaddr *sa)
 	return ((const struct sockaddr_in *)(const void *)sa)->sin_addr.s_addr;
 }
 
-/* The address that the kernel would send from: connect on a datagram socket asks the routing table and sends nothing. */
+/* The address that the kernel would send from: connect on a datagram socket asks the routing table and sends
+ * nothing. */
 static bool source_for(const struct in_addr *addr, in_addr_t *source, int *why)
 {
 	struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr = *addr, .sin_port = htons(9) }, from = { 0 };

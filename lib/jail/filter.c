@@ -19,13 +19,15 @@
 /* Memory, time, waiting, and descriptors that are already open. */
 static const char *const always[] = {
 	"read", "write", "readv", "writev", "pread64", "pwrite64", "preadv", "pwritev", "lseek", "_llseek", "close",
-	"close_range", "fstat", "fstat64", "fstatat64", "newfstatat", "statx", "stat", "lstat", "stat64", "lstat64", "dup",
+	"close_range", "fstat", "fstat64", "fstatat64", "newfstatat", "statx", "stat", "lstat", "stat64", "lstat64",
+	"dup",
 	"dup2", "dup3", "fcntl", "fcntl64", "pipe", "pipe2", "eventfd2", "memfd_create", "brk", "munmap", "mremap",
 	"madvise", "clock_gettime", "clock_gettime64", "clock_getres", "clock_getres_time64", "clock_nanosleep",
 	"clock_nanosleep_time64", "nanosleep", "gettimeofday", "time", "epoll_create1", "epoll_ctl", "epoll_wait",
 	"epoll_pwait", "epoll_pwait2", "poll", "ppoll", "ppoll_time64", "select", "_newselect", "pselect6",
 	"pselect6_time64", "timerfd_create", "timerfd_settime", "timerfd_settime64", "timerfd_gettime",
-	"timerfd_gettime64", "signalfd4", "rt_sigaction", "rt_sigprocmask", "rt_sigpending", "rt_sigreturn", "sigreturn",
+	"timerfd_gettime64", "signalfd4", "rt_sigaction", "rt_sigprocmask", "rt_sigpending", "rt_sigreturn",
+	"sigreturn",
 	"sigaltstack", "getpid", "gettid", "getppid", "getuid", "geteuid", "getgid", "getegid", "getuid32", "geteuid32",
 	"getgid32", "getegid32", "getresuid", "getresgid", "getresuid32", "getresgid32", "getgroups", "getgroups32",
 	"capget", "futex", "futex_time64", "set_robust_list", "rseq", "sched_yield", "sched_getaffinity", "getcpu",
@@ -44,14 +46,17 @@ static const char *const files[] = {
 #ifdef __SANITIZE_ADDRESS__
 /* What ASan needs to print a report, and LSan to stop the process and look at it at exit. Such a build is for tests. */
 static const char *const sanitizer[] = {
-	"open", "openat", "readlink", "readlinkat", "getdents", "getdents64", "access", "clone", "clone3", "prctl", "ptrace",
-	"wait4", "waitid", "kill", "tgkill", "process_vm_readv", "mmap", "mprotect", "prlimit64", "setrlimit", "mincore",
+	"open", "openat", "readlink", "readlinkat", "getdents", "getdents64", "access", "clone", "clone3", "prctl",
+		"ptrace",
+	"wait4", "waitid", "kill", "tgkill", "process_vm_readv", "mmap", "mprotect", "prlimit64", "setrlimit",
+	"mincore",
 	"getcwd", "sched_getparam", "sched_getscheduler", "ioctl", "arch_prctl", "personality",
 };
 #endif
 
 static const unsigned long line_ioctls[] = {
-	TCSETS, TCSETSW, TCSETSF, TCGETS2, TCSETS2, TCSETSW2, TCSETSF2, TCSBRK, TCSBRKP, TCFLSH, TCXONC, TIOCEXCL, TIOCNXCL,
+	TCSETS, TCSETSW, TCSETSF, TCGETS2, TCSETS2, TCSETSW2, TCSETSF2, TCSBRK, TCSBRKP, TCFLSH, TCXONC, TIOCEXCL,
+		TIOCNXCL,
 	TIOCMGET, TIOCMSET, TIOCMBIS, TIOCMBIC, TIOCOUTQ, TIOCGRS485, TIOCSRS485,
 };
 

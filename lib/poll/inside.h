@@ -17,7 +17,8 @@ enum phase {
 };
 
 /* ---- writes: a list of small acts, done one after the other, each before any read of its line ---- */
-enum op_kind { OP_CHECK /* is the mode already so? */, OP_WRITE, OP_SHOW /* read back */, OP_VERIFY /* is the mode still so? */ };
+enum op_kind { OP_CHECK /* is the mode already so? */, OP_WRITE, OP_SHOW /* read back */,
+	       OP_VERIFY /* is the mode still so? */ };
 struct op { enum op_kind kind; uint8_t step; };
 
 struct write_order {         /* what a caller wants */
@@ -42,12 +43,14 @@ struct write_job {
 };
 struct mode_shown { bool known; uint16_t address, value; int64_t at_us; };
 
-struct block_plan { int64_t due_us; int64_t period_us; int64_t backoff_us; bool tried, told /* it was answered once */; };
+struct block_plan { int64_t due_us; int64_t period_us; int64_t backoff_us;
+		    bool tried, told /* it was answered once */; };
 
 /* What is counted of a device. Two halves of each window, so that what is old falls out: see stats.c. */
 struct record {
 	struct poll_stats sums;
-	int64_t latency_us;                /* what to reckon with: follows a slower answer at once, a faster one slowly */
+	/* what to reckon with: follows a slower answer at once, a faster one slowly */
+	int64_t latency_us;
 	struct half { int64_t since_us; struct spread latency; } latency[2];
 	struct beat { int64_t since_us, last_us; uint64_t reads; } beats[2];
 };
@@ -73,8 +76,9 @@ struct dev {
 	struct block_plan *plans;
 	struct device_identity identity;   /* that it had when it was live */
 	bool has_identity;
-	/* Who answers was met on this connection of the line (bus_counters.connects), 0: on none. Nothing is written over
-	 * another, and nothing read but by a device that ends each connection so soon that it cannot be met (brief). */
+	/* Who answers was met on this connection of the line (bus_counters.connects), 0: on none. Nothing is written
+	 * over another, and nothing read but by a device that ends each connection so soon that it cannot be met
+	 * (brief). */
 	uint64_t met, meeting;             /* meeting: the connection on which the reading of the identity began */
 	int64_t met_us;                    /* when */
 	int cut_short;                     /* connections in a row that ended before anything was asked over them */
@@ -151,7 +155,8 @@ void dev_forget_values(struct dev *d);
 bool write_due(struct dev *d, int64_t now_us, int64_t *due_us);
 bool write_question(struct dev *d, struct bus_request *q);         /* false: nothing to send after all */
 void write_answer(struct dev *d, const struct bus_reply *r);
-void write_again(struct dev *d);                                   /* from its first register, when who answers was met */
+/* from its first register, when who answers was met */
+void write_again(struct dev *d);
 void write_drop(struct dev *d, const char *why);                   /* the device went: tell who waits */
 
 /* Why an answer is none, for people. */

@@ -34,7 +34,8 @@ int poll_read_once(const struct site_device *s, const struct device_profile *pro
 	while (r == 0 && !all_tried(d) && d->state != DEVICE_LOST) {
 		r = loop_turn(l, deadline, e);
 		if (r == 0 && !all_tried(d) && d->state != DEVICE_LOST && now_read().boot_us >= deadline)
-			r = err_set(e, ERR_UNREACHABLE, 0, "'%s' did not answer everything in %d ms", s->name, timeout_ms);
+			r = err_set(e, ERR_UNREACHABLE, 0, "'%s' did not answer everything in %d ms", s->name,
+				    timeout_ms);
 	}
 	if (r == 0 && d->state == DEVICE_LOST)
 		r = err_set(e, ERR_UNREACHABLE, 0, "'%s': %s", s->name, d->why);

@@ -213,11 +213,14 @@ int poll_write(struct poll *p, int device, enum device_point point, double value
 		return err_set(e, ERR_UNREACHABLE, 0, "'%s' is %s%s%s", d->site->name, device_state_name(d->state),
 			       d->why[0] ? ": " : "", d->why);
 	if (d->brief)
-		return err_set(e, ERR_REFUSED, 0, "'%s' ends every connection after an answer: who would take the write cannot "
-			       "be known", d->site->name);
+		return err_set(e, ERR_REFUSED, 0,
+			       "'%s' ends every connection after an answer: who would take the write cannot "
+			       "be known",
+			       d->site->name);
 	if (expires_boot_us <= poll_clock(p))
 		return err_set(e, ERR_REFUSED, 0, "'%s': the write had expired before it was asked for", d->site->name);
-	if (device_map_write(d->map, point, value, plan, &count, e) < 0) /* again when it is sent; here only to be able to refuse */
+	/* again when it is sent; here only to be able to refuse */
+	if (device_map_write(d->map, point, value, plan, &count, e) < 0)
 		return err_ctx(e, "'%s'", d->site->name);
 	if (d->waiting.active && d->waiting.point != point)
 		return err_set(e, ERR_AGAIN, 0, "'%s': another point is about to be written", d->site->name);

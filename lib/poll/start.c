@@ -10,8 +10,8 @@ void dev_forget_values(struct dev *d)
 	memset(d->modes, 0, sizeof d->modes);
 }
 
-/* 1 s, then twice as long up to 30 s, and up to a quarter less, so that devices that went together do not all come back in
- * one instant; never less than a second. */
+/* 1 s, then twice as long up to 30 s, and up to a quarter less, so that devices that went together do not all come
+ * back in one instant; never less than a second. */
 static int64_t next_pause_us(struct dev *d)
 {
 	int64_t us;
@@ -146,7 +146,8 @@ static void plan_blocks(struct dev *d)
 		*b = (struct block_plan){ .due_us = rate == DEVICE_ONCE ? INT64_MAX : now_us,
 					  .period_us = period_us > fast_us ? period_us : fast_us,
 					  .tried = rate == DEVICE_ONCE, .told = b->told };
-		if (rate != DEVICE_ONCE && (d->blocks[d->beat].rate == DEVICE_ONCE || b->period_us < d->plans[d->beat].period_us))
+		if (rate != DEVICE_ONCE &&
+		    (d->blocks[d->beat].rate == DEVICE_ONCE || b->period_us < d->plans[d->beat].period_us))
 			d->beat = i;
 	}
 	d->record.sums.wanted_hz = d->block_count > 0 && d->blocks[d->beat].rate != DEVICE_ONCE
@@ -169,7 +170,8 @@ static bool is_another(const struct dev *d, char why[120])
 	if (!d->has_identity)
 		return false;
 	if (was->serial[0] != '\0' && !str_eq(now->serial, was->serial)) {
-		snprintf(why, 120, "serial %s instead of %s%s", now->serial[0] ? now->serial : "none", was->serial, hint);
+		snprintf(why, 120, "serial %s instead of %s%s", now->serial[0] ? now->serial : "none", was->serial,
+			 hint);
 		return true;
 	}
 	if (was->model[0] != '\0' && now->model[0] != '\0' && !str_eq(now->model, was->model)) {

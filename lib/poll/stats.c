@@ -1,5 +1,5 @@
-/* What is counted. A window has two halves: the older one falls out when the younger is full, so that what is told covers
- * between half a window and a whole one, whoever asks when. */
+/* What is counted. A window has two halves: the older one falls out when the younger is full, so that what is told
+ * covers between half a window and a whole one, whoever asks when. */
 #include <string.h>
 
 #include "poll/inside.h"
@@ -92,7 +92,8 @@ void stats_busy(struct line *k)
 	k->busy[1].us += now_us - k->asked_us;
 }
 
-/* When a window began, of which the last half began at since_us: what is older than a whole one does not count any more. */
+/* When a window began, of which the last half began at since_us: what is older than a whole one does not count any
+ * more. */
 static int64_t window_us(int64_t older_us, int64_t since_us, int64_t now_us, int64_t half_ms, bool *older_counts)
 {
 	bool stale = now_us - since_us >= half_ms * US_PER_MS;

@@ -93,7 +93,8 @@ static void offer_dev(struct look *l, struct dev *d)
 	if (d->met != 0 && write_due(d, l->now_us, &t.due_us))
 		offer(l, &t);
 	for (size_t i = 0; i < d->block_count; i++) {
-		t = (struct turn){ d, JOB_BLOCK, i, d->blocks[i].control ? RANK_CONTROL : RANK_REST, d->plans[i].due_us };
+		t = (struct turn){ d, JOB_BLOCK, i, d->blocks[i].control ? RANK_CONTROL : RANK_REST,
+				   d->plans[i].due_us };
 		if (t.due_us != INT64_MAX)
 			offer(l, &t);
 	}
@@ -210,7 +211,8 @@ void line_pump(struct line *k)
 	while (!k->in_flight) {
 		int64_t now_us = poll_clock(p);
 		struct look l = { .now_us = now_us, .wake_us = INT64_MAX, .best.job = JOB_NONE,
-				  .control_us = next_control_us(k, now_us), .rest_first = k->control_run >= CONTROL_RUN_MOST };
+				  .control_us = next_control_us(k, now_us),
+				  .rest_first = k->control_run >= CONTROL_RUN_MOST };
 
 		for (size_t i = 0; i < k->dev_count; i++)
 			offer_dev(&l, k->devs[i]);

@@ -42,7 +42,8 @@ bool write_due(struct dev *d, int64_t now_us, int64_t *due_us)
 	return true;
 }
 
-/* When the step's register was seen to hold what it is to hold; not after the device's watchdog may have taken it back. */
+/* When the step's register was seen to hold what it is to hold; not after the device's watchdog may have taken it
+ * back. */
 static struct mode_shown *mode_of(struct dev *d, size_t step, int64_t now_us)
 {
 	struct mode_shown *m = &d->modes[step];
@@ -188,8 +189,8 @@ static void read_answer(struct dev *d, const struct op *op, const struct bus_rep
 	}
 }
 
-/* Its question could not leave: the connection was gone. What has begun is carried through, from the mode register on, for
- * the device may have started anew; what has not, waits as if it had just been asked for. */
+/* Its question could not leave: the connection was gone. What has begun is carried through, from the mode register
+ * on, for the device may have started anew; what has not, waits as if it had just been asked for. */
 void write_again(struct dev *d)
 {
 	struct write_job *j = &d->job;
@@ -239,6 +240,7 @@ void write_answer(struct dev *d, const struct bus_reply *r)
 		return;
 	}
 	snprintf(why, sizeof why, "%s%s", words,
-		 op.kind == OP_WRITE && r->outcome != BUS_EXCEPTION ? "; the device may have taken it all the same" : "");
+		 op.kind == OP_WRITE && r->outcome != BUS_EXCEPTION ? "; the device may have taken it all the same"
+								    : "");
 	finish(d, POLL_FAILED, why);
 }

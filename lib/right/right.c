@@ -89,8 +89,9 @@ static enum right judge(const struct site *site, const char *user, gid_t primary
 
 	for (size_t i = 0; i < site->access_count; i++) {
 		const struct site_access *a = &site->access[i];
-		bool named = *a->user ? *user && str_eq(a->user, user) :
-				       *a->group && find_group(a->group, &gid) && is_member(gid, primary, groups, count);
+		bool named = *a->user ? *user && str_eq(a->user, user)
+				      : *a->group && find_group(a->group, &gid) &&
+						is_member(gid, primary, groups, count);
 
 		if (named && parse_right(a->right, &given) && given > best)
 			best = given;

@@ -41,7 +41,8 @@ static int push_host(struct targets *t, uint32_t host, uint16_t port, struct err
 static int bad(const char *text, struct err *e)
 {
 	return err_set(e, ERR_USAGE, 0, "'%s' is not a target; expected 192.168.1.0/24, 192.168.1.10, "
-		       "192.168.1.10-20, each with :PORT if not 502, rtu:/dev/ttyS1?baud=9600&parity=none, or rtu+tcp://HOST:PORT", text);
+		       "192.168.1.10-20, each with :PORT if not 502, rtu:/dev/ttyS1?baud=9600&parity=none, or "
+		       "rtu+tcp://HOST:PORT", text);
 }
 
 /* "HOST", "HOST/PREFIX", "HOST-LAST"; every address of a network but its first and last. */

@@ -129,7 +129,8 @@ static void read_headings(struct reader *r)
  * rounded value (Clinger, "How to read floating point numbers accurately", 1990); the rest goes the long way. */
 static bool read_number(const char *s, double min, double max, double *out)
 {
-	static const double tens[] = { 1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15 };
+	static const double tens[] = { 1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14,
+				       1e15 };
 	const char *p = *s == '-' ? s + 1 : s;
 	int64_t digits = 0;
 	int n = 0, after = 0;

@@ -1,7 +1,8 @@
 /* series: a CSV of load, PV and price over time, read strictly, for `control simulate` and the simulated site.
  *
  * Columns by heading, any order: ts_utc (RFC 3339, Z, start of the interval), load_w >= 0, pv_w >= 0, price_eur_mwh
- * (optional). Steps are equal, no row is missing, no repeat. A row with neither load_w nor pv_w is a gap that is stated.
+ * (optional). Steps are equal, no row is missing, no repeat. A row with neither load_w nor pv_w is a gap that is
+ * stated.
  */
 #ifndef PSEC_SERIES_H
 #define PSEC_SERIES_H

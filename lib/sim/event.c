@@ -81,11 +81,13 @@ static const struct {
 	const char *key;
 	enum sim_event_kind kind;
 } kinds[] = {
-	{ "fault", SIM_EVENT_FAULT }, { "load", SIM_EVENT_LOAD }, { "cloud", SIM_EVENT_CLOUD }, { "grid", SIM_EVENT_GRID },
+	{ "fault", SIM_EVENT_FAULT }, { "load", SIM_EVENT_LOAD }, { "cloud", SIM_EVENT_CLOUD },
+	{ "grid", SIM_EVENT_GRID },
 	{ "blackout", SIM_EVENT_BLACKOUT }, { "genset", SIM_EVENT_GENSET }, { "swap", SIM_EVENT_SWAP },
 	{ "second-master", SIM_EVENT_MASTER },
 };
-static const char *const timed_keys[] = { "at", "for", "say", "fault", "load", "cloud", "grid", "blackout", "genset", "swap",
+static const char *const timed_keys[] = { "at", "for", "say", "fault", "load", "cloud", "grid", "blackout", "genset",
+					  "swap",
 					  "second-master", NULL };
 
 /* "00:05:30", with or without a fraction, or a duration. */
@@ -175,8 +177,8 @@ static bool read_grid(const struct conf *c, const struct conf_node *n, struct si
 	return read_span(c, n, "for", &e->for_us, sink) && ok;
 }
 
-static bool read_genset(const struct conf *c, const struct conf_node *map, const struct conf_node *n, struct sim_event *e,
-			struct diag_sink *sink)
+static bool read_genset(const struct conf *c, const struct conf_node *map, const struct conf_node *n,
+			struct sim_event *e, struct diag_sink *sink)
 {
 	if (n->kind == CONF_SCALAR && str_eq(n->text, "start"))
 		return true;
@@ -237,7 +239,8 @@ static bool read_at(const struct conf *c, const struct conf_node *map, struct si
 	if (!n)
 		conf_report(c, map, sink, "needs a time, at: 00:05:30");
 	else if (n->kind != CONF_SCALAR || !parse_at(n->text, &e->at_us))
-		conf_report(c, n, sink, "is '%.40s', must be a time since the start like 00:05:30, 90s or 5min, at most 7 days",
+		conf_report(c, n, sink,
+			    "is '%.40s', must be a time since the start like 00:05:30, 90s or 5min, at most 7 days",
 			    n->kind == CONF_SCALAR ? n->text : "no time");
 	else
 		return true;

@@ -8,7 +8,8 @@
 
 #include "inside.h"
 
-enum { STATUS = 768, STATUS_COUNT = 16, BASIC = 1024, BASIC_COUNT = 36, ENGINE = 1408, DERIVED = 1536, DERIVED_COUNT = 24,
+enum { STATUS = 768, STATUS_COUNT = 16, BASIC = 1024, BASIC_COUNT = 36, ENGINE = 1408, DERIVED = 1536,
+       DERIVED_COUNT = 24,
        ACCUMULATED = 1792, ACCUMULATED_COUNT = 18, KEYS = 4096, KEY = 4104 };
 enum { STOP_MODE, AUTO_MODE };                            /* 772 */
 enum { SELECT_STOP = 35700, SELECT_AUTO = 35701, START = 35732, STOP = 35733 };
@@ -52,7 +53,8 @@ static void begin(struct image *i, const struct view *v)
 
 static bool turns(const struct view *v)
 {
-	return v->genset_state == GENSET_WARMING || v->genset_state == GENSET_RUNNING || v->genset_state == GENSET_COOLING;
+	return v->genset_state == GENSET_WARMING || v->genset_state == GENSET_RUNNING ||
+	       v->genset_state == GENSET_COOLING;
 }
 
 static void refresh(struct image *i, const struct view *v)
@@ -104,7 +106,8 @@ static void written(struct image *i, uint16_t address, uint16_t count, const str
 }
 
 const struct image_kind image_genset = {
-	.name = "genset", .words = "Genset with a Deep Sea controller (GenComm)", .unit = 1, .host = 5, .connections = 2,
+	.name = "genset", .words = "Genset with a Deep Sea controller (GenComm)", .unit = 1, .host = 5,
+	.connections = 2,
 	.read_max = 64, .lives_in_dark = true, .writable = writable, .writable_count = COUNT_OF(writable),
 	.begin = begin, .refresh = refresh, .written = written,
 };

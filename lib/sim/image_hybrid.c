@@ -95,7 +95,8 @@ static void expired(struct image *i)
 }
 
 const struct image_kind image_hybrid = {
-	.name = "hybrid", .words = "Sungrow-like hybrid inverter", .unit = 1, .host = 3, .connections = 2, .read_max = 100,
+	.name = "hybrid", .words = "Sungrow-like hybrid inverter", .unit = 1, .host = 3, .connections = 2,
+	.read_max = 100,
 	.writable = writable, .writable_count = COUNT_OF(writable),
 	.begin = begin, .refresh = refresh, .written = written, .expired = expired,
 };

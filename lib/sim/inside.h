@@ -44,7 +44,8 @@ struct pv_limit {
 
 /* ---- genset.c ------------------------------------------------------------------------------------------------ */
 
-enum genset_state { GENSET_STOPPED, GENSET_PRE_START, GENSET_WARMING, GENSET_RUNNING, GENSET_COOLING }; /* GenComm 1408 */
+/* GenComm 1408 */
+enum genset_state { GENSET_STOPPED, GENSET_PRE_START, GENSET_WARMING, GENSET_RUNNING, GENSET_COOLING };
 struct genset {
 	enum genset_state state;
 	int64_t since_us, run_us;
@@ -93,7 +94,8 @@ enum { SIM_WARM_US = 2 * 1000000 };   /* plant time at the start: the site has b
 
 struct world {
 	const struct sim_options *options;
-	struct sim_plant plants[SIM_BATTERIES]; /* the first has house, sun, grid and meter; the others a battery alone */
+	/* the first has house, sun, grid and meter; the others a battery alone */
+	struct sim_plant plants[SIM_BATTERIES];
 	struct command commands[SIM_BATTERIES];
 	struct genset genset;
 	struct pv_limit pv;
@@ -155,11 +157,13 @@ struct image_kind {
 	/* Renew what is measured; leave what can be written. */
 	void (*refresh)(struct image *i, const struct view *v);
 	/* Registers in [address, address + count) were written: what does that mean for the plant? May be NULL. */
-	void (*written)(struct image *i, uint16_t address, uint16_t count, const struct view *v, const struct orders *o);
+	void (*written)(struct image *i, uint16_t address, uint16_t count, const struct view *v,
+			const struct orders *o);
 	/* The inverter's watchdog came: back to how the device was delivered. May be NULL. */
 	void (*expired)(struct image *i);
 };
-extern const struct image_kind image_meter, image_battery, image_pv, image_sdm630, image_hybrid, image_bms, image_genset;
+extern const struct image_kind image_meter, image_battery, image_pv, image_sdm630, image_hybrid, image_bms,
+	image_genset;
 
 void image_begin(struct image *i, const struct image_kind *kind, uint64_t seed, const struct view *v);
 uint16_t *image_add_block(struct image *i, uint8_t function, uint16_t start, uint16_t count);

@@ -69,7 +69,8 @@ static void send_chunk(void *arg)
 	p->out_at += n;
 	left -= n;
 	if (left)
-		loop_timer_set(p->loop, &p->send, p->send.at_boot_us + (int64_t)(left < CHUNK ? left : CHUNK) * p->char_us);
+		loop_timer_set(p->loop, &p->send,
+			       p->send.at_boot_us + (int64_t)(left < CHUNK ? left : CHUNK) * p->char_us);
 	else
 		p->out_len = p->out_at = 0;
 }

@@ -47,7 +47,8 @@ static void read_meter(const struct conf *c, struct sim_parameters *p, struct di
 
 static void read_genset(const struct conf *c, struct sim_genset *g, struct diag_sink *sink)
 {
-	static const char *const keys[] = { "rated_w", "minimum_percent", "start_delay", "warm_up", "cool_down", "ramp_w_per_s",
+	static const char *const keys[] = { "rated_w", "minimum_percent", "start_delay", "warm_up", "cool_down",
+					    "ramp_w_per_s",
 					    NULL };
 	const struct conf_node *n = section(c, "genset", keys, sink);
 
@@ -64,7 +65,8 @@ static void read_genset(const struct conf *c, struct sim_genset *g, struct diag_
 static void read_line(const struct conf *c, struct sim_options *o, struct diag_sink *sink)
 {
 	static const char *const keys[] = { "baud", NULL };
-	static const char *const rates[] = { "1200", "2400", "4800", "9600", "19200", "38400", "57600", "115200", NULL };
+	static const char *const rates[] = { "1200", "2400", "4800", "9600", "19200", "38400", "57600", "115200",
+					     NULL };
 	const struct conf_node *n = section(c, "line", keys, sink);
 	int rate = 3;
 
@@ -77,7 +79,8 @@ static void read_line(const struct conf *c, struct sim_options *o, struct diag_s
 
 static void read_battery(const struct conf *c, const struct conf_node *n, struct sim_battery *b, struct diag_sink *sink)
 {
-	static const char *const keys[] = { "capacity_wh", "inverter_w", "efficiency_percent", "soc_percent", "dead_time", "lag",
+	static const char *const keys[] = { "capacity_wh", "inverter_w", "efficiency_percent", "soc_percent",
+					    "dead_time", "lag",
 					    "ramp_w_per_s", "watchdog", "inverter", "bms", NULL };
 	static const char *const inverters[] = { "sunspec", "hybrid", "both", NULL };
 	struct sim_parameters *p = &b->plant;
@@ -230,7 +233,8 @@ static void read_head(const struct conf *c, struct sim_scenario *out, struct dia
 
 int sim_scenario_parse(const char *text, size_t len, const char *name, struct sim_scenario *out, struct diag_sink *sink)
 {
-	static const char *const keys[] = { "psec-sim", "title", "about", "series", "start", "calm", "seed", "speed", "meter",
+	static const char *const keys[] = { "psec-sim", "title", "about", "series", "start", "calm", "seed", "speed",
+					    "meter",
 					    "genset", "line", "batteries", "events", NULL };
 	auto_conf struct conf *c = conf_parse(text, len, name, sink);
 	int before = sink->count;

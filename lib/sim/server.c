@@ -155,10 +155,11 @@ static int open_listener(struct server *s, struct err *e)
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0)
 		return err_set(e, ERR_IO, errno, "cannot make a socket");
 	if (bind(fd, a, len) < 0 || listen(fd, 16) < 0)
-		return err_set(e, errno == EADDRINUSE ? ERR_AGAIN : ERR_IO, errno,
-			       "cannot serve %s at %s:%u%s", s->face->image.kind->name, host, ntohs(s->address.sin_port),
-			       errno == EADDRINUSE ? " (another simulated site?)" :
-			       errno == EACCES ? " (ports below 1024 need root)" : "");
+		return err_set(e, errno == EADDRINUSE ? ERR_AGAIN : ERR_IO, errno, "cannot serve %s at %s:%u%s",
+			       s->face->image.kind->name, host, ntohs(s->address.sin_port),
+			       errno == EADDRINUSE ? " (another simulated site?)"
+			       : errno == EACCES   ? " (ports below 1024 need root)"
+						   : "");
 	if (getsockname(fd, (struct sockaddr *)&s->address, &len) < 0)
 		return err_set(e, ERR_IO, errno, "cannot learn the port of a socket");
 	if (loop_add_fd(s->loop, fd, LOOP_READ, on_connection, s, &s->source, e) < 0)

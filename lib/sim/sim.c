@@ -168,7 +168,8 @@ static void on_happened(void *arg, const struct sim_event *e)
 	} else if (e->kind == SIM_EVENT_BLACKOUT) {
 		/* Somebody must look when the light comes back. */
 		world_add(&s->world, &(struct sim_event){ .kind = SIM_EVENT_SAY, .is_end = true,
-				.at_us = world_at(&s->world) + e->for_us, .say = "the grid is back; inverters wait 60 s" });
+				.at_us = world_at(&s->world) + e->for_us,
+				.say = "the grid is back; inverters wait 60 s" });
 	}
 	set_faults(s);
 	set_tick(s, 0);
@@ -348,8 +349,8 @@ static int host_of(const struct sim_options *o, int place, char host[64], struct
 	uint32_t first;
 
 	if (inet_pton(AF_INET, o->host, &a) != 1 || (first = ntohl(a.s_addr)) >> 24 != 127)
-		return err_set(e, ERR_INPUT, 0, "'%s' is not an address of 127.0.0.0/8; a simulated site stays on its machine",
-			       o->host);
+		return err_set(e, ERR_INPUT, 0,
+			       "'%s' is not an address of 127.0.0.0/8; a simulated site stays on its machine", o->host);
 	a.s_addr = htonl(first + (uint32_t)place);
 	if ((first + (uint32_t)place) >> 24 != 127)
 		return err_set(e, ERR_INPUT, 0, "there are not enough loopback addresses after '%s'", o->host);
@@ -369,7 +370,8 @@ static int add_device(struct sim *s, enum sim_kind kind, const struct image_kind
 	else
 		str_copy(f->name, sizeof f->name, k->name);
 	*d = (struct sim_device){ .name = f->name, .kind = kind, .words = k->words,
-				  .address = { .kind = kind == SIM_METER_RTU ? BUS_RTU : BUS_TCP, .port = s->options.port,
+				  .address = { .kind = kind == SIM_METER_RTU ? BUS_RTU : BUS_TCP,
+					       .port = s->options.port,
 					       .unit = k->unit, .has_unit = true } };
 	rng_seed(&f->rng, s->options.batteries[0].plant.seed + k->host + 7919 * battery);
 	begin_image(s, f, k);

@@ -18,9 +18,11 @@ struct sim_parameters {
 	double battery_wh, inverter_w;        /* 10 000, 5 000 */
 	double efficiency;                    /* one way, at the AC side: 0.95 */
 	double dead_time_s, lag_s, ramp_w_per_s; /* 0.3 (at most 10), 0.7, INFINITY */
-	double inverter_period_s;             /* how often the inverter renews the power that it shows: 0.2; 0: always */
+	/* how often the inverter renews the power that it shows: 0.2; 0: always */
+	double inverter_period_s;
 	double meter_period_s;                /* 0.5 */
-	double meter_delay_s;                 /* 0.1, at most the period: from the end of its mean to where it can be read */
+	/* 0.1, at most the period: from the end of its mean to where it can be read */
+	double meter_delay_s;
 	double meter_mean_s;                  /* 0.1, at most 10 */
 	double meter_noise_w;                 /* 5, standard deviation */
 	double watchdog_s;                    /* set-point older than this: inverter goes to 0; 60; 0: none */
@@ -90,7 +92,8 @@ enum sim_fault {
 	SIM_FAULT_BUSY,       /* exception 6 */
 	SIM_FAULT_GARBAGE,    /* bytes that are no frame */
 	SIM_FAULT_WRONG_UNIT,
-	SIM_FAULT_WRONG_TRANSACTION, /* the number of the question before; on a line, which has none, the answer to it */
+	/* the number of the question before; on a line, which has none, the answer to it */
+	SIM_FAULT_WRONG_TRANSACTION,
 	SIM_FAULT_WRONG_LENGTH, /* by turns a byte count and a frame length that are not so */
 	SIM_FAULT_LOST,       /* connections closed, none accepted; a line says nothing */
 	SIM_FAULT_SILENT,     /* accepts and never answers */
@@ -148,8 +151,8 @@ struct sim_options {
 	struct sim_battery batteries[SIM_BATTERIES];
 	size_t battery_count;      /* 1 at least */
 	struct sim_genset genset;
-	char host[16];             /* loopback address of the meter; each kind has its place after it: 127.0.0.11, .12, …
-				    * and those of another battery ten further */
+	char host[16];             /* loopback address of the meter; each kind has its place after it: 127.0.0.11, .12,
+				    * … and those of another battery ten further */
 	uint16_t port;             /* 502 needs root or CAP_NET_BIND_SERVICE; default 1502; 0: a free one for each */
 	const struct series *series; /* NULL: load 500 W, PV 0 */
 	int64_t series_offset_us;  /* where in the series it begins */
@@ -187,7 +190,8 @@ const struct sim_plant *sim_plant_now(struct sim *s);
 struct sim_truth {
 	int64_t utc_us;            /* time of the series */
 	int64_t elapsed_us;        /* plant time since the start */
-	double load_w, pv_w, battery_w, genset_w, grid_w, soc_percent; /* battery_w: of all; soc_percent: of all their energy */
+	/* battery_w: of all; soc_percent: of all their energy */
+	double load_w, pv_w, battery_w, genset_w, grid_w, soc_percent;
 	bool dark;
 	bool has_next;
 	struct sim_event next;     /* what comes */

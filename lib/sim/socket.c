@@ -16,8 +16,8 @@ static json_t *device_json(const struct sim_device *d)
 {
 	char address[BUS_ADDRESS_LEN];
 
-	return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I}", "name", d->name,
-			 "address", bus_address_format(&d->address, address), "words", d->words, "fault", sim_fault_name(d->fault),
+	return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I}", "name", d->name, "address",
+			 bus_address_format(&d->address, address), "words", d->words, "fault", sim_fault_name(d->fault),
 			 "questions", (json_int_t)d->questions, "writes", (json_int_t)d->writes);
 }
 
@@ -52,7 +52,8 @@ static void put_progress(struct sim *s, const struct sim_truth *t, json_t *o)
 	json_object_set_new(o, "elapsed_s", tenth((double)t->elapsed_us / 1e6));
 	json_object_set_new(o, "speed", json_integer(sim_speed(s)));
 	json_object_set_new(o, "next", t->has_next ? json_string(sim_event_words(&t->next, words)) : json_null());
-	json_object_set_new(o, "next_in_s", t->has_next ? tenth((double)(t->next.at_us - t->elapsed_us) / 1e6) : json_null());
+	json_object_set_new(o, "next_in_s",
+			    t->has_next ? tenth((double)(t->next.at_us - t->elapsed_us) / 1e6) : json_null());
 	json_object_set_new(o, "said", *t->said ? json_string(t->said) : json_null());
 }
 
@@ -73,7 +74,8 @@ static json_t *status(struct sim *s)
 		json_array_append_new(devices, device_json(&d[n]));
 	for (size_t n = 0; n < w->options->battery_count; n++)
 		json_array_append_new(batteries, battery_json(w, n));
-	json_object_update_new(o, json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:o}",
+	json_object_update_new(o,
+			       json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:o}",
 		"at", time_format(t.utc_us, at), "load_w", tenth(t.load_w), "pv_w", tenth(t.pv_w),
 		"battery_w", tenth(t.battery_w), "grid_w", tenth(t.grid_w), "meter_w", tenth(p->meter_w),
 		"soc_percent", tenth(t.soc_percent), "extra_w", tenth(w->day.extra_w),

@@ -61,7 +61,9 @@ static void check_link(const struct conf *c, const struct site *s, size_t i, str
 		if (!b->has_unit || !bus_address_same_link(a, b))
 			continue;
 		if (first && !same_settings(a, b))
-			conf_report(c, n, sink, "has %u baud, parity %c, %u stop; '%s' on line %d has %u, %c, %u on the same serial line",
+			conf_report(c, n, sink,
+				    "has %u baud, parity %c, %u stop; '%s' on line %d has %u, %c, %u on the same "
+				    "serial line",
 				    a->baud, a->parity, a->stop, other->name, other->line, b->baud, b->parity, b->stop);
 		if (a->unit == b->unit && both)
 			conf_report(c, n, sink, "is also the address of '%s' on line %d, with the same role %s",
@@ -107,7 +109,8 @@ static void check_batteries(const struct conf *c, const struct site *s, struct d
 				    "is '%s', which does not have the role bms", s->devices[b->bms].name);
 		if (site_find_role(s, SITE_GRID_METER) < 0)
 			conf_report(c, item_at(c, "batteries", i, ""), sink,
-				    "needs a device with the role grid-meter, without which nothing says what to deliver");
+				    "needs a device with the role grid-meter, without which nothing says what to "
+				    "deliver");
 	}
 }
 
@@ -142,13 +145,16 @@ static void check_control(const struct conf *c, const struct site *s, struct dia
 			    "is %g, must be below control.soc.max_percent %g", k->soc_min_percent, k->soc_max_percent);
 	else if (k->reserve_percent < k->soc_min_percent)
 		conf_report(c, node_at(c, "control.reserve_percent"), sink,
-			    "is %g, must not be below control.soc.min_percent %g", k->reserve_percent, k->soc_min_percent);
+			    "is %g, must not be below control.soc.min_percent %g", k->reserve_percent,
+			    k->soc_min_percent);
 	else if (k->reserve_percent > k->soc_max_percent)
 		conf_report(c, node_at(c, "control.reserve_percent"), sink,
-			    "is %g, must not be above control.soc.max_percent %g", k->reserve_percent, k->soc_max_percent);
-	check_between(c, "control.safe_w", k->safe_w, k->charge_limit_w, k->discharge_limit_w, "charge_w", "discharge_w",
-		      sink);
-	check_between(c, "control.target_w", k->target_w, k->export_limit_w, k->import_limit_w, "export_w", "import_w", sink);
+			    "is %g, must not be above control.soc.max_percent %g", k->reserve_percent,
+			    k->soc_max_percent);
+	check_between(c, "control.safe_w", k->safe_w, k->charge_limit_w, k->discharge_limit_w, "charge_w",
+		      "discharge_w", sink);
+	check_between(c, "control.target_w", k->target_w, k->export_limit_w, k->import_limit_w, "export_w",
+		      "import_w", sink);
 }
 
 static void check_access(const struct conf *c, const struct site *s, struct diag_sink *sink)
@@ -174,7 +180,8 @@ static void check_access(const struct conf *c, const struct site *s, struct diag
 void site_check(const struct conf *c, const struct site *s, struct diag_sink *sink)
 {
 	if (*s->ot_port && str_eq(s->ot_port, s->it_port))
-		conf_report(c, node_at(c, "ports.it"), sink, "is %s, which is ports.ot: OT and IT never share a port", s->it_port);
+		conf_report(c, node_at(c, "ports.it"), sink, "is %s, which is ports.ot: OT and IT never share a port",
+			    s->it_port);
 	check_devices(c, s, sink);
 	check_batteries(c, s, sink);
 	check_control(c, s, sink);

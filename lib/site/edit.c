@@ -36,7 +36,8 @@ char *site_template(const char *id, const char *title, enum site_tier tier, cons
 		     "  reserve_percent: 10      # kept for a power cut\n"
 		     "  safe_w: 0                # battery power when a signal is lost\n\n"
 		     "# Who may do what on this controller, besides root and the owner.\n"
-		     "# access:\n#   - user: anna\n#     right: operator       # viewer, operator, technician or site-admin\n\n"
+		     "# access:\n#   - user: anna\n#     right: operator       # viewer, operator, technician or "
+		     "site-admin\n\n"
 		     "samples:\n  raw_keep: 14d\n  mean_keep: 400d          # quarter-hour means\n  budget_mb: 1000\n\n"
 		     "# `psec scan --write` puts what it finds here.\n"
 		     "devices:\n");

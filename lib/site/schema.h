@@ -25,7 +25,8 @@ struct map;
 
 struct key {
 	const char *name;
-	const char *json;            /* the name in `site show --json`, where the unit is not in the key; NULL: the same */
+	/* the name in `site show --json`, where the unit is not in the key; NULL: the same */
+	const char *json;
 	enum key_type type;
 	bool required;
 	size_t offset;               /* of the value in its map's struct */

@@ -9,7 +9,8 @@
 #include "base/base.h"
 #include "bus/bus.h"
 
-enum { SITE_DEVICES_MAX = 64, SITE_BATTERIES_MAX = 1, SITE_ACCESS_MAX = 32, SITE_NAME_LEN = 32, SITE_FILE_MAX = 1 << 20 };
+enum { SITE_DEVICES_MAX = 64, SITE_BATTERIES_MAX = 1, SITE_ACCESS_MAX = 32, SITE_NAME_LEN = 32,
+       SITE_FILE_MAX = 1 << 20 };
 
 enum site_tier { SITE_SIM, SITE_LAB, SITE_PROD };
 const char *site_tier_name(enum site_tier t);
@@ -99,7 +100,8 @@ void site_each_key(void (*fn)(void *arg, const char *path), void *arg);
  * Caller's reference. */
 struct json_t;
 struct json_t *site_to_json(const struct site *s);
-/* Tells two configurations apart by what they take effect as: other comments, the same digest. By accident, not by attack. */
+/* Tells two configurations apart by what they take effect as: other comments, the same digest. By accident, not by
+ * attack. */
 enum { SITE_DIGEST_LEN = 17 };
 char *site_digest(const struct site *s, char to[SITE_DIGEST_LEN]);
 /* The names of roles (bits 1 << SITE_GRID_METER …), as a list. Caller's reference. */

@@ -34,7 +34,8 @@ struct store {
 	size_t point_count;
 	uint16_t *slots;
 
-	/* Quarters that end before means_to have their means; raw samples before dropped_to are gone. INT64_MIN: none. */
+	/* Quarters that end before means_to have their means; raw samples before dropped_to are gone. INT64_MIN:
+	 * none. */
 	int64_t means_to, dropped_to;
 	/* The quarter whose mean is being made, a part a call. */
 	struct {

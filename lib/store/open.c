@@ -11,7 +11,7 @@
 enum { CHECKED_ALWAYS = 16 << 20 }; /* a database up to this size is looked through at each start: some 30 ms */
 enum { BROKEN_KEPT = 2 };
 
-/* ---- the lock: a file beside the database that names its holder ---------------------------------------------------- */
+/* ---- the lock: a file beside the database that names its holder -------------------------------------------------- */
 
 static int lock(const char *path, struct err *e)
 {
@@ -38,7 +38,7 @@ static int lock(const char *path, struct err *e)
 	return take_fd(&fd);
 }
 
-/* ---- opening -------------------------------------------------------------------------------------------------------- */
+/* ---- opening ----------------------------------------------------------------------------------------------------- */
 
 static bool is_damage(int rc)
 {
@@ -202,7 +202,8 @@ static bool is_full(const struct store *s, const struct err *e)
 {
 	int errnum = e->errnum ? e->errnum : s->db ? sqlite3_system_errno(s->db) : 0;
 
-	return errnum == ENOSPC || errnum == EDQUOT || errnum == EFBIG || (s->db && sqlite3_errcode(s->db) == SQLITE_FULL);
+	return errnum == ENOSPC || errnum == EDQUOT || errnum == EFBIG ||
+	       (s->db && sqlite3_errcode(s->db) == SQLITE_FULL);
 }
 
 int store_open(const char *path, const struct store_limits *limits, struct store **out, bool *recovered, struct err *e)

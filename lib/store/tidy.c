@@ -29,7 +29,7 @@ static int first_sample(struct store *s, int64_t from_us, int64_t *out, bool *fo
 	return one_number(s, st, out, found, e);
 }
 
-/* ---- means: the steps return 1 when they did something, 0 when there is nothing to do ------------------------------- */
+/* ---- means: the steps return 1 when they did something, 0 when there is nothing to do ---------------------------- */
 
 /* Add samples of the quarter to the sums; *end when there is none left. */
 static int add_part(struct store *s, bool *end, struct err *e)
@@ -118,7 +118,7 @@ static int means_step(struct store *s, int64_t now_us, struct err *e)
 	return end ? finish_quarter(s, e) : 1;
 }
 
-/* ---- what goes ------------------------------------------------------------------------------------------------------ */
+/* ---- what goes --------------------------------------------------------------------------------------------------- */
 
 /* Drop raw samples before bound, the oldest first. */
 static int drop_raw(struct store *s, int64_t bound_us, struct err *e)

@@ -31,12 +31,14 @@ static const char *or_else(const char *a, const char *b, const char *c)
 	return a[0] ? a : b[0] ? b : c;
 }
 
-static void add_head(struct buf *b, const struct survey *s, const struct survey_identity *who, const struct survey_draft *d)
+static void add_head(struct buf *b, const struct survey *s, const struct survey_identity *who,
+		     const struct survey_draft *d)
 {
 	struct survey_summary sum;
 
 	survey_sum_up(s, &sum);
-	buf_addf(b, "# Begun by `psec device new` at %s on %s. psec-profile(5) explains every key.\n", d->address, d->day);
+	buf_addf(b, "# Begun by `psec device new` at %s on %s. psec-profile(5) explains every key.\n", d->address,
+		 d->day);
 	if (who->how[0]) {
 		buf_addf(b, "# It says who it is by %s: ", who->how);
 		add_comment(b, who->identity.make);
@@ -61,8 +63,10 @@ static void add_head(struct buf *b, const struct survey *s, const struct survey_
 	if (!who->sunspec.found)
 		buf_addf(b, "block: {max: %u, gap: 0}   # the longest answer seen had %u registers\n",
 			 sum.longest_read > 64 ? 64 : sum.longest_read > 0 ? sum.longest_read : 64, sum.longest_read);
-	buf_addf(b, "timing: {poll: 1s, answer: %.0fms}   # half of the answers came within %.1f ms, all within %.1f ms\n",
-		 clamp_real((double)sum.slowest_us * 3 / 1e3, 500, 5000), (double)sum.p50_us / 1e3, (double)sum.slowest_us / 1e3);
+	buf_addf(b,
+		 "timing: {poll: 1s, answer: %.0fms}   # half of the answers came within %.1f ms, all within %.1f ms\n",
+		 clamp_real((double)sum.slowest_us * 3 / 1e3, 500, 5000), (double)sum.p50_us / 1e3,
+		 (double)sum.slowest_us / 1e3);
 }
 
 static void add_sunspec(struct buf *b, const struct device_sunspec *f)
@@ -77,15 +81,19 @@ static void add_sunspec(struct buf *b, const struct device_sunspec *f)
 	buf_adds(b, "# points are {model: 203, point: W}, as SunSpec's tables of these models name them\n");
 }
 
-/* A text is a better sign of a device than a number that looks right; none may stand still for long by chance, but zeros do. */
+/* A text is a better sign of a device than a number that looks right; none may stand still for long by chance, but
+ * zeros do. */
 static void add_signs(struct buf *b, const struct survey_identity *who)
 {
 	if (who->sunspec.found)
 		return;
-	buf_adds(b, "# How a device of this model is recognised by `psec scan`. A register that always holds the same number or text,\n"
-		    "# such as the model's code in the maker's table, is a signature; values that look right are only plausible:\n"
+	buf_adds(b, "# How a device of this model is recognised by `psec scan`. A register that always holds the same "
+		    "number or text,\n"
+		    "# such as the model's code in the maker's table, is a signature; values that look right are only "
+		    "plausible:\n"
 		    "# signature:\n#   - {function: 3, address: 0, equals: 0x1234, what: model}\n"
-		    "# plausible:\n#   - {function: 3, address: 0, scale: 0.1, min: 180, max: 260, what: voltage, unit: V}\n"
+		    "# plausible:\n#   - {function: 3, address: 0, scale: 0.1, min: 180, max: 260, what: voltage, "
+		    "unit: V}\n"
 		    "# identity:\n#   serial: {function: 3, address: 0, type: text, count: 8}\n");
 }
 
@@ -139,7 +147,8 @@ static void add_missing(struct buf *b, const struct survey_draft *d, bool sunspe
 		if (sunspec)
 			buf_adds(b, "{model: , point: }");
 		else
-			buf_addf(b, "{function: %u, address: , type: %s%s, scale: 1}", like->function, device_type_name(like->type),
+			buf_addf(b, "{function: %u, address: , type: %s%s, scale: 1}", like->function,
+				 device_type_name(like->type),
 				 like->order == DEVICE_LOW_FIRST ? ", order: low-first" : "");
 		buf_addf(b, "   # %s%s%s%s\n", p->unit[0] ? p->unit : "a number", p->required ? ", required" : "",
 			 p->directed ? sign_words(p->role) : "", p->writable ? ", can be set under writes:" : "");
@@ -153,7 +162,8 @@ static void add_registers(struct buf *b, const struct survey *s)
 
 	buf_adds(b, "\n# What answered, as it stood at the second reading:\n");
 	for (size_t i = 0; i < n && rows < ROWS_MAX; i++) {
-		buf_addf(b, "# %s (function %u), %u…%u\n", ranges[i].function == BUS_READ_INPUT ? "input" : "holding", ranges[i].function, ranges[i].first, ranges[i].last);
+		buf_addf(b, "# %s (function %u), %u…%u\n", ranges[i].function == BUS_READ_INPUT ? "input" : "holding",
+			 ranges[i].function, ranges[i].first, ranges[i].last);
 		for (uint32_t a = ranges[i].first; a <= ranges[i].last && rows < ROWS_MAX; a += LINE_REGS, rows++) {
 			buf_addf(b, "#   %5u:", a);
 			for (uint32_t k = a; k < a + LINE_REGS && k <= ranges[i].last; k++)
@@ -173,7 +183,8 @@ void survey_profile(const struct survey *s, const struct survey_identity *who, c
 		add_sunspec(text, &who->sunspec);
 	else
 		add_signs(text, who);
-	buf_addf(text, "points:%s\n", d->count > 0 ? "" : "   # take away the # of those that you know, and say where they lie");
+	buf_addf(text, "points:%s\n",
+		 d->count > 0 ? "" : "   # take away the # of those that you know, and say where they lie");
 	for (size_t i = 0; i < d->count; i++)
 		add_point(text, &d->points[i]);
 	add_missing(text, d, who->sunspec.found);

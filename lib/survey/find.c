@@ -1,4 +1,5 @@
-/* Where a value that a person sees lies: every type, word order and power of ten is tried at every register, in two readings. */
+/* Where a value that a person sees lies: every type, word order and power of ten is tried at every register, in two
+ * readings. */
 #include <math.h>
 #include <string.h>
 
@@ -46,16 +47,19 @@ int survey_sight_parse(const char *text, struct survey_sight *out, struct err *e
 	if (is != NULL) {
 		out->point = strchr(name, '.') != NULL ? device_point_find(SITE_GRID_METER, name) : -1;
 		if (out->point < 0)
-			return err_set(e, ERR_USAGE, 0, "'%s' is no point; psec-profile(5) lists them, as grid-meter.power_w", text);
+			return err_set(e, ERR_USAGE, 0,
+				       "'%s' is no point; psec-profile(5) lists them, as grid-meter.power_w", text);
 	}
 	if (len < sizeof digits)
 		memcpy(digits, number, len);
 	if (!parse_real(digits, -1e12, 1e12, &value) || !take_unit(number + len, &factor, unit))
 		return err_set(e, ERR_USAGE, 0, "'%s' is no value as 231.4V, 1234W or 56.7kWh", text);
 	if (out->point >= 0 && unit[0] && !str_eq(unit, device_point((enum device_point)out->point)->unit))
-		return err_set(e, ERR_USAGE, 0, "%s is in %s, not in %s", name, device_point((enum device_point)out->point)->unit, unit);
+		return err_set(e, ERR_USAGE, 0, "%s is in %s, not in %s", name,
+			       device_point((enum device_point)out->point)->unit, unit);
 	if (value == 0)
-		return err_set(e, ERR_USAGE, 0, "'%s': 0 stands in too many places; wait until the device shows something else", text);
+		return err_set(e, ERR_USAGE, 0,
+			       "'%s': 0 stands in too many places; wait until the device shows something else", text);
 	out->value = value * factor;
 	out->resolution = 0.5 * factor * pow(10, dot != NULL ? -(double)(number + len - dot - 1) : 0);
 	str_copy(out->text, sizeof out->text, number);
@@ -92,7 +96,8 @@ static bool is_narrow(enum device_type t, double raw)
 static bool is_twin(enum device_type t, double raw, const struct survey_sight *sight)
 {
 	bool signed_one = t == DEVICE_INT16 || t == DEVICE_INT32 || t == DEVICE_INT64;
-	double half = t == DEVICE_INT16 || t == DEVICE_UINT16 ? 32768 : t == DEVICE_INT32 || t == DEVICE_UINT32 ? 2147483648.0 : 9.3e18;
+	double half = t == DEVICE_INT16 || t == DEVICE_UINT16 ? 32768 : t == DEVICE_INT32 ||
+		t == DEVICE_UINT32 ? 2147483648.0 : 9.3e18;
 	bool wants_sign = sight->point < 0 || device_point((enum device_point)sight->point)->min < 0;
 
 	return t < DEVICE_FLOAT32 && raw >= 0 && raw < half && signed_one != wants_sign;
@@ -166,7 +171,8 @@ size_t survey_find(const struct survey *s, const struct survey_sight *sight, str
 			for (int t = DEVICE_INT16; s->banks[f]->here[a] && t <= DEVICE_FLOAT64; t++)
 				for (int o = DEVICE_HIGH_FIRST; o <= DEVICE_LOW_FIRST; o++) {
 					struct survey_place p = { .function = f, .address = (uint16_t)a,
-								  .type = (enum device_type)t, .order = (enum device_order)o };
+								  .type = (enum device_type)t,
+								  .order = (enum device_order)o };
 
 					if (o == DEVICE_HIGH_FIRST || device_type_registers(p.type) > 1)
 						try_type(s, sight, &p, out, &n);

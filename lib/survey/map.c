@@ -1,5 +1,5 @@
-/* Which registers answer. Bounded: a range that a person names is looked through by halves; without one, islands are looked for
- * where devices have them, and followed to their shores. */
+/* Which registers answer. Bounded: a range that a person names is looked through by halves; without one, islands are
+ * looked for where devices have them, and followed to their shores. */
 #include <string.h>
 
 #include "survey/inside.h"
@@ -20,10 +20,12 @@ static bool look_through(struct survey *s, uint8_t function, uint32_t first, uin
 		return false;
 	if (r > 0 || count == 1)
 		return true;
-	return look_through(s, function, first, count / 2) && look_through(s, function, first + count / 2, count - count / 2);
+	return look_through(s, function, first, count / 2) &&
+	       look_through(s, function, first + count / 2, count - count / 2);
 }
 
-/* Follow an island from what is known of it upwards or downwards; the steps grow while it lasts and shrink at its shore. */
+/* Follow an island from what is known of it upwards or downwards; the steps grow while it lasts and shrink at its
+ * shore. */
 static bool follow(struct survey *s, uint8_t function, uint32_t from, bool up)
 {
 	const struct bank *b = bank_of(s, function);
@@ -65,11 +67,13 @@ static bool try_at(struct survey *s, uint8_t function, uint32_t address, bool pa
 		r = survey_probe(s, function, address, 2);
 	if (r <= 0)
 		return r == 0;
-	return follow(s, function, bank_of(s, function)->here[address + (address < 65535)] ? address + 1 : address, true) &&
+	return follow(s, function, bank_of(s, function)->here[address + (address < 65535)] ? address + 1 : address,
+		      true) &&
 	       follow(s, function, address, false);
 }
 
-/* A device that answers at any address says 0 where it has nothing: only what is not counts, and nothing is followed. */
+/* A device that answers at any address says 0 where it has nothing: only what is not counts, and nothing is
+ * followed. */
 static bool try_everywhere(struct survey *s, uint8_t function, uint32_t address)
 {
 	struct bank *b = bank_of(s, function);
@@ -117,7 +121,8 @@ static bool look_at_hints(struct survey *s, const struct device_catalogue *c)
 		struct err e;
 		size_t n;
 
-		if (device_profile_info(p)->sunspec || device_map_new(p, device_profile_info(p)->roles, false, NULL, &m, &e) < 0)
+		if (device_profile_info(p)->sunspec ||
+		    device_map_new(p, device_profile_info(p)->roles, false, NULL, &m, &e) < 0)
 			continue;
 		n = device_map_blocks(m, &blocks);
 		for (size_t k = 0; go_on && k < n; k++)

@@ -236,6 +236,7 @@ int survey_identify(struct survey *s, struct survey_identity *out, struct err *e
 	}
 	if (s->answered)
 		return 0;
-	return err_set(e, s->stopped != NULL && str_eq(s->stopped, "interrupted") ? ERR_INTERRUPTED : ERR_UNREACHABLE, 0, "%s",
+	return err_set(e, s->stopped != NULL && str_eq(s->stopped, "interrupted") ? ERR_INTERRUPTED : ERR_UNREACHABLE,
+		       0, "%s",
 		       s->why[0] ? s->why : s->stopped != NULL ? s->stopped : "no answer");
 }

@@ -33,7 +33,8 @@ void survey_free(struct survey *s);
 /* ---- who it is ---- */
 struct survey_identity {
 	struct device_identity identity;
-	char how[64];                  /* "SunSpec model 1", "device identification (FC 43/14)", "" when it says nothing */
+	/* "SunSpec model 1", "device identification (FC 43/14)", "" when it says nothing */
+	char how[64];
 	char report[64];               /* what FC 17 answered, as text, or "" */
 	struct device_sunspec sunspec;
 };
@@ -43,15 +44,17 @@ must_check int survey_identify(struct survey *s, struct survey_identity *out, st
 /* ---- which registers answer ---- */
 struct survey_range { uint8_t function; uint16_t first, last; };
 enum { SURVEY_RANGES_MAX = 64 };
-/* wanted: looked through whole, each register that answers is found. count 0: looked for where devices have their registers
- * (hints: those of all profiles; may be NULL) and on a coarse grid; found islands are followed to their ends. */
+/* wanted: looked through whole, each register that answers is found. count 0: looked for where devices have their
+ * registers (hints: those of all profiles; may be NULL) and on a coarse grid; found islands are followed to their
+ * ends. */
 must_check int survey_map(struct survey *s, const struct survey_range *wanted, size_t count,
 			  const struct device_catalogue *hints, struct err *e);
 /* What was found, by function and address; at most SURVEY_RANGES_MAX. */
 size_t survey_ranges(const struct survey *s, struct survey_range out[SURVEY_RANGES_MAX]);
 /* Read all that was found again; what was there becomes the reading before. */
 must_check int survey_read(struct survey *s, struct err *e);
-must_check bool survey_register(const struct survey *s, uint8_t function, uint16_t address, uint16_t *now, uint16_t *before);
+must_check bool survey_register(const struct survey *s, uint8_t function, uint16_t address, uint16_t *now,
+				uint16_t *before);
 
 struct survey_summary {
 	uint32_t asked, registers;
@@ -82,7 +85,8 @@ struct survey_place {
 };
 enum { SURVEY_PLACES_MAX = 8 };
 /* Best first; both readings must show it. */
-size_t survey_find(const struct survey *s, const struct survey_sight *sight, struct survey_place out[SURVEY_PLACES_MAX]);
+size_t survey_find(const struct survey *s, const struct survey_sight *sight,
+		   struct survey_place out[SURVEY_PLACES_MAX]);
 /* "{function: 4, address: 0, type: float32}" as a profile says it; returns to. */
 char *survey_place_words(const struct survey_place *p, char to[120]);
 

@@ -11,7 +11,8 @@ struct likely { double low, high; const char *what; };
 
 static const struct likely mains = { 80, 290, "a mains voltage" }, frequency = { 45, 65, "a mains frequency" },
 			   temperature = { -25, 75, "the temperature of a battery" },
-			   battery_voltage = { 20, 1500, "a battery's voltage" }, produced = { -100, 2e6, "production" },
+			   battery_voltage = { 20, 1500, "a battery's voltage" },
+			   produced = { -100, 2e6, "production" },
 			   consumed = { -100, 2e6, "consumption" }, flow = { -2e6, 2e6, "the power of a site" },
 			   current = { -3000, 3000, "the current of a site" }, rating = { 1, 2e6, "a rating" },
 			   energy = { 0, 1e11, "the energy of a site" };
@@ -46,7 +47,8 @@ static const struct likely *likely_of(enum device_point p)
 char *judge_factor(double v, double low, double high, char to[64])
 {
 	static const struct { double by; const char *words; } factors[] = {
-		{ -1, "the other sign" }, { 10, "10 times that" }, { 0.1, "a tenth of that" }, { 100, "100 times that" }, { 0.01, "a hundredth of that" },
+		{ -1, "the other sign" }, { 10, "10 times that" }, { 0.1, "a tenth of that" },
+		{ 100, "100 times that" }, { 0.01, "a hundredth of that" },
 		{ 1000, "1000 times that" }, { 0.001, "a thousandth of that" },
 	};
 
@@ -118,8 +120,9 @@ static enum trial_verdict judge_value(enum device_point p, const struct seen *al
 	char hint[64];
 
 	if (str_eq(info->unit, "Wh") && s->ran_back) {
-		snprintf(why, 160, "ran back from %.10g to %.10g Wh: a counter only grows; is its type or word order right?", s->highest,
-			 s->lowest);
+		snprintf(why, 160,
+			 "ran back from %.10g to %.10g Wh: a counter only grows; is its type or word order right?",
+			 s->highest, s->lowest);
 		return TRIAL_SUSPICIOUS;
 	}
 	if (likely == NULL)
@@ -140,8 +143,8 @@ static enum trial_verdict judge_value(enum device_point p, const struct seen *al
 		str_copy(hint, sizeof hint, "; is it measured between two phases?");
 	else
 		judge_factor(worst, likely->low, likely->high, hint);
-	snprintf(why, 160, "%.6g%s%s is not likely as %s, that is %.6g…%.6g%s", worst, info->unit[0] ? " " : "", info->unit,
-		 likely->what, likely->low, likely->high, hint);
+	snprintf(why, 160, "%.6g%s%s is not likely as %s, that is %.6g…%.6g%s", worst, info->unit[0] ? " " : "",
+		 info->unit, likely->what, likely->low, likely->high, hint);
 	return TRIAL_SUSPICIOUS;
 }
 
@@ -153,7 +156,8 @@ static enum trial_verdict judge_point(enum device_point p, const struct seen *al
 	if (s->good == s->reads && s->good > 0)
 		return judge_value(p, all, why);
 	if (s->good > 0) {
-		snprintf(why, 160, "no value in %u of %u reads: %s", (unsigned)(s->reads - s->good), (unsigned)s->reads, s->why);
+		snprintf(why, 160, "no value in %u of %u reads: %s", (unsigned)(s->reads - s->good), (unsigned)s->reads,
+			 s->why);
 		return TRIAL_SUSPICIOUS;
 	}
 	str_copy(why, 160, s->reads > 0 ? s->why : "not read");
@@ -174,11 +178,13 @@ void trial_judge(const struct trial_record *record, trial_row_fn *fn, void *arg)
 	for (int p = 0; p < POINT_COUNT; p++)
 		sum_up(record, p, &seen[p]);
 	for (int p = 0; p < POINT_COUNT; p++) {
-		struct trial_row row = { .point = (int16_t)p, .reads = seen[p].good, .changes = seen[p].changes, .value = seen[p].last,
+		struct trial_row row = { .point = (int16_t)p, .reads = seen[p].good, .changes = seen[p].changes,
+					 .value = seen[p].last,
 					 .lowest = seen[p].lowest, .highest = seen[p].highest, .raw = seen[p].raw };
 
 		/* A meter that could be either is judged as what it is first of all. */
-		if (!record->has[p] || (record->has[POINT_GRID_POWER_W] && device_point((enum device_point)p)->role == SITE_LOAD_METER))
+		if (!record->has[p] ||
+		    (record->has[POINT_GRID_POWER_W] && device_point((enum device_point)p)->role == SITE_LOAD_METER))
 			continue;
 		row.verdict = (uint8_t)judge_point((enum device_point)p, seen, row.why);
 		str_copy(row.what, sizeof row.what, device_point((enum device_point)p)->name);

@@ -1,11 +1,12 @@
-/* The values held against each other, round by round: they were read at about one time. A load that jumps between two reads makes one
- * round disagree; a wrong register makes all of them. */
+/* The values held against each other, round by round: they were read at about one time. A load that jumps between
+ * two reads makes one round disagree; a wrong register makes all of them. */
 #include <math.h>
 #include <string.h>
 
 #include "trial/seen.h"
 
-enum { SHARE_PERCENT = 8, SLACK_W = 40, APPARENT_LEAST_VA = 400, BATTERY_SLACK_W = 150, BATTERY_PERCENT = 20, FROZEN_READS = 4 };
+enum { SHARE_PERCENT = 8, SLACK_W = 40, APPARENT_LEAST_VA = 400, BATTERY_SLACK_W = 150, BATTERY_PERCENT = 20,
+       FROZEN_READS = 4 };
 
 static double value_of(const struct trial_record *r, size_t round, enum device_point p)
 {
@@ -71,7 +72,8 @@ static int fits_voltage_and_current(const struct trial_record *r, size_t i, char
 
 	for (size_t k = 0; k < COUNT_OF(phases) && result != 0; k++) {
 		int one = fits_apparent(value_of(r, i, phases[k].power),
-					value_of(r, i, phases[k].voltage) * value_of(r, i, phases[k].current), names[k], why);
+					value_of(r, i, phases[k].voltage) * value_of(r, i, phases[k].current), names[k],
+					why);
 
 		result = one < 0 ? result : one;
 	}
@@ -102,14 +104,17 @@ static int is_battery_power(const struct trial_record *r, size_t i, char why[160
 	if (near(p, dc, BATTERY_PERCENT, BATTERY_SLACK_W))
 		return 1;
 	snprintf(why, 160, "%.1f W at the inverter, voltage times current of the BMS is %.1f W%s", p, dc,
-		 near(p, -dc, BATTERY_PERCENT, BATTERY_SLACK_W) ? ": one of both has the wrong sign, discharge is positive" : "");
+		 near(p, -dc, BATTERY_PERCENT, BATTERY_SLACK_W)
+			 ? ": one of both has the wrong sign, discharge is positive"
+			 : "");
 	return 0;
 }
 
 static int obeys_discharge_limit(const struct trial_record *r, size_t i, char why[160])
 {
 	double p = value_of(r, i, POINT_BATTERY_POWER_W);
-	double most = value_of(r, i, POINT_BATTERY_DISCHARGE_RATING_W), least = value_of(r, i, POINT_BATTERY_CHARGE_RATING_W);
+	double most = value_of(r, i, POINT_BATTERY_DISCHARGE_RATING_W),
+	       least = value_of(r, i, POINT_BATTERY_CHARGE_RATING_W);
 	double limit = p >= 0 ? most : least;
 
 	if (!isfinite(p) || !isfinite(limit))
@@ -169,7 +174,8 @@ static void judge_motion(const struct trial_record *r, const struct seen *seen, 
 	row.reads = most;
 	if (row.changes == 0) {
 		row.verdict = meter ? TRIAL_SUSPICIOUS : TRIAL_OK;
-		snprintf(row.why, sizeof row.why, "not one of %u values changed in %u reads%s", (unsigned)least, (unsigned)most,
+		snprintf(row.why, sizeof row.why, "not one of %u values changed in %u reads%s", (unsigned)least,
+			 (unsigned)most,
 			 meter ? ": is the meter frozen, or behind a gateway that repeats old answers?" : "");
 	}
 	fn(arg, &row);

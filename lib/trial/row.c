@@ -41,10 +41,13 @@ static json_t *text(const char *s)
 json_t *trial_row_to_json(const struct trial_row *r)
 {
 	return json_pack("{s:o, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:I, s:I, s:o}", "check", text(r->what), "kind",
-			 r->point >= 0 ? "point" : "device", "verdict", trial_verdict_name((enum trial_verdict)r->verdict),
-			 "unit", r->point >= 0 ? device_point((enum device_point)r->point)->unit : "", "value", number(r->value),
+			 r->point >= 0 ? "point" : "device", "verdict",
+			 trial_verdict_name((enum trial_verdict)r->verdict),
+			 "unit", r->point >= 0 ? device_point((enum device_point)r->point)->unit : "", "value",
+			 number(r->value),
 			 "lowest", number(r->lowest), "highest", number(r->highest), "raw", number(r->raw), "reads",
-			 (json_int_t)r->reads, "changes", (json_int_t)r->changes, "why", r->why[0] ? text(r->why) : json_null());
+			 (json_int_t)r->reads, "changes", (json_int_t)r->changes, "why",
+			 r->why[0] ? text(r->why) : json_null());
 }
 
 static double real_of(const json_t *o, const char *key)
@@ -65,7 +68,8 @@ int trial_row_from_json(const json_t *o, struct trial_row *r, struct err *e)
 		v++;
 	if (what == NULL || verdict == NULL || v == COUNT_OF(verdicts))
 		return err_set(e, ERR_INPUT, 0, "a row of the test has no check or no verdict");
-	*r = (struct trial_row){ .point = -1, .verdict = (uint8_t)v, .value = real_of(o, "value"), .lowest = real_of(o, "lowest"),
+	*r = (struct trial_row){ .point = -1, .verdict = (uint8_t)v, .value = real_of(o, "value"),
+				 .lowest = real_of(o, "lowest"),
 				 .highest = real_of(o, "highest"), .raw = real_of(o, "raw"),
 				 .reads = (uint32_t)json_integer_value(json_object_get(o, "reads")),
 				 .changes = (uint32_t)json_integer_value(json_object_get(o, "changes")) };

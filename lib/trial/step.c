@@ -1,12 +1,13 @@
-/* A step of power as a sign: measure, step, measure, back. Each write expires soon and is said again while the step lasts, so that
- * a device with a watchdog leaves it when we are gone; the way back is tried until it is read back. */
+/* A step of power as a sign: measure, step, measure, back. Each write expires soon and is said again while the step
+ * lasts, so that a device with a watchdog leaves it when we are gone; the way back is tried until it is read back. */
 #include <math.h>
 #include <string.h>
 
 #include "poll/poll.h"
 #include "trial/seen.h"
 
-enum { TICK_MS = 200, BEFORE_MS = 2000, BEFORE_TRIES = 4, STEADY_W = 30, REPEAT_MS = 1000, EXPIRE_MS = 1000, BACK_MS = 6000 };
+enum { TICK_MS = 200, BEFORE_MS = 2000, BEFORE_TRIES = 4, STEADY_W = 30, REPEAT_MS = 1000, EXPIRE_MS = 1000,
+       BACK_MS = 6000 };
 
 enum phase { BEFORE, STEP, BACK, OVER };
 
@@ -63,8 +64,8 @@ static void enter(struct trial_step *s, enum phase p)
 
 /* ---- writing ---- */
 
-static void written(void *arg, int device, enum device_point point, double value, enum poll_written how, const char *why,
-		    int64_t sent_boot_us)
+static void written(void *arg, int device, enum device_point point, double value, enum poll_written how,
+		    const char *why, int64_t sent_boot_us)
 {
 	struct trial_step *s = arg;
 
@@ -88,7 +89,8 @@ static void say(struct trial_step *s, double w)
 	if (s->in_flight || (s->asked_us > 0 && now_us - s->asked_us < REPEAT_MS * US_PER_MS))
 		return;
 	s->asked_us = now_us;
-	if (poll_write(s->poll, s->sign.device, POINT_BATTERY_SETPOINT_W, w, POLL_TEST, now_us + EXPIRE_MS * US_PER_MS, written, s, &e) < 0)
+	if (poll_write(s->poll, s->sign.device, POINT_BATTERY_SETPOINT_W, w, POLL_TEST, now_us + EXPIRE_MS * US_PER_MS,
+		       written, s, &e) < 0)
 		str_copy(s->why, sizeof s->why, e.text);
 	else
 		s->in_flight = true;
@@ -118,7 +120,8 @@ static void tell_moved(struct trial_step *s, const char *what, const struct mean
 		return;
 	}
 	snprintf(why, sizeof why, "from %.0f W to %.0f W%s", before, after,
-		 followed ? "" : fabs(after - before + wanted) <= fabs(wanted) / 2 ? ": the other way round" : ": did not follow");
+		 followed ? ""
+		 : fabs(after - before + wanted) <= fabs(wanted) / 2 ? ": the other way round" : ": did not follow");
 	tell(s, what, followed ? TRIAL_OK : TRIAL_SUSPICIOUS, after, why);
 }
 
@@ -149,7 +152,8 @@ static void end_before(struct trial_step *s)
 {
 	const struct mean *m = &s->own[0];
 
-	if (m->count > 0 && m->highest - m->lowest > fmax(STEADY_W, fabs(s->sign.power_w) / 10) && ++s->befores < BEFORE_TRIES) {
+	if (m->count > 0 && m->highest - m->lowest > fmax(STEADY_W, fabs(s->sign.power_w) / 10) &&
+	    ++s->befores < BEFORE_TRIES) {
 		s->own[0] = s->grid[0] = (struct mean){ 0 };
 		enter(s, BEFORE);
 		return;
@@ -204,7 +208,8 @@ struct trial_step *trial_step_begin(struct loop *l, struct poll *p, const struct
 	struct trial_step *s = xcalloc(1, sizeof *s);
 	double stood;
 
-	*s = (struct trial_step){ .loop = l, .poll = p, .sign = *sign, .hooks = *hooks, .timer = { .fn = tick, .arg = s } };
+	*s = (struct trial_step){ .loop = l, .poll = p, .sign = *sign, .hooks = *hooks,
+				  .timer = { .fn = tick, .arg = s } };
 	stood = reading(s, sign->device, POINT_BATTERY_SETPOINT_W);
 	s->rest_w = isfinite(stood) && sign->power_w != 0 ? stood : 0;
 	enter(s, sign->power_w != 0 ? BEFORE : BACK);

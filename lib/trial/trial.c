@@ -45,9 +45,11 @@ static void tell_answers(struct trial *t)
 
 	poll_device_stats(t->poll, t->device, &s);
 	row.reads = (uint32_t)(s.reads - b->reads);
-	bad = s.timeouts - b->timeouts + s.garbled - b->garbled + s.crc_errors - b->crc_errors + s.other_unit - b->other_unit;
+	bad = s.timeouts - b->timeouts + s.garbled - b->garbled + s.crc_errors - b->crc_errors + s.other_unit -
+	      b->other_unit;
 	if (row.reads > 0)
-		snprintf(row.why, sizeof row.why, "half of them within %.1f ms, all within %.1f ms", s.p50_us / 1e3, s.max_us / 1e3);
+		snprintf(row.why, sizeof row.why, "half of them within %.1f ms, all within %.1f ms", s.p50_us / 1e3,
+			 s.max_us / 1e3);
 	else
 		str_copy(row.why, sizeof row.why, "none");
 	add_errors(row.why, sizeof row.why, s.timeouts - b->timeouts, "missing");
@@ -73,8 +75,8 @@ static void tell_identity(struct trial *t)
 
 	if (i == NULL || !(i->make[0] || i->model[0] || i->serial[0]))
 		return;
-	snprintf(row.why, sizeof row.why, "%s%s%s%s%s%s%s", i->make, i->make[0] ? " " : "", i->model, i->serial[0] ? ", serial " : "",
-		 i->serial, i->version[0] ? ", version " : "", i->version);
+	snprintf(row.why, sizeof row.why, "%s%s%s%s%s%s%s", i->make, i->make[0] ? " " : "", i->model,
+		 i->serial[0] ? ", serial " : "", i->serial, i->version[0] ? ", version " : "", i->version);
 	t->hooks.row(t->hooks.arg, &row);
 }
 
@@ -142,7 +144,8 @@ static void tick(void *arg)
 			t->lost = false;
 			again(t);
 		} else if (t->lost || now_us - t->waits_since_us > START_MS * US_PER_MS) {
-			t->hooks.done(t->hooks.arg, ERR_UNREACHABLE, t->lost ? t->lost_why : "it did not answer everything that it must");
+			t->hooks.done(t->hooks.arg, ERR_UNREACHABLE,
+				      t->lost ? t->lost_why : "it did not answer everything that it must");
 		} else {
 			loop_timer_set(t->loop, &t->timer, now_us + ROUND_MS / 20 * US_PER_MS);
 		}

@@ -1,7 +1,8 @@
-/* trial: tries a live device out. A test reads every point in some rounds and judges each: is it a value, can it be true, does it
- * move, do the values agree with each other. It never writes.
+/* trial: tries a live device out. A test reads every point in some rounds and judges each: is it a value, can it be
+ * true, does it move, do the values agree with each other. It never writes.
  *
- * A trial sits on a poll that somebody else runs: psecd's field, or psec itself. The judge is a function of what was read.
+ * A trial sits on a poll that somebody else runs: psecd's field, or psec itself. The judge is a function of what was
+ * read.
  */
 #ifndef PSEC_TRIAL_H
 #define PSEC_TRIAL_H
@@ -14,7 +15,8 @@
 
 struct poll;
 
-enum trial_verdict { TRIAL_OK, TRIAL_ABSENT /* the device says that it has no such value */, TRIAL_SUSPICIOUS, TRIAL_FAILED };
+enum trial_verdict { TRIAL_OK, TRIAL_ABSENT /* the device says that it has no such value */, TRIAL_SUSPICIOUS,
+		     TRIAL_FAILED };
 const char *trial_verdict_name(enum trial_verdict v); /* "ok", "absent", "suspicious", "failed" */
 
 enum { TRIAL_ROUNDS_MAX = 60 };
@@ -51,8 +53,8 @@ struct trial_hooks {
 	void *arg;
 };
 struct trial;
-/* device: poll's index. Rounds a second apart for about seconds (3…60), longer when the device is slow, at most three times that.
- * Rows come at the end. Caller frees; freeing ends it. */
+/* device: poll's index. Rounds a second apart for about seconds (3…60), longer when the device is slow, at most
+ * three times that. Rows come at the end. Caller frees; freeing ends it. */
 struct trial *trial_begin(struct loop *l, struct poll *p, int device, int seconds, const struct trial_hooks *hooks);
 void trial_free(struct trial *t);
 
@@ -65,7 +67,8 @@ struct trial_sign {
 };
 struct trial_sign_hooks {
 	trial_row_fn *row;
-	void (*done)(void *arg, enum err_kind kind, const char *why); /* the set-point of before stands again, or nobody can make it */
+	/* the set-point of before stands again, or nobody can make it */
+	void (*done)(void *arg, enum err_kind kind, const char *why);
 	/* Asked five times a second: NULL, or why it must end now. */
 	const char *(*forbidden)(void *arg);
 	void *arg;

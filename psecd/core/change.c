@@ -10,7 +10,8 @@ static int wish(const struct call *k, const struct wish *w, json_t **result, str
 	if (keep_wish(k->core, w, k->caller->name, e) < 0)
 		return -1;
 	*result = json_pack("{s:s, s:o, s:o, s:b}", "mode", site_mode_name(w->mode), "manual_w",
-			    jot_number(w->manual_w), "target_w", jot_number(w->target_w), "kept", !k->core->wish_unkept);
+			    jot_number(w->manual_w), "target_w", jot_number(w->target_w), "kept",
+			    !k->core->wish_unkept);
 	return 0;
 }
 
@@ -23,8 +24,8 @@ int change_mode(const struct call *k, json_t **result, struct err *e)
 	if (param_text(k->params, "mode", true, &mode, e) < 0)
 		return -1;
 	if (!site_mode_parse(mode, &w.mode))
-		return err_set(e, ERR_USAGE, 0, "there is no mode '%.40s'; there are off, manual, self-consumption and observe",
-			       mode);
+		return err_set(e, ERR_USAGE, 0,
+			       "there is no mode '%.40s'; there are off, manual, self-consumption and observe", mode);
 	return wish(k, &w, result, e);
 }
 
@@ -67,10 +68,12 @@ static int scan_options(const json_t *o, struct scan_options *out, struct err *e
 {
 	int64_t pace = 0, connect_ms = 0, answer_ms = 0;
 
-	if (param_int(o, "pace_per_s", 1, 5000, &pace, e) < 0 || param_int(o, "connect_ms", 10, 60000, &connect_ms, e) < 0 ||
+	if (param_int(o, "pace_per_s", 1, 5000, &pace, e) < 0 ||
+	    param_int(o, "connect_ms", 10, 60000, &connect_ms, e) < 0 ||
 	    param_int(o, "answer_ms", 10, 60000, &answer_ms, e) < 0)
 		return -1;
-	*out = (struct scan_options){ .pace_per_s = (int)pace, .connect_ms = (int)connect_ms, .answer_ms = (int)answer_ms,
+	*out = (struct scan_options){ .pace_per_s = (int)pace, .connect_ms = (int)connect_ms,
+				      .answer_ms = (int)answer_ms,
 				      .every_unit = json_is_true(json_object_get(o, "every_unit")) };
 	return 0;
 }
@@ -84,12 +87,14 @@ int change_scan(const struct call *k, json_t **result, struct err *e)
 	struct wire_scan w = { .id = c->scan_id + 1, .count = (uint32_t)json_array_size(targets) };
 
 	if (!json_is_array(targets) || w.count == 0 || w.count > SCAN_TARGETS_MAX)
-		return err_set(e, ERR_USAGE, 0, "parameter 'targets' must be a list of 1…%d texts", (int)SCAN_TARGETS_MAX);
+		return err_set(e, ERR_USAGE, 0, "parameter 'targets' must be a list of 1…%d texts",
+			       (int)SCAN_TARGETS_MAX);
 	for (uint32_t i = 0; i < w.count; i++) {
 		const char *t = json_string_value(json_array_get(targets, i));
 
 		if (!t || !str_copy(w.targets[i], sizeof(w.targets[i]), t))
-			return err_set(e, ERR_USAGE, 0, "target %u is not a text of at most %d bytes", (unsigned)i + 1, BUS_ADDRESS_LEN - 1);
+			return err_set(e, ERR_USAGE, 0, "target %u is not a text of at most %d bytes", (unsigned)i + 1,
+				       BUS_ADDRESS_LEN - 1);
 	}
 	if (scan_options(json_object_get(k->params, "options"), &w.options, e) < 0)
 		return -1;

@@ -32,7 +32,8 @@ static int open_store(struct core *c, struct err *e)
 		return -1;
 	if (recovered) {
 		log_line(LOG_ERROR, "psec.db was broken; it is kept aside and a new one is begun");
-		record_event(c, SEVERITY_ALARM, "store", "", "", "psec.db was broken; it is kept aside and a new one is begun");
+		record_event(c, SEVERITY_ALARM, "store", "", "",
+			     "psec.db was broken; it is kept aside and a new one is begun");
 	}
 	return 0;
 }
@@ -50,8 +51,8 @@ static int prepare(struct core *c, struct wire_running *running, struct err *e)
 	if (fchdir(WIRE_FD_STATE) < 0)
 		return err_set(e, ERR_IO, errno, "cannot enter the state folder");
 	close(WIRE_FD_STATE);
-	if (loop_new(&c->loop, e) < 0 || loop_add_signal(c->loop, SIGTERM, stop, c, e) < 0 || core_meet_supervisor(c, e) < 0 ||
-	    jail_enter(&jail, running->missing, e) < 0)
+	if (loop_new(&c->loop, e) < 0 || loop_add_signal(c->loop, SIGTERM, stop, c, e) < 0 ||
+	    core_meet_supervisor(c, e) < 0 || jail_enter(&jail, running->missing, e) < 0)
 		return -1;
 	record_init(c);
 	quota_init(c);

@@ -57,7 +57,8 @@ struct core {
 	struct wire *supervisor, *field;
 	uint64_t generation;
 	bool field_ready;        /* it polls and has told what it knows */
-	bool field_lost;         /* it was there or broke the contract, and is not back yet; else it is still starting */
+	/* it was there or broke the contract, and is not back yet; else it is still starting */
+	bool field_lost;
 	struct wire_staff staff;
 
 	/* known */

@@ -65,8 +65,8 @@ static json_t *line(const struct bus_address *a, const struct wire_line *w)
 	json_t *o;
 
 	link.has_unit = false;
-	o = json_pack("{s:s, s:b, s:f}", "line", bus_address_format(&link, name), "serial", a->kind != BUS_TCP, "busy_percent",
-		      w->busy_percent);
+	o = json_pack("{s:s, s:b, s:f}", "line", bus_address_format(&link, name), "serial", a->kind != BUS_TCP,
+		      "busy_percent", w->busy_percent);
 	add_count(o, "asked", w->counters.asked);
 	add_count(o, "answered", w->counters.answered);
 	add_count(o, "silences", w->counters.timeouts);
@@ -75,9 +75,10 @@ static json_t *line(const struct bus_address *a, const struct wire_line *w)
 	add_count(o, "foreign_frames", w->counters.foreign_frames);
 	add_count(o, "noise_bytes", w->counters.noise_bytes);
 	add_count(o, "connects", w->counters.connects);
-	json_object_set_new(o, "second_master", w->counters.second_master.seen
-						 ? json_string(bus_second_master_words(&w->counters.second_master, words))
-						 : json_null());
+	json_object_set_new(o, "second_master",
+			    w->counters.second_master.seen
+				    ? json_string(bus_second_master_words(&w->counters.second_master, words))
+				    : json_null());
 	return o;
 }
 
@@ -89,8 +90,9 @@ static json_t *counted(const struct core *c, size_t i)
 	char address[BUS_ADDRESS_LEN];
 	json_t *o;
 
-	o = json_pack("{s:s, s:s, s:s, s:o}", "name", d->name, "address", bus_address_format(&d->address, address), "state",
-		      device_state_name(k->heard ? k->last.state : DEVICE_WAITING), "why", jot_text(k->heard ? k->last.why : ""));
+	o = json_pack("{s:s, s:s, s:s, s:o}", "name", d->name, "address", bus_address_format(&d->address, address),
+		      "state", device_state_name(k->heard ? k->last.state : DEVICE_WAITING), "why",
+		      jot_text(k->heard ? k->last.why : ""));
 	json_object_set_new(o, "wanted_hz", n->wanted_hz > 0 ? jot_number(n->wanted_hz) : json_null());
 	json_object_set_new(o, "rate_hz", jot_number(n->rate_hz));
 	json_object_set_new(o, "latency_p50_us", n->p50_us ? json_integer(n->p50_us) : json_null());
@@ -135,7 +137,8 @@ static json_t *point(const struct core *c, const struct known_point *k, int p)
 			 good ? jot_number(k->sample.raw) : json_null(), "unit", info->unit, "quality",
 			 device_quality_name((enum device_quality)k->sample.quality), "why",
 			 jot_text(good ? "" : k->why ? k->why : whys[k->sample.quality]), "age_ms",
-			 k->sample.at_boot_us ? json_integer((now_us(c) - k->sample.at_boot_us) / US_PER_MS) : json_null());
+			 k->sample.at_boot_us ? json_integer((now_us(c) - k->sample.at_boot_us) / US_PER_MS)
+					      : json_null());
 }
 
 json_t *report_points(struct core *c, int i)

@@ -25,7 +25,8 @@ static int put_wish(struct core *c, const struct wish *w, struct err *e)
 {
 	char manual[32], target[32];
 	const struct store_setting settings[] = {
-		{ "control.manual_w", manual }, { "control.target_w", target }, { "control.mode", site_mode_name(w->mode) },
+		{ "control.manual_w", manual }, { "control.target_w", target },
+		{ "control.mode", site_mode_name(w->mode) },
 	};
 
 	snprintf(manual, sizeof(manual), "%.3f", w->manual_w);
@@ -44,8 +45,9 @@ static int load_wish(struct core *c, struct err *e)
 		log_line(LOG_WARNING, "setting control.mode is '%s', which is none; the mode is off", mode);
 		c->wish.mode = SITE_MODE_OFF;
 	}
-	return load_real(c, "control.manual_w", &c->wish.manual_w, e) < 0 ? -1
-									   : load_real(c, "control.target_w", &c->wish.target_w, e);
+	return load_real(c, "control.manual_w", &c->wish.manual_w, e) < 0
+		       ? -1
+		       : load_real(c, "control.target_w", &c->wish.target_w, e);
 }
 
 static int store_wish(struct core *c, const struct wish *w, struct err *e)
@@ -71,9 +73,11 @@ int keep_wish(struct core *c, const struct wish *w, const char *who, struct err 
 	const bool old_unkept = c->wish_unkept;
 
 	if (w->mode == SITE_MODE_SELF_CONSUMPTION && !keep_proof_stands(c))
-		return err_set(e, ERR_REFUSED, 0, "mode self-consumption needs the sign check first: run `psec control check`");
+		return err_set(e, ERR_REFUSED, 0,
+			       "mode self-consumption needs the sign check first: run `psec control check`");
 	c->wish_unkept = store_wish(c, w, e) < 0;
-	/* Who wants the battery at rest must get it from a full disk, too. Every other wish would be lost by a restart. */
+	/* Who wants the battery at rest must get it from a full disk, too. Every other wish would be lost by a
+	 * restart. */
 	if (c->wish_unkept && w->mode != SITE_MODE_OFF) {
 		c->wish_unkept = old_unkept;
 		return -1;
@@ -81,13 +85,16 @@ int keep_wish(struct core *c, const struct wish *w, const char *who, struct err 
 	c->wish = *w;
 	keep_send_envelope(c);
 	if (w->mode != old.mode)
-		record_event(c, SEVERITY_INFO, "mode", "", who, "mode is %s, was %s", site_mode_name(w->mode), site_mode_name(old.mode));
+		record_event(c, SEVERITY_INFO, "mode", "", who, "mode is %s, was %s", site_mode_name(w->mode),
+			     site_mode_name(old.mode));
 	if (c->wish_unkept)
 		record_event(c, SEVERITY_ALARM, "mode", "", who, "mode off holds, but not over a restart: %s", e->text);
 	if (w->manual_w != old.manual_w && w->mode == SITE_MODE_MANUAL)
-		record_event(c, SEVERITY_INFO, "set", "", who, "manual set-point is %.0f W, was %.0f W", w->manual_w, old.manual_w);
+		record_event(c, SEVERITY_INFO, "set", "", who, "manual set-point is %.0f W, was %.0f W", w->manual_w,
+			     old.manual_w);
 	if (w->target_w != old.target_w)
-		record_event(c, SEVERITY_INFO, "set", "", who, "grid target is %.0f W, was %.0f W", w->target_w, old.target_w);
+		record_event(c, SEVERITY_INFO, "set", "", who, "grid target is %.0f W, was %.0f W", w->target_w,
+			     old.target_w);
 	report_changed(c);
 	return 0;
 }
@@ -127,7 +134,8 @@ static bool devices_known(const struct core *c)
 	for (size_t r = 0; r < COUNT_OF(roles); r++) {
 		int i = site_find_role(c->site, roles[r]);
 
-		/* Never live since the field began: then it cannot be controlled either, and is judged when it comes. */
+		/* Never live since the field began: then it cannot be controlled either, and is judged when it
+		 * comes. */
 		if (i >= 0 && (!c->devices[i].heard || !c->devices[i].last.connected))
 			return false;
 	}
@@ -148,8 +156,8 @@ static int store_proof(struct core *c, struct err *e)
 
 	if (!p->there)
 		return store_put_setting(c->store, "control.check", "", e);
-	o = json_pack("{s:s, s:f, s:f, s:f, s:o}", "at_utc", time_format(p->at_utc_us, at), "step_w", p->step_w, "before_w",
-		      p->before_w, "after_w", p->after_w, "devices", jot_text(p->devices));
+	o = json_pack("{s:s, s:f, s:f, s:f, s:o}", "at_utc", time_format(p->at_utc_us, at), "step_w", p->step_w,
+		      "before_w", p->before_w, "after_w", p->after_w, "devices", jot_text(p->devices));
 	text = json_dumps(o, JSON_COMPACT);
 	json_decref(o);
 	return store_put_setting(c->store, "control.check", text ? text : "", e);
@@ -205,7 +213,8 @@ void keep_meter_turned(struct core *c)
 	if (!c->proof.there)
 		return;
 	record_event(c, SEVERITY_ALARM, "check", "", "",
-		     "the sign check is void: the meter went where the battery went; see to meter and CTs, then run `psec control check`");
+		     "the sign check is void: the meter went where the battery went; see to meter and CTs, then run "
+		     "`psec control check`");
 	drop_proof(c);
 }
 
@@ -247,8 +256,8 @@ void keep_check_result(struct core *c, const struct wire_checked *w)
 		}
 	}
 	if (isfinite(w->check.before_w) && isfinite(w->check.after_w))
-		snprintf(numbers, sizeof(numbers), " (grid %.0f W before, %.0f W after %+.0f W)", w->check.before_w, w->check.after_w,
-			 w->check.step_w);
+		snprintf(numbers, sizeof(numbers), " (grid %.0f W before, %.0f W after %+.0f W)", w->check.before_w,
+			 w->check.after_w, w->check.step_w);
 	record_event(c, passed ? SEVERITY_INFO : SEVERITY_ALARM, "check", "", c->check_who, "sign check: %s%s",
 		     control_check_words((enum control_check_result)w->result), numbers);
 	keep_send_envelope(c);
@@ -270,10 +279,12 @@ void keep_send_envelope(struct core *c)
 	struct wire_envelope w = { .serial = ++c->envelope_serial };
 
 	c->envelope = (struct control_envelope){
-		.mode = c->wish.mode, .manual_w = c->wish.manual_w, .target_w = c->wish.target_w, .checked = c->proof.there,
+		.mode = c->wish.mode, .manual_w = c->wish.manual_w, .target_w = c->wish.target_w,
+		.checked = c->proof.there,
 		.expires_boot_us = now->boot_us + ENVELOPE_MS * US_PER_MS,
 	};
-	/* The field tells first what devices it has: a restarted core must not call a proof void for want of knowing them. */
+	/* The field tells first what devices it has: a restarted core must not call a proof void for want of knowing
+	 * them. */
 	if (!c->field_ready || c->site->battery_count == 0)
 		return;
 	w.envelope = c->envelope;

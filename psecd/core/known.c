@@ -66,16 +66,17 @@ static bool learned_ok(const struct control_learned *l)
 {
 	const struct control_model *p = &l->profile, *m = &l->learned;
 
-	return p->dead_time_us >= 0 && p->dead_time_us <= 60 * US_PER_S && p->lag_us >= 0 && p->lag_us <= 60 * US_PER_S &&
-	       p->ramp_w_per_s > 0 && m->dead_time_us >= p->dead_time_us / 2 && m->dead_time_us <= 2 * p->dead_time_us &&
-	       m->lag_us >= p->lag_us / 2 && m->lag_us <= 2 * p->lag_us && m->ramp_w_per_s >= p->ramp_w_per_s / 2 &&
-	       m->ramp_w_per_s <= 2 * p->ramp_w_per_s && l->confidence_percent >= 0 && l->confidence_percent <= 100;
+	return p->dead_time_us >= 0 && p->dead_time_us <= 60 * US_PER_S && p->lag_us >= 0 &&
+	       p->lag_us <= 60 * US_PER_S && p->ramp_w_per_s > 0 && m->dead_time_us >= p->dead_time_us / 2 &&
+	       m->dead_time_us <= 2 * p->dead_time_us && m->lag_us >= p->lag_us / 2 && m->lag_us <= 2 * p->lag_us &&
+	       m->ramp_w_per_s >= p->ramp_w_per_s / 2 && m->ramp_w_per_s <= 2 * p->ramp_w_per_s &&
+	       l->confidence_percent >= 0 && l->confidence_percent <= 100;
 }
 
 static bool guard_ok(const struct core *c, const struct control_guard *g)
 {
-	return g->level >= 0 && g->level <= CONTROL_GUARD_MOST && time_ok(c, g->since_boot_us) && isfinite(g->swing_w) &&
-	       isfinite(g->period_s);
+	return g->level >= 0 && g->level <= CONTROL_GUARD_MOST && time_ok(c, g->since_boot_us) &&
+	       isfinite(g->swing_w) && isfinite(g->period_s);
 }
 
 static bool take_decision(struct core *c, const struct wire_decision *w)
@@ -87,7 +88,8 @@ static bool take_decision(struct core *c, const struct wire_decision *w)
 	    isinf(w->decision.setpoint_w) || isinf(w->decision.wish_w) || !learned_ok(&w->learned) ||
 	    !guard_ok(c, &w->decision.guard))
 		return false;
-	turned = w->decision.lost & CONTROL_TURNED_METER && !(c->decided && c->decision.decision.lost & CONTROL_TURNED_METER);
+	turned = w->decision.lost & CONTROL_TURNED_METER &&
+		 !(c->decided && c->decision.decision.lost & CONTROL_TURNED_METER);
 	c->decision = *w;
 	c->decided = true;
 	if (turned)
@@ -103,17 +105,18 @@ static bool counts_ok(const struct core *c, const struct wire_device *w)
 	unsigned char seen;
 
 	memcpy(&seen, &w->line.counters.second_master.seen, sizeof(seen));
-	return isfinite(n->rate_hz) && n->rate_hz >= 0 && isfinite(n->wanted_hz) && n->wanted_hz >= 0 && n->latency_us >= 0 &&
-	       time_ok(c, n->next_try_boot_us) && w->line.busy_percent >= 0 && w->line.busy_percent <= 100 && seen <= 1;
+	return isfinite(n->rate_hz) && n->rate_hz >= 0 && isfinite(n->wanted_hz) && n->wanted_hz >= 0 &&
+	       n->latency_us >= 0 && time_ok(c, n->next_try_boot_us) && w->line.busy_percent >= 0 &&
+	       w->line.busy_percent <= 100 && seen <= 1;
 }
 
 static bool take_device(struct core *c, const struct wire_device *w)
 {
 	struct known_device *d;
 
-	if (!device_ok(c, w->device) || w->state >= DEVICE_STATE_COUNT || !wire_text_ok(w->why) || !wire_text_ok(w->identity.make) ||
-	    !wire_text_ok(w->identity.model) || !wire_text_ok(w->identity.version) || !wire_text_ok(w->identity.serial) ||
-	    !counts_ok(c, w))
+	if (!device_ok(c, w->device) || w->state >= DEVICE_STATE_COUNT || !wire_text_ok(w->why) ||
+	    !wire_text_ok(w->identity.make) || !wire_text_ok(w->identity.model) || !wire_text_ok(w->identity.version) ||
+	    !wire_text_ok(w->identity.serial) || !counts_ok(c, w))
 		return false;
 	d = &c->devices[w->device];
 	d->heard = true;
@@ -127,7 +130,8 @@ static bool take_event(struct core *c, const struct wire_event *w)
 {
 	struct wire_noted noted = { .serial = w->serial };
 
-	if (w->severity >= SEVERITY_COUNT || !wire_text_ok(w->kind) || !wire_text_ok(w->subject) || !wire_text_ok(w->text))
+	if (w->severity >= SEVERITY_COUNT || !wire_text_ok(w->kind) || !wire_text_ok(w->subject) ||
+	    !wire_text_ok(w->text))
 		return false;
 	if (!quota_allows(c, (enum severity)w->severity, w->kind, w->subject, w->text) ||
 	    record_event_at(c, w->utc_us, (enum severity)w->severity, w->kind, w->subject, "", w->text))
@@ -141,9 +145,9 @@ static bool take_scan_row(struct core *c, const struct wire_scan_row *w)
 	json_t *params;
 
 	if ((unsigned)r->state > SCAN_NOT_MODBUS || (unsigned)r->match > DEVICE_IDENTIFIED ||
-	    r->fault_count > SCAN_FAULTS_MAX ||
-	    r->sunspec.model_count > DEVICE_MODELS_MAX || !wire_text_ok(r->address.host) || !wire_text_ok(r->address.path) ||
-	    !wire_text_ok(r->identity.make) || !wire_text_ok(r->identity.model) || !wire_text_ok(r->identity.version) ||
+	    r->fault_count > SCAN_FAULTS_MAX || r->sunspec.model_count > DEVICE_MODELS_MAX ||
+	    !wire_text_ok(r->address.host) || !wire_text_ok(r->address.path) || !wire_text_ok(r->identity.make) ||
+	    !wire_text_ok(r->identity.model) || !wire_text_ok(r->identity.version) ||
 	    !wire_text_ok(r->identity.serial) || !wire_text_ok(r->profile) || !wire_text_ok(r->evidence))
 		return false;
 	for (size_t i = 0; i < r->fault_count; i++) {
@@ -166,9 +170,10 @@ static bool take_scan_step(struct core *c, const struct wire_scan_step *w)
 		return false;
 	if (w->id != c->scan_id || !c->scan_peer)
 		return true;
-	params = json_pack("{s:I, s:I, s:I, s:I, s:I, s:o}", "scan", (json_int_t)w->id, "hosts", (json_int_t)w->progress.hosts,
-			   "begun", (json_int_t)w->progress.begun, "finished", (json_int_t)w->progress.finished, "found",
-			   (json_int_t)w->progress.found, "where", jot_text(w->progress.where));
+	params = json_pack("{s:I, s:I, s:I, s:I, s:I, s:o}", "scan", (json_int_t)w->id, "hosts",
+			   (json_int_t)w->progress.hosts, "begun", (json_int_t)w->progress.begun, "finished",
+			   (json_int_t)w->progress.finished, "found", (json_int_t)w->progress.found, "where",
+			   jot_text(w->progress.where));
 	ctl_notify(c->ctl, "scan.progress", params);
 	json_decref(params);
 	return true;
@@ -183,7 +188,8 @@ static bool take_scan_done(struct core *c, const struct wire_scan_done *w)
 	if (w->id != c->scan_id || !c->scan_peer)
 		return true;
 	params = json_pack("{s:I, s:s, s:o}", "scan", (json_int_t)w->id, "failure",
-			   w->kind == ERR_NONE ? "" : err_kind_name((enum err_kind)w->kind), "text", jot_lines(w->text));
+			   w->kind == ERR_NONE ? "" : err_kind_name((enum err_kind)w->kind), "text",
+			   jot_lines(w->text));
 	ctl_notify(c->ctl, "scan.done", params);
 	json_decref(params);
 	c->scan_peer = NULL;
@@ -276,8 +282,8 @@ void known_field_gone(struct core *c)
 	}
 	trying_field_gone(c);
 	if (c->scan_peer) {
-		params = json_pack("{s:I, s:s, s:s}", "scan", (json_int_t)c->scan_id, "failure", err_kind_name(ERR_AGAIN), "text",
-				   "psecd-field is gone; try again");
+		params = json_pack("{s:I, s:s, s:s}", "scan", (json_int_t)c->scan_id, "failure",
+				   err_kind_name(ERR_AGAIN), "text", "psecd-field is gone; try again");
 		ctl_notify(c->ctl, "scan.done", params);
 		json_decref(params);
 		c->scan_peer = NULL;
@@ -307,7 +313,8 @@ int64_t known_age_us(const struct core *c, enum site_role role, enum device_poin
 		const struct known_point *k = &c->devices[d].points[p];
 		int64_t one_us = loop_now(c->loop)->boot_us - k->sample.at_boot_us;
 
-		if (c->site->devices[d].roles & 1u << role && k->heard && k->sample.quality == DEVICE_GOOD && one_us > age_us)
+		if (c->site->devices[d].roles & 1u << role && k->heard && k->sample.quality == DEVICE_GOOD &&
+		    one_us > age_us)
 			age_us = one_us;
 	}
 	return age_us;

@@ -30,7 +30,8 @@ int param_real(const json_t *params, const char *key, bool required, double min,
 	if (!json_is_number(v))
 		return err_set(e, ERR_USAGE, 0, "parameter '%s' must be a number", key);
 	if (!(json_number_value(v) >= min && json_number_value(v) <= max))
-		return err_set(e, ERR_USAGE, 0, "parameter '%s' is %g, must be %g…%g", key, json_number_value(v), min, max);
+		return err_set(e, ERR_USAGE, 0, "parameter '%s' is %g, must be %g…%g", key, json_number_value(v), min,
+			       max);
 	*out = json_number_value(v);
 	return 0;
 }
@@ -99,8 +100,8 @@ static int ask_device(const struct call *k, json_t **result, struct err *e)
 		return 0;
 	json_decref(*result);
 	*result = NULL;
-	return err_set(e, ERR_UNREACHABLE, 0, "'%s' has not answered yet%s%s", name, k->core->devices[i].last.why[0] ? ": " : "",
-		       k->core->devices[i].last.why);
+	return err_set(e, ERR_UNREACHABLE, 0, "'%s' has not answered yet%s%s", name,
+		       k->core->devices[i].last.why[0] ? ": " : "", k->core->devices[i].last.why);
 }
 
 static void add_event(void *arg, const struct store_event *event)
@@ -115,7 +116,8 @@ static int ask_events(const struct call *k, json_t **result, struct err *e)
 	json_t *list = json_array();
 	int rc;
 
-	if (param_int(k->params, "after", 0, INT64_MAX, &after, e) < 0 || param_int(k->params, "max", 1, 200, &max, e) < 0) {
+	if (param_int(k->params, "after", 0, INT64_MAX, &after, e) < 0 ||
+	    param_int(k->params, "max", 1, 200, &max, e) < 0) {
 		json_decref(list);
 		return -1;
 	}
@@ -142,7 +144,8 @@ static int ask_samples(const struct call *k, json_t **result, struct err *e)
 	int64_t max = 500, from_us = 0, to_us = INT64_MAX;
 	json_t *list;
 
-	if (param_text(k->params, "point", false, &point, e) < 0 || param_text(k->params, "from_utc", false, &from, e) < 0 ||
+	if (param_text(k->params, "point", false, &point, e) < 0 ||
+	    param_text(k->params, "from_utc", false, &from, e) < 0 ||
 	    param_text(k->params, "to_utc", false, &to, e) < 0 || param_int(k->params, "max", 1, 500, &max, e) < 0)
 		return -1;
 	if ((from && !time_parse(from, &from_us)) || (to && !time_parse(to, &to_us)))
@@ -165,7 +168,9 @@ static int time_param(const struct call *k, const char *key, int64_t *utc_us, st
 
 	if (param_text(k->params, key, true, &text, e) < 0)
 		return -1;
-	return time_parse(text, utc_us) ? 0 : err_set(e, ERR_USAGE, 0, "'%s' is not a time; write 2026-10-01T12:00:00Z", text);
+	return time_parse(text, utc_us)
+		       ? 0
+		       : err_set(e, ERR_USAGE, 0, "'%s' is not a time; write 2026-10-01T12:00:00Z", text);
 }
 
 enum { PAGE_ROWS = 1000 }; /* of some 45 bytes: within a line of the socket */
@@ -188,23 +193,27 @@ static int ask_samples_page(const struct call *k, json_t **result, struct err *e
 	bool more;
 
 	if (param_text(k->params, "point", true, &point, e) < 0 || time_param(k, "from_utc", &from_us, e) < 0 ||
-	    time_param(k, "to_utc", &to_us, e) < 0 || param_int(k->params, "cursor", INT64_MIN, INT64_MAX, &cursor_us, e) < 0)
+	    time_param(k, "to_utc", &to_us, e) < 0 ||
+	    param_int(k->params, "cursor", INT64_MIN, INT64_MAX, &cursor_us, e) < 0)
 		return -1;
 	record_flush(k->core);
 	page.rows = json_array();
 	if (store_read_samples(k->core->store, point, cursor_us > from_us ? cursor_us : from_us, to_us,
-			       json_is_true(json_object_get(k->params, "means")), PAGE_ROWS, add_to_page, &page, e) < 0) {
+			       json_is_true(json_object_get(k->params, "means")), PAGE_ROWS, add_to_page, &page,
+			       e) < 0) {
 		json_decref(page.rows);
 		return -1;
 	}
 	more = json_array_size(page.rows) == PAGE_ROWS;
-	*result = json_pack("{s:o, s:o}", "rows", page.rows, "cursor", more ? json_integer(page.last_us + 1) : json_null());
+	*result = json_pack("{s:o, s:o}", "rows", page.rows, "cursor",
+			    more ? json_integer(page.last_us + 1) : json_null());
 	return 0;
 }
 
 static int ask_subscribe(const struct call *k, json_t **result, struct err *e)
 {
-	static const char *const topics[] = { "live", "event", "check", "scan.row", "scan.progress", "scan.done", "trial.row",
+	static const char *const topics[] = { "live", "event", "check", "scan.row", "scan.progress", "scan.done",
+					      "trial.row",
 					      "trial.done" };
 	const char *topic = NULL;
 
@@ -219,7 +228,8 @@ static int ask_subscribe(const struct call *k, json_t **result, struct err *e)
 		return 0;
 	}
 	return err_set(e, ERR_USAGE, 0,
-		       "there is no topic '%s'; there are live, event, check, scan.row, scan.progress, scan.done, trial.row, "
+		       "there is no topic '%s'; there are live, event, check, scan.row, scan.progress, scan.done, "
+		       "trial.row, "
 		       "trial.done", topic);
 }
 
@@ -295,7 +305,8 @@ static void *admit(void *arg, int fd, struct err *e)
 	if (right_of_peer(fd, c->site, c->start->owner, caller, e) == 0) {
 		if (caller->right != RIGHT_NONE)
 			return caller;
-		err_set(e, ERR_REFUSED, 0, "%s has no right on site %s; see access in site.yaml", caller->name, c->site->id);
+		err_set(e, ERR_REFUSED, 0, "%s has no right on site %s; see access in site.yaml", caller->name,
+			c->site->id);
 		note_refusal(c, caller, "connection", e);
 	}
 	free(caller);

@@ -1,5 +1,5 @@
-/* quota: how many events the field may raise. Each is a commit, and a field that was taken over, or a device that flaps,
- * must fill neither the disk nor the story. What is over it is counted, and the count is said. */
+/* quota: how many events the field may raise. Each is a commit, and a field that was taken over, or a device that
+ * flaps, must fill neither the disk nor the story. What is over it is counted, and the count is said. */
 #include "core.h"
 
 #include <string.h>
@@ -74,8 +74,10 @@ static void say_kept_back(void *arg)
 		q->say_ms = SAY_FIRST_MS;
 		return;
 	}
-	record_event(c, q->worst, "kept-back", "", "", "%llu event%s of psecd-field came too fast and %s not kept, as: %s",
-		     (unsigned long long)q->kept_back, q->kept_back > 1 ? "s" : "", q->kept_back > 1 ? "are" : "is", q->last);
+	record_event(c, q->worst, "kept-back", "", "",
+		     "%llu event%s of psecd-field came too fast and %s not kept, as: %s",
+		     (unsigned long long)q->kept_back, q->kept_back > 1 ? "s" : "", q->kept_back > 1 ? "are" : "is",
+		     q->last);
 	q->kept_back = 0;
 	q->worst = SEVERITY_WARNING;
 	loop_timer_set(c->loop, &q->say, loop_now(c->loop)->boot_us + q->say_ms * US_PER_MS);

@@ -160,8 +160,8 @@ static bool put_event(struct core *c, struct store_event *v)
 	json_t *o;
 	struct err e;
 
-	log_line(severity_level(v->severity), "%s: %s%s%s%s%s%s", v->kind, v->subject, v->subject[0] ? ": " : "", v->text,
-		 v->who[0] ? " (" : "", v->who, v->who[0] ? ")" : "");
+	log_line(severity_level(v->severity), "%s: %s%s%s%s%s%s", v->kind, v->subject, v->subject[0] ? ": " : "",
+		 v->text, v->who[0] ? " (" : "", v->who, v->who[0] ? ")" : "");
 	kept = store_put_event(c->store, v, &v->id, &e) == 0;
 	if (!kept)
 		store_failed(c, &e);

@@ -46,8 +46,9 @@ static json_t *checked(const struct core *c)
 json_t *report_check(const struct wire_checked *w)
 {
 	return json_pack("{s:b, s:s, s:o, s:o, s:o}", "passed", w->result == CONTROL_CHECK_PASSED, "result",
-			 control_check_words((enum control_check_result)w->result), "step_w", jot_number(w->check.step_w), "before_w",
-			 jot_number(w->check.before_w), "after_w", jot_number(w->check.after_w));
+			 control_check_words((enum control_check_result)w->result), "step_w",
+			 jot_number(w->check.step_w), "before_w", jot_number(w->check.before_w), "after_w",
+			 jot_number(w->check.after_w));
 }
 
 static json_t *timing(const struct core *c)
@@ -56,8 +57,9 @@ static json_t *timing(const struct core *c)
 
 	if (!c->decided || t->count == 0)
 		return json_null();
-	return json_pack("{s:I, s:I, s:I, s:I, s:I}", "count", (json_int_t)t->count, "p50_us", (json_int_t)t->p50_us, "p99_us",
-			 (json_int_t)t->p99_us, "p999_us", (json_int_t)t->p999_us, "max_us", (json_int_t)t->max_us);
+	return json_pack("{s:I, s:I, s:I, s:I, s:I}", "count", (json_int_t)t->count, "p50_us", (json_int_t)t->p50_us,
+			 "p99_us", (json_int_t)t->p99_us, "p999_us", (json_int_t)t->p999_us, "max_us",
+			 (json_int_t)t->max_us);
 }
 
 static json_t *envelope(const struct core *c)
@@ -73,8 +75,9 @@ static bool has_role(const struct core *c, enum site_role role)
 	return site_find_role(c->site, role) >= 0;
 }
 
-/* What the house draws: load = grid + battery + pv + genset. While the battery moves, the last readings are of different
- * instants and their sum jumps; the law's own estimate has the inverter's power at the instant of the meter's sample. */
+/* What the house draws: load = grid + battery + pv + genset. While the battery moves, the last readings are of
+ * different instants and their sum jumps; the law's own estimate has the inverter's power at the instant of the
+ * meter's sample. */
 static double load_w(const struct core *c, double grid, double battery, double produced)
 {
 	const struct control_decision *d = &c->decision.decision;
@@ -112,7 +115,8 @@ static json_t *doubts(const struct core *c, double load)
 	if (isfinite(load) && old)
 		json_object_set_new(o, "load_w", json_string("a sum of values of which one is old"));
 	else if (load < -NOISE_W)
-		json_object_set_new(o, "load_w", json_string("a load below zero: one of its values is old, or has the wrong sign"));
+		json_object_set_new(o, "load_w",
+				    json_string("a load below zero: one of its values is old, or has the wrong sign"));
 	return o;
 }
 
@@ -130,7 +134,8 @@ static void add_powers(const struct core *c, json_t *o)
 	json_object_set_new(o, "battery_w", has_role(c, SITE_BATTERY_INVERTER) ? jot_number(battery) : json_null());
 	json_object_set_new(o, "pv_w", has_role(c, SITE_PV_INVERTER) ? jot_number(pv) : json_null());
 	json_object_set_new(o, "soc_percent", jot_number(known_value(c, SITE_BMS, POINT_BMS_SOC_PERCENT, NULL)));
-	json_object_set_new(o, "shown_w", jot_number(known_value(c, SITE_BATTERY_INVERTER, POINT_BATTERY_SETPOINT_W, NULL)));
+	json_object_set_new(o, "shown_w",
+			    jot_number(known_value(c, SITE_BATTERY_INVERTER, POINT_BATTERY_SETPOINT_W, NULL)));
 	json_object_set_new(o, "age_ms", at_us ? json_integer((now_us(c) - at_us) / US_PER_MS) : json_null());
 	json_object_set_new(o, "doubts", doubts(c, load));
 }
@@ -175,8 +180,8 @@ static json_t *learned(const struct core *c)
 
 	if (!c->decided)
 		return json_null();
-	return json_pack("{s:o, s:o, s:I, s:I, s:o}", "profile", model(&l->profile), "learned", model(&l->learned), "steps",
-			 (json_int_t)l->steps, "unjudged", (json_int_t)l->unjudged, "confidence_percent",
+	return json_pack("{s:o, s:o, s:I, s:I, s:o}", "profile", model(&l->profile), "learned", model(&l->learned),
+			 "steps", (json_int_t)l->steps, "unjudged", (json_int_t)l->unjudged, "confidence_percent",
 			 jot_number(l->confidence_percent));
 }
 
@@ -188,9 +193,10 @@ static json_t *guard(const struct core *c)
 
 	if (!c->decided)
 		return json_null();
-	return json_pack("{s:s, s:i, s:o, s:o, s:o, s:s}", "state", acts ? "acting" : "quiet", "level", g->level, "since_utc",
-			 acts ? jot_time(now->utc_us - (now->boot_us - g->since_boot_us)) : json_null(), "swing_w",
-			 acts ? jot_number(g->swing_w) : json_null(), "period_s", acts ? jot_number(g->period_s) : json_null(), "why",
+	return json_pack("{s:s, s:i, s:o, s:o, s:o, s:s}", "state", acts ? "acting" : "quiet", "level", g->level,
+			 "since_utc", acts ? jot_time(now->utc_us - (now->boot_us - g->since_boot_us)) : json_null(),
+			 "swing_w", acts ? jot_number(g->swing_w) : json_null(), "period_s",
+			 acts ? jot_number(g->period_s) : json_null(), "why",
 			 acts ? "the grid swung around the target and no load explains it" : "");
 }
 
@@ -228,9 +234,11 @@ static json_t *daemon_json(const struct core *c)
 	for (uint32_t i = 0; i < c->staff.count; i++) {
 		bool runs = c->staff.processes[i].runs;
 
-		json_array_append_new(processes, json_pack("{s:s, s:o, s:s, s:i}", "name", c->staff.processes[i].name, "pid",
-							   runs ? json_integer(c->staff.processes[i].pid) : json_null(), "state",
-							   runs ? "runs" : "ended", "restarts", (int)c->staff.processes[i].restarts));
+		json_array_append_new(processes, json_pack("{s:s, s:o, s:s, s:i}", "name", c->staff.processes[i].name,
+							   "pid", runs ? json_integer(c->staff.processes[i].pid)
+								       : json_null(),
+							   "state", runs ? "runs" : "ended", "restarts",
+							   (int)c->staff.processes[i].restarts));
 	}
 	return json_pack("{s:s, s:I, s:s, s:o}", "version", PSEC_VERSION, "uptime_s",
 			 (json_int_t)((now_us(c) - c->staff.began_boot_us) / US_PER_S), "site_digest",

@@ -23,7 +23,8 @@ static void field_ended(void *arg, const struct err *e)
 
 	if (e->kind == ERR_INPUT) {
 		c->field_lost = true;
-		record_event(c, SEVERITY_ALARM, "odd", "", "", "psecd-field broke the contract and is ended: %s", e->text);
+		record_event(c, SEVERITY_ALARM, "odd", "", "", "psecd-field broke the contract and is ended: %s",
+			     e->text);
 		wire_child_odd(c->supervisor, c->generation, "psecd-field", e->text);
 	}
 	lose_field(c);
@@ -64,7 +65,8 @@ static bool staff_ok(const struct wire_staff *w)
 static void note_restart(struct core *c)
 {
 	for (uint32_t i = 0; i < c->staff.count; i++) {
-		if (str_eq(c->staff.processes[i].name, "psecd-field") && c->staff.processes[i].restarts && !c->field_ready)
+		if (str_eq(c->staff.processes[i].name, "psecd-field") && c->staff.processes[i].restarts &&
+		    !c->field_ready)
 			c->field_lost = true;
 	}
 }

@@ -1,5 +1,5 @@
-/* trying: tests and steps of devices, which field carries out; one at a time, its rows go to who asked. A step whose end was not
- * heard, because field died, is taken back as soon as there is a field again. */
+/* trying: tests and steps of devices, which field carries out; one at a time, its rows go to who asked. A step whose
+ * end was not heard, because field died, is taken back as soon as there is a field again. */
 #include "core.h"
 
 #include <string.h>
@@ -18,10 +18,12 @@ static void tell_done(struct core *c, enum err_kind kind, const char *text)
 	c->trial.peer = NULL;
 }
 
-static int begin(const struct call *k, enum wire_trial_kind kind, int64_t seconds, double power_w, json_t **result, struct err *e)
+static int begin(const struct call *k, enum wire_trial_kind kind, int64_t seconds, double power_w, json_t **result,
+		 struct err *e)
 {
 	struct core *c = k->core;
-	struct wire_trial w = { .id = c->trial.id + 1, .kind = (uint8_t)kind, .seconds = (int32_t)seconds, .power_w = power_w };
+	struct wire_trial w = { .id = c->trial.id + 1, .kind = (uint8_t)kind, .seconds = (int32_t)seconds,
+				.power_w = power_w };
 	const char *name = NULL;
 
 	if (param_text(k->params, "device", true, &name, e) < 0)
@@ -35,7 +37,8 @@ static int begin(const struct call *k, enum wire_trial_kind kind, int64_t second
 		return err_set(e, ERR_AGAIN, 0, "psecd-field is not ready; try again");
 	ctl_peer_subscribe(k->peer, "trial.row");
 	ctl_peer_subscribe(k->peer, "trial.done");
-	c->trial = (struct core_trial){ .id = w.id, .peer = k->peer, .device = w.device, .step_out = kind == WIRE_TRIAL_STEP };
+	c->trial = (struct core_trial){ .id = w.id, .peer = k->peer, .device = w.device,
+					.step_out = kind == WIRE_TRIAL_STEP };
 	*result = json_pack("{s:I}", "trial", (json_int_t)w.id);
 	return 0;
 }
@@ -48,8 +51,8 @@ int trying_test(const struct call *k, json_t **result, struct err *e)
 	if (param_int(k->params, "seconds", 3, SECONDS_MOST, &seconds, e) < 0 ||
 	    begin(k, WIRE_TRIAL_TEST, seconds, 0, result, e) < 0)
 		return -1;
-	record_event(k->core, SEVERITY_INFO, "test", k->core->site->devices[k->core->trial.device].name, k->caller->name,
-		     "is tested, read only");
+	record_event(k->core, SEVERITY_INFO, "test", k->core->site->devices[k->core->trial.device].name,
+		     k->caller->name, "is tested, read only");
 	return 0;
 }
 
@@ -66,7 +69,8 @@ int trying_step(const struct call *k, json_t **result, struct err *e)
 	if (power_w == 0)
 		return err_set(e, ERR_USAGE, 0, "a step of 0 W is none");
 	if (c->wish.mode != SITE_MODE_OFF && c->wish.mode != SITE_MODE_OBSERVE)
-		return err_set(e, ERR_REFUSED, 0, "control is in mode %s; `psec control off` first", site_mode_name(c->wish.mode));
+		return err_set(e, ERR_REFUSED, 0, "control is in mode %s; `psec control off` first",
+			       site_mode_name(c->wish.mode));
 	if (c->check_runs)
 		return err_set(e, ERR_AGAIN, 0, "a sign check runs; try again when it has ended");
 	if (begin(k, WIRE_TRIAL_STEP, seconds, power_w, result, e) < 0)
@@ -115,8 +119,9 @@ void trying_peer_gone(struct core *c, const void *peer_data)
 void trying_field_gone(struct core *c)
 {
 	if (c->trial.peer)
-		tell_done(c, ERR_AGAIN, c->trial.step_out ? "psecd-field is gone; the step is taken back as soon as it is there again"
-							  : "psecd-field is gone; try again");
+		tell_done(c, ERR_AGAIN,
+			  c->trial.step_out ? "psecd-field is gone; the step is taken back as soon as it is there again"
+					    : "psecd-field is gone; try again");
 }
 
 /* Until its end is heard no other step begins. */

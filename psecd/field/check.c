@@ -14,7 +14,8 @@ static void finish(struct field *f, enum control_check_result r)
 	if (f->check.asked_w != 0)
 		law_write(f, 0, POLL_TEST, 0);
 	if (staff_tell_core(f, WIRE_CHECKED, &w, sizeof(w)) != 1)
-		tell_event(f, SEVERITY_WARNING, "check", "", "sign check: %s, but core did not hear it", control_check_words(r));
+		tell_event(f, SEVERITY_WARNING, "check", "", "sign check: %s, but core did not hear it",
+			   control_check_words(r));
 	law_decide(f, false);
 }
 

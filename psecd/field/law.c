@@ -114,11 +114,13 @@ static void tell_decision(void *arg)
 	struct field *f = arg;
 	struct law *l = &f->law;
 	const struct now *now = loop_now(f->loop);
-	struct wire_decision w = { .decision = l->decision, .envelope_serial = l->envelope_serial, .at_boot_us = now->boot_us,
+	struct wire_decision w = { .decision = l->decision, .envelope_serial = l->envelope_serial,
+				   .at_boot_us = now->boot_us,
 				   .utc_us = now->utc_us, .sample_to_wire_us = l->sample_to_wire_us,
 				   .timing = { .count = l->timing.count, .p50_us = spread_quantile(&l->timing, 500),
 					       .p99_us = spread_quantile(&l->timing, 990),
-					       .p999_us = spread_quantile(&l->timing, 999), .max_us = l->timing.max_us } };
+					       .p999_us = spread_quantile(&l->timing, 999),
+					       .max_us = l->timing.max_us } };
 
 	control_learned(l->control, &w.learned);
 	l->told_boot_us = now->boot_us;
@@ -222,7 +224,8 @@ static const struct device_timing *timing_of(const struct field *f, int device)
 	static const struct device_timing none;
 
 	return device < 0 ? &none
-			  : &device_profile_info(device_profile_find(f->catalogue, f->site->devices[device].profile))->timing;
+			  : &device_profile_info(device_profile_find(f->catalogue, f->site->devices[device].profile))
+				     ->timing;
 }
 
 int law_init(struct field *f, struct err *e)
@@ -243,7 +246,8 @@ int law_init(struct field *f, struct err *e)
 	l->meter = site_find_role(f->site, SITE_GRID_METER);
 	meter = timing_of(f, l->meter);
 	inverter = timing_of(f, l->inverter);
-	poll_ms = l->meter >= 0 && f->site->devices[l->meter].poll_ms ? f->site->devices[l->meter].poll_ms : meter->poll_ms;
+	poll_ms = l->meter >= 0 && f->site->devices[l->meter].poll_ms ? f->site->devices[l->meter].poll_ms
+								      : meter->poll_ms;
 	l->config = (struct control_config){ .site = f->site->control };
 	l->config.charge_rating_w = l->config.discharge_rating_w = NAN;
 	l->config.meter_period_us = (meter->meter_period_ms > poll_ms ? meter->meter_period_ms : poll_ms) * US_PER_MS;

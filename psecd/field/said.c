@@ -42,12 +42,14 @@ static void say_state(struct field *f)
 		return;
 	if (d->lost & ~l->said_lost)
 		tell_event(f, SEVERITY_ALARM, "signal-lost", "", "%s", control_lost_words(d->lost, words));
-	else if (l->said_lost & ~d->lost && l->envelope.mode != SITE_MODE_OFF) /* in mode off nobody looks whether they are */
+	/* in mode off nobody looks whether they are */
+	else if (l->said_lost & ~d->lost && l->envelope.mode != SITE_MODE_OFF)
 		tell_event(f, SEVERITY_INFO, "signal-back", "", "%s%s", d->lost ? "still " : "all signals are there",
 			   d->lost ? control_lost_words(d->lost, words) : "");
 	if (d->state != l->said_state)
-		tell_event(f, worse ? SEVERITY_WARNING : SEVERITY_INFO, "state", "", "control is %s, was %s; set-point %.0f W (%s)",
-			   control_state_name(d->state), control_state_name(l->said_state), round(d->setpoint_w) + 0.0,
+		tell_event(f, worse ? SEVERITY_WARNING : SEVERITY_INFO, "state", "",
+			   "control is %s, was %s; set-point %.0f W (%s)", control_state_name(d->state),
+			   control_state_name(l->said_state), round(d->setpoint_w) + 0.0,
 			   control_clamp_words(d->clamp));
 	l->said_lost = d->lost;
 	l->said_state = d->state;
@@ -59,13 +61,16 @@ static void say_guard(struct field *f)
 	const struct control_guard *g = &l->decision.guard;
 
 	if (g->level > l->said_guard)
-		tell_event(f, SEVERITY_ALARM, "oscillation", "", "the grid swings by %.0f W every %.1f s and no load explains it: "
-			   "the law is slowed, step %d of %d", g->swing_w, g->period_s, g->level, CONTROL_GUARD_MOST);
+		tell_event(f, SEVERITY_ALARM, "oscillation", "",
+			   "the grid swings by %.0f W every %.1f s and no load explains it: "
+			   "the law is slowed, step %d of %d",
+			   g->swing_w, g->period_s, g->level, CONTROL_GUARD_MOST);
 	else if (g->level < l->said_guard && g->level > 0)
-		tell_event(f, SEVERITY_INFO, "oscillation", "", "the grid is quiet: the law is slowed less, step %d of %d", g->level,
-			   CONTROL_GUARD_MOST);
+		tell_event(f, SEVERITY_INFO, "oscillation", "",
+			   "the grid is quiet: the law is slowed less, step %d of %d", g->level, CONTROL_GUARD_MOST);
 	else if (g->level < l->said_guard)
-		tell_event(f, SEVERITY_INFO, "oscillation", "", "the grid stayed quiet: the law has its full speed again");
+		tell_event(f, SEVERITY_INFO, "oscillation", "",
+			   "the grid stayed quiet: the law has its full speed again");
 	l->said_guard = g->level;
 }
 
@@ -133,8 +138,8 @@ void said_not_shown(struct field *f, int device, double setpoint_w, const char *
 
 	/* The power differs with every sample of the meter; the reason tells one story from another. */
 	if (is_due(&f->law.not_shown, why, loop_now(f->loop)->boot_us, more))
-		tell_event(f, SEVERITY_WARNING, "set-point", f->site->devices[device].name, "%.0f W is not shown: %s%s", setpoint_w,
-			   why, more);
+		tell_event(f, SEVERITY_WARNING, "set-point", f->site->devices[device].name, "%.0f W is not shown: %s%s",
+			   setpoint_w, why, more);
 }
 
 void said_shown(struct field *f)
@@ -157,6 +162,6 @@ void said_line(struct field *f, int device)
 	for (size_t i = 0; i < f->site->device_count; i++)
 		if (bus_address_same_link(&f->site->devices[i].address, a))
 			f->said_master[i] = true;
-	tell_event(f, SEVERITY_WARNING, "second-master", f->site->devices[device].name, "%s; only one may ask on a line",
-		   bus_second_master_words(&line.counters.second_master, words));
+	tell_event(f, SEVERITY_WARNING, "second-master", f->site->devices[device].name,
+		   "%s; only one may ask on a line", bus_second_master_words(&line.counters.second_master, words));
 }

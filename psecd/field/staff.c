@@ -47,8 +47,8 @@ static bool scan_ok(const struct wire_scan *w)
 
 static bool trial_ok(const struct field *f, const struct wire_trial *w)
 {
-	return w->kind <= WIRE_TRIAL_STEP && w->device >= 0 && (size_t)w->device < f->site->device_count && isfinite(w->power_w) &&
-	       w->seconds >= 2 && w->seconds <= TRIAL_ROUNDS_MAX;
+	return w->kind <= WIRE_TRIAL_STEP && w->device >= 0 && (size_t)w->device < f->site->device_count &&
+	       isfinite(w->power_w) && w->seconds >= 2 && w->seconds <= TRIAL_ROUNDS_MAX;
 }
 
 /* NULL, or how core broke the contract. */

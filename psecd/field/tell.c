@@ -133,7 +133,8 @@ void tell_event(struct field *f, enum severity severity, const char *kind, const
 	vsnprintf(w->text, sizeof(w->text), fmt, ap);
 	va_end(ap);
 	if (!f->core) /* core writes the log; without it we do */
-		log_line(severity_level(severity), "%s: %s%s%s", w->kind, w->subject, w->subject[0] ? ": " : "", w->text);
+		log_line(severity_level(severity), "%s: %s%s%s", w->kind, w->subject, w->subject[0] ? ": " : "",
+			 w->text);
 	else if (!send_events(f))
 		flush_soon(f);
 }
@@ -150,8 +151,10 @@ static void count(const struct field *f, int device, struct wire_device *w)
 	poll_device_stats(f->poll, device, &s);
 	poll_line_stats(f->poll, device, &line);
 	w->counts = (struct wire_counts){
-		.reads = s.reads, .writes = s.writes, .timeouts = s.timeouts, .closed = s.closed, .unreachable = s.unreachable,
-		.crc_errors = s.crc_errors, .other_unit = s.other_unit, .garbled = s.garbled, .exceptions = s.exceptions,
+		.reads = s.reads, .writes = s.writes, .timeouts = s.timeouts, .closed = s.closed,
+		.unreachable = s.unreachable,
+		.crc_errors = s.crc_errors, .other_unit = s.other_unit, .garbled = s.garbled,
+		.exceptions = s.exceptions,
 		.rate_hz = s.rate_hz, .wanted_hz = s.wanted_hz, .latency_us = s.latency_us, .p50_us = s.p50_us,
 		.p99_us = s.p99_us, .max_us = s.max_us, .tries = s.tries, .next_try_boot_us = s.next_try_boot_us,
 	};
@@ -209,12 +212,15 @@ static void add_point(struct field *f, int device, int point, const struct devic
 		return;
 	if (changed && r->quality != DEVICE_GOOD) {
 		str_copy(why.why, sizeof(why.why), r->why);
-		(void)staff_tell_core(f, WIRE_WHY, &why, sizeof(why)); /* a reason that is missed is not worth waiting for */
+		/* a reason that is missed is not worth waiting for */
+		(void)staff_tell_core(f, WIRE_WHY, &why, sizeof(why));
 	}
 	*tp = (struct told_point){ .at_boot_us = r->at_boot_us, .quality = (uint8_t)r->quality, .told = true };
 	b->samples[b->count++] = (struct wire_sample){
-		.device = (int16_t)device, .point = (int16_t)point, .quality = (uint8_t)r->quality, .at_boot_us = r->at_boot_us,
-		.utc_us = now->utc_us - (now->boot_us - r->at_boot_us), .value = r->quality == DEVICE_GOOD ? r->value : 0,
+		.device = (int16_t)device, .point = (int16_t)point, .quality = (uint8_t)r->quality,
+		.at_boot_us = r->at_boot_us,
+		.utc_us = now->utc_us - (now->boot_us - r->at_boot_us),
+		.value = r->quality == DEVICE_GOOD ? r->value : 0,
 		.raw = r->quality == DEVICE_GOOD ? r->raw : 0,
 	};
 }

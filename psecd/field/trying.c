@@ -1,5 +1,5 @@
-/* trying: a test or a step that somebody asked core for is carried out here, on the devices that are polled anyway; rows
- * go to core as they come. */
+/* trying: a test or a step that somebody asked core for is carried out here, on the devices that are polled anyway;
+ * rows go to core as they come. */
 #include "field.h"
 
 #include <math.h>
@@ -120,9 +120,11 @@ static int check_bms(const struct field *f, int bms, double w, struct err *e)
 	if (!isfinite(soc) || !isfinite(limit))
 		return err_set(e, ERR_REFUSED, 0, "the BMS does not say its state of charge and its limit");
 	if (w > 0 && soc <= fmax(site->soc_min_percent, SOC_LEAST))
-		return err_set(e, ERR_REFUSED, 0, "the battery is empty (%.0f %%); a step of charging has a minus", soc);
+		return err_set(e, ERR_REFUSED, 0, "the battery is empty (%.0f %%); a step of charging has a minus",
+			       soc);
 	if (w < 0 && soc >= site->soc_max_percent)
-		return err_set(e, ERR_REFUSED, 0, "the battery is full (%.0f %%); a step of discharging has no minus", soc);
+		return err_set(e, ERR_REFUSED, 0, "the battery is full (%.0f %%); a step of discharging has no minus",
+			       soc);
 	return check_most(w, limit, "the BMS allows", e);
 }
 
@@ -153,11 +155,14 @@ static int check_step(const struct field *f, const struct wire_trial *w, struct 
 	if (poll_device_state(f->poll, w->device) != DEVICE_LIVE)
 		return err_set(e, ERR_UNREACHABLE, 0, "the device is lost: %s", poll_device_why(f->poll, w->device));
 	if (fabs(w->power_w) < STEP_LEAST_W)
-		return err_set(e, ERR_REFUSED, 0, "%.0f W is too little to be seen, at least %d W", w->power_w, STEP_LEAST_W);
+		return err_set(e, ERR_REFUSED, 0, "%.0f W is too little to be seen, at least %d W", w->power_w,
+			       STEP_LEAST_W);
 	if (check_most(w->power_w, STEP_MOST_W, "a step may have", e) < 0 ||
-	    check_most(w->power_w, w->power_w > 0 ? site->discharge_limit_w : site->charge_limit_w, "the site's limit", e) < 0 ||
+	    check_most(w->power_w, w->power_w > 0 ? site->discharge_limit_w : site->charge_limit_w, "the site's limit",
+		       e) < 0 ||
 	    check_most(w->power_w, value_of(f, w->device, w->power_w > 0 ? POINT_BATTERY_DISCHARGE_RATING_W
-									  : POINT_BATTERY_CHARGE_RATING_W), "its rating", e) < 0 ||
+									  : POINT_BATTERY_CHARGE_RATING_W),
+									  "its rating", e) < 0 ||
 	    check_bms(f, bms, w->power_w, e) < 0)
 		return -1;
 	return check_grid(f, w->power_w, e);
@@ -169,8 +174,10 @@ void trying_begin(struct field *f, const struct wire_trial *w)
 {
 	const struct trial_hooks hooks = { .row = on_row, .done = on_done, .arg = f };
 	const struct trial_sign_hooks sign_hooks = { .row = on_row, .done = on_done, .forbidden = forbidden, .arg = f };
-	const struct trial_sign sign = { .device = w->device, .meter = f->law.meter, .power_w = w->power_w, .seconds = w->seconds };
-	struct wire_trial_done no = { .id = w->id, .kind = ERR_AGAIN, .text = "another test runs, or psecd is about to end" };
+	const struct trial_sign sign = { .device = w->device, .meter = f->law.meter, .power_w = w->power_w,
+					 .seconds = w->seconds };
+	struct wire_trial_done no = { .id = w->id, .kind = ERR_AGAIN,
+				      .text = "another test runs, or psecd is about to end" };
 	struct trying *t;
 	struct err e;
 

@@ -15,7 +15,8 @@ struct header {
 };
 
 union body {
-	struct wire_hello hello; struct wire_envelope envelope; struct wire_samples samples; struct wire_decision decision;
+	struct wire_hello hello; struct wire_envelope envelope; struct wire_samples samples;
+	struct wire_decision decision;
 	struct wire_device device; struct wire_checked checked; struct wire_event event; struct wire_scan scan;
 	struct wire_scan_end scan_end; struct wire_scan_row scan_row; struct wire_scan_step scan_step;
 	struct wire_scan_done scan_done; struct wire_stopped stopped; struct wire_why why; struct wire_peer peer;
@@ -144,7 +145,8 @@ static int send_message(struct wire *w, enum wire_kind kind, const void *body, s
 	struct msghdr m = { .msg_iov = iov, .msg_iovlen = len ? 2 : 1 };
 
 	if (wire_length(kind) != (int)len)
-		return err_set(e, ERR_BUG, 0, "message %d has %zu bytes, must have %d", (int)kind, len, wire_length(kind));
+		return err_set(e, ERR_BUG, 0, "message %d has %zu bytes, must have %d", (int)kind, len,
+			       wire_length(kind));
 	if (passed_fd >= 0) {
 		m.msg_control = &control;
 		m.msg_controllen = sizeof(control.space);
@@ -208,7 +210,8 @@ static int judge(struct wire *w, size_t got, bool cut, bool fds_ok, struct err *
 	if (!fds_ok || (w->passed_fd >= 0) != (w->in.head.kind == WIRE_PEER))
 		return err_set(e, ERR_INPUT, 0, "message %u has the wrong number of descriptors", w->in.head.kind);
 	if (w->greeted == (w->in.head.kind == WIRE_HELLO))
-		return err_set(e, ERR_INPUT, 0, "message %u came %s hello", w->in.head.kind, w->greeted ? "after" : "before");
+		return err_set(e, ERR_INPUT, 0, "message %u came %s hello", w->in.head.kind,
+			       w->greeted ? "after" : "before");
 	if (!w->greeted) {
 		w->in.body.hello.build[WIRE_BUILD_LEN - 1] = '\0';
 		if (!str_eq(w->in.body.hello.build, wire_build()))
@@ -225,14 +228,16 @@ static int receive(struct wire *w, struct err *e)
 
 	for (;;) {
 		struct iovec iov = { &w->in, sizeof(w->in) };
-		struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
+		struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+				    .msg_controllen = sizeof(control) };
 		ssize_t n;
 		bool fds_ok;
 
 		if (w->passed_fd >= 0)
 			close(take_fd(&w->passed_fd));
 		n = recvmsg(w->fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-		/* ECONNRESET is told once, when the peer ended with words of ours unread; its own last words come after it. */
+		/* ECONNRESET is told once, when the peer ended with words of ours unread; its own last words come
+		 * after it. */
 		if (n < 0 && (errno == EINTR || errno == ECONNRESET))
 			continue;
 		if (n < 0 && errno == EAGAIN)

@@ -66,7 +66,8 @@ struct wire_why { int16_t device; int16_t point; char why[80]; };
 struct wire_timing { uint64_t count; uint32_t p50_us, p99_us, p999_us, max_us; };
 struct wire_decision { struct control_decision decision; uint64_t envelope_serial; int64_t at_boot_us, utc_us;
 		       struct control_learned learned;
-		       int64_t sample_to_wire_us; /* of the last set-point, -1: none yet */ struct wire_timing timing; };
+		       int64_t sample_to_wire_us; /* of the last set-point, -1: none yet */
+		       struct wire_timing timing; };
 /* What was counted since the field began (poll.h says what is what), and of the line that the device shares. */
 enum { WIRE_EXCEPTIONS = 12 };
 struct wire_counts { uint64_t reads, writes, timeouts, closed, unreachable, crc_errors, other_unit, garbled, exceptions,
@@ -83,7 +84,8 @@ struct wire_noted { uint64_t serial; };
 struct wire_scan { uint64_t id; uint32_t count; char targets[SCAN_TARGETS_MAX][BUS_ADDRESS_LEN];
 		   struct scan_options options; };
 enum wire_trial_kind { WIRE_TRIAL_TEST, WIRE_TRIAL_STEP };
-struct wire_trial { uint64_t id; uint8_t kind; int16_t device; int32_t seconds; double power_w; /* 0: only back to rest */ };
+struct wire_trial { uint64_t id; uint8_t kind; int16_t device; int32_t seconds;
+		    double power_w; /* 0: only back to rest */ };
 struct wire_trial_end { uint64_t id; };
 struct wire_trial_row { uint64_t id; struct trial_row row; };
 struct wire_trial_done { uint64_t id; int32_t kind; /* enum err_kind */ char text[160]; };
@@ -117,10 +119,12 @@ must_check int wire_start_map(int fd, const struct wire_start **out, struct err 
 struct wire; /* one end, on a loop */
 /* What its owner does with what it hears. */
 struct wire_ear {
-	/* A message: NULL, or how its sender broke the contract. body is valid until it returns; it must not free the end. */
+	/* A message: NULL, or how its sender broke the contract. body is valid until it returns; it must not free
+	 * the end. */
 	const char *(*said)(void *arg, enum wire_kind kind, const void *body);
-	/* Once, and nothing comes after it: the other is gone (ERR_UNREACHABLE) or odd (ERR_INPUT: what said answered, length, kind,
-	 * a descriptor where none belongs, no hello first, other build). It may free the end. */
+	/* Once, and nothing comes after it: the other is gone (ERR_UNREACHABLE) or odd (ERR_INPUT: what said
+	 * answered, length, kind, a descriptor where none belongs, no hello first, other build). It may free the
+	 * end. */
 	void (*ended)(void *arg, const struct err *e);
 	void *arg;
 };
