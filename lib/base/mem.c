@@ -19,6 +19,7 @@ void base_close_(int *fd)
 
 	if (*fd >= 0)
 		close(*fd);
+	*fd = -1; /* the number is soon another's */
 	errno = saved;
 }
 
