@@ -284,6 +284,9 @@ static void begin(struct bus_link *k)
 	t->other_unit = false;
 	while (t->fd >= 0 && receive(t))
 		;
+	/* A beginning of a frame, though no answer is owed: what comes next would be taken for its rest. */
+	if (t->in_len > 0 && t->timeouts == 0)
+		hang_up(t);
 	if (k->only_on && (t->fd < 0 || k->only_on != k->counters.connects)) {
 		link_fail_soon(k, BUS_CANCELLED, CONNECTION_GONE);
 	} else if (t->fd >= 0) {
