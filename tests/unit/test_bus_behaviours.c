@@ -391,7 +391,7 @@ static void reply_bytes(const struct bus_request *q, const struct bus_reply *got
 		bool bits = q->function <= BUS_READ_DISCRETE;
 
 		word[0] = bits ? got->bits[i] : (uint8_t)(got->regs[i] >> 8);
-		word[1] = (uint8_t)got->regs[i];
+		word[1] = bits ? 0 : (uint8_t)got->regs[i];
 		bytes_add(b, word, bits ? 1 : 2);
 	}
 	if (q->function == BUS_REPORT_ID || q->function == BUS_DEVICE_ID)
