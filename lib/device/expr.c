@@ -13,6 +13,19 @@ void expr_free(struct expr *x)
 	free(x);
 }
 
+int expr_each(const struct expr *x, source_fn *fn, void *arg)
+{
+	int r = 0;
+
+	if (x == NULL)
+		return 0;
+	if (x->kind == EXPR_VALUE)
+		return fn(arg, &x->source);
+	for (size_t i = 0; r == 0 && i < x->term_count; i++)
+		r = expr_each(x->terms[i], fn, arg);
+	return r;
+}
+
 static const struct { const char *key; enum expr_kind kind; } operators[] = {
 	{ "sum", EXPR_SUM }, { "product", EXPR_PRODUCT }, { "first", EXPR_FIRST }, { "least", EXPR_LEAST },
 	{ "greatest", EXPR_GREATEST },
@@ -107,12 +120,14 @@ struct expr *parse_expr(const struct parse *p, const struct conf_node *n, int de
 
 /* ---- overlap ---- */
 
-struct seen { const struct source *sources[256]; size_t count; };
+struct seen { const struct parse *p; const struct source *sources[256]; size_t count; };
 
-static void check_source(const struct parse *p, struct seen *seen, const struct source *s)
+static int check_source(void *arg, const struct source *s)
 {
+	struct seen *seen = arg;
+
 	if (s->sunspec)
-		return;
+		return 0;
 	for (size_t i = 0; i < seen->count; i++) {
 		const struct source *o = seen->sources[i];
 		bool same = o->address == s->address && o->count == s->count && o->type == s->type &&
@@ -120,31 +135,23 @@ static void check_source(const struct parse *p, struct seen *seen, const struct 
 
 		if (o->function == s->function && !same && o->address < s->address + s->count &&
 		    s->address < o->address + o->count) {
-			diag_report(p->sink, conf_name(p->conf), s->line, "points",
+			diag_report(seen->p->sink, conf_name(seen->p->conf), s->line, "points",
 				    "%s at %u overlaps %s at %u (line %d)", type_name(s->type), s->address,
 				    type_name(o->type), o->address, o->line);
-			return;
+			return 0;
 		}
 	}
 	if (seen->count < COUNT_OF(seen->sources))
 		seen->sources[seen->count++] = s;
-}
-
-static void check_expr(const struct parse *p, struct seen *seen, const struct expr *x)
-{
-	if (x->kind == EXPR_VALUE)
-		check_source(p, seen, &x->source);
-	for (size_t i = 0; i < x->term_count; i++)
-		check_expr(p, seen, x->terms[i]);
+	return 0;
 }
 
 void check_overlap(const struct parse *p, const struct device_profile *profile)
 {
-	struct seen seen = { .count = 0 };
+	struct seen seen = { .p = p };
 
 	for (size_t i = 0; i < profile->point_count; i++)
-		check_expr(p, &seen, profile->points[i].expr);
+		(void)expr_each(profile->points[i].expr, check_source, &seen);
 	for (size_t i = 0; i < IDENTITY_PARTS; i++)
-		if (profile->identity[i] != NULL)
-			check_expr(p, &seen, profile->identity[i]);
+		(void)expr_each(profile->identity[i], check_source, &seen);
 }

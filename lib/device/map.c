@@ -6,8 +6,7 @@
 struct build {
 	struct device_map *m;
 	const struct device_sunspec *sunspec;
-	struct sunspec_model *models; /* loaded for this map only */
-	size_t model_count;
+	struct sunspec_models models; /* loaded for this map only */
 	struct err *e;
 	bool failed;
 };
@@ -100,15 +99,10 @@ static int add_value(struct build *b, const struct device_value *v, const struct
 
 static const struct sunspec_model *model_of(struct build *b, uint16_t id)
 {
-	for (size_t i = 0; i < b->model_count; i++)
-		if (b->models[i].id == id)
-			return &b->models[i];
-	b->models = xrealloc(b->models, b->model_count + 1, sizeof *b->models);
-	if (sunspec_model_load(id, &b->models[b->model_count], b->e) < 0) {
-		b->failed = true;
-		return NULL;
-	}
-	return &b->models[b->model_count++];
+	const struct sunspec_model *m = sunspec_models_get(&b->models, id, b->e);
+
+	b->failed |= m == NULL;
+	return m;
 }
 
 static int add_scale_factor(struct build *b, const struct device_model *at, const struct place *p,
@@ -377,9 +371,7 @@ int device_map_new(const struct device_profile *p, unsigned roles, bool reversed
 		build_identity(&b);
 	if (!b.failed)
 		build_writes(&b);
-	for (size_t i = 0; i < b.model_count; i++)
-		sunspec_model_release(&b.models[i]);
-	free(b.models);
+	sunspec_models_release(&b.models);
 	if (b.failed) {
 		device_map_free(m);
 		return -1;

@@ -50,6 +50,9 @@ struct expr {
 	bool skip_absent;              /* EXPR_SUM: of those that are there, as many as there are */
 };
 void expr_free(struct expr *x);
+/* Every place that x (may be NULL) comes from, in order, until fn is not 0; returns that. */
+typedef int source_fn(void *arg, const struct source *s);
+int expr_each(const struct expr *x, source_fn *fn, void *arg);
 
 struct point_def { enum device_point point; enum device_rate rate; struct expr *expr; int line; };
 
@@ -107,6 +110,8 @@ struct device_profile {
 /* profile.c: from text; NULL when it has a fault (reported). Caller frees. */
 struct device_profile *profile_parse(const char *text, size_t len, const char *file, struct diag_sink *sink);
 void profile_free(struct device_profile *p);
+/* Every place that a profile reads or writes: points, writes, identity. Likewise. */
+int profile_each(const struct device_profile *p, source_fn *fn, void *arg);
 
 /* The parts of a profile. false, or NULL: reported. */
 struct parse { const struct conf *conf; struct diag_sink *sink; struct source defaults; bool sunspec; };
@@ -154,6 +159,10 @@ struct sunspec_model {
 };
 must_check int sunspec_model_load(uint16_t id, struct sunspec_model *out, struct err *e);
 void sunspec_model_release(struct sunspec_model *m);
+/* Models that were loaded when they were first asked for. get: NULL when it cannot be; good until the next get. */
+struct sunspec_models { struct sunspec_model *all; size_t count; };
+must_check const struct sunspec_model *sunspec_models_get(struct sunspec_models *s, uint16_t id, struct err *e);
+void sunspec_models_release(struct sunspec_models *s);
 /* keep.c: the model if this process keeps it, or NULL. */
 const struct sunspec_model *sunspec_model_kept(uint16_t id);
 

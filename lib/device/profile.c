@@ -25,6 +25,21 @@ void profile_free(struct device_profile *p)
 	free(p);
 }
 
+int profile_each(const struct device_profile *p, source_fn *fn, void *arg)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < p->point_count; i++)
+		r = expr_each(p->points[i].expr, fn, arg);
+	for (size_t i = 0; r == 0 && i < p->write_count; i++)
+		for (size_t k = 0; r == 0 && k < p->writes[i].step_count; k++)
+			if ((r = fn(arg, &p->writes[i].steps[k].target)) == 0)
+				r = expr_each(p->writes[i].steps[k].percent_of, fn, arg);
+	for (size_t i = 0; r == 0 && i < IDENTITY_PARTS; i++)
+		r = expr_each(p->identity[i], fn, arg);
+	return r;
+}
+
 static void read_head(struct parse *p, const struct conf_node *root, struct device_profile *out)
 {
 	static const char *const kinds[] = { "registers", "sunspec", NULL };

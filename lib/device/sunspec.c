@@ -167,3 +167,20 @@ void sunspec_model_release(struct sunspec_model *m)
 	}
 	*m = (struct sunspec_model){ 0 };
 }
+
+const struct sunspec_model *sunspec_models_get(struct sunspec_models *s, uint16_t id, struct err *e)
+{
+	for (size_t i = 0; i < s->count; i++)
+		if (s->all[i].id == id)
+			return &s->all[i];
+	s->all = xrealloc(s->all, s->count + 1, sizeof *s->all);
+	return sunspec_model_load(id, &s->all[s->count], e) < 0 ? NULL : &s->all[s->count++];
+}
+
+void sunspec_models_release(struct sunspec_models *s)
+{
+	for (size_t i = 0; i < s->count; i++)
+		sunspec_model_release(&s->all[i]);
+	free(s->all);
+	*s = (struct sunspec_models){ 0 };
+}
