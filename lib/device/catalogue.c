@@ -178,7 +178,7 @@ static void describe(const struct expr *x, struct buf *b)
 		buf_addf(b, ".%s", s->name);
 	} else {
 		buf_addf(b, "%s %u %s%s", s->function == BUS_READ_INPUT ? "input" : "holding", s->address,
-			 type_name(s->type), s->count > 1 && s->order == DEVICE_LOW_FIRST ? " low-first" : "");
+			 device_type_name(s->type), s->count > 1 && s->order == DEVICE_LOW_FIRST ? " low-first" : "");
 	}
 	if (s->mask != 0)
 		buf_addf(b, " & 0x%x", s->mask);

@@ -136,8 +136,8 @@ static int check_source(void *arg, const struct source *s)
 		if (o->function == s->function && !same && o->address < s->address + s->count &&
 		    s->address < o->address + o->count) {
 			diag_report(seen->p->sink, conf_name(seen->p->conf), s->line, "points",
-				    "%s at %u overlaps %s at %u (line %d)", type_name(s->type), s->address,
-				    type_name(o->type), o->address, o->line);
+				    "%s at %u overlaps %s at %u (line %d)", device_type_name(s->type), s->address,
+				    device_type_name(o->type), o->address, o->line);
 			return 0;
 		}
 	}

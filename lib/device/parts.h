@@ -118,6 +118,8 @@ struct parse { const struct conf *conf; struct diag_sink *sink; struct source de
 /* source.c */
 bool parse_fault(const struct parse *p, const struct conf_node *n, const char *text); /* reports; always false */
 bool parse_source(const struct parse *p, const struct conf_node *n, struct source *out);
+/* Type and order of a register, where they are given; text: may it be one? */
+bool parse_form(const struct parse *p, const struct conf_node *n, bool text, struct source *out);
 bool parse_models(const struct parse *p, const struct conf_node *n, uint16_t models[PARTS_MODELS], size_t *count);
 /* One number or a list of them. */
 bool parse_numbers(const struct parse *p, const struct conf_node *n, int64_t min, int64_t max, size_t most,
@@ -190,8 +192,6 @@ void profile_check_models(const struct device_profile *p, struct diag_sink *sink
 /* ---- raw.c: registers as numbers and back ---- */
 enum { RAW_TEXT_REGS = 16 };
 struct raw { uint64_t bits; double number; };
-uint16_t type_registers(enum device_type t); /* 0 for text */
-const char *type_name(enum device_type t);
 struct raw raw_decode(const uint16_t *regs, enum device_type t, enum device_order o);
 /* A number as registers; false when the type cannot hold it. Returns how many in *count. */
 must_check bool raw_encode(double number, enum device_type t, enum device_order o, uint16_t regs[4], size_t *count);

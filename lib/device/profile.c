@@ -131,12 +131,8 @@ static void read_timing(const struct parse *p, const struct conf_node *root, str
 static void read_defaults(struct parse *p, const struct conf_node *root)
 {
 	static const char *const keys[] = { "function", "type", "order", NULL };
-	static const char *const types[] = { "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32",
-					     "float64", NULL };
-	static const char *const orders[] = { "high-first", "low-first", NULL };
 	const struct conf_node *n = conf_get(root, "defaults");
 	int64_t function = 0;
-	int type = DEVICE_UINT16, order = DEVICE_HIGH_FIRST;
 
 	p->defaults.scale = 1;
 	p->defaults.type = DEVICE_UINT16;
@@ -144,11 +140,8 @@ static void read_defaults(struct parse *p, const struct conf_node *root)
 		return;
 	conf_refuse_unknown(p->conf, n, keys, p->sink);
 	conf_read_int(p->conf, n, "function", false, 3, 4, &function, p->sink);
-	conf_read_choice(p->conf, n, "type", false, types, &type, p->sink);
-	conf_read_choice(p->conf, n, "order", false, orders, &order, p->sink);
+	parse_form(p, n, false, &p->defaults);
 	p->defaults.function = (uint8_t)function;
-	p->defaults.type = (enum device_type)type;
-	p->defaults.order = (enum device_order)order;
 }
 
 static void read_identity(const struct parse *p, const struct conf_node *root, struct device_profile *out)

@@ -10,12 +10,12 @@ static const struct { const char *name; uint16_t registers; } types[] = {
 	[DEVICE_FLOAT32] = { "float32", 2 }, [DEVICE_FLOAT64] = { "float64", 4 }, [DEVICE_TEXT] = { "text", 0 },
 };
 
-uint16_t type_registers(enum device_type t)
+uint16_t device_type_registers(enum device_type t)
 {
 	return types[t].registers;
 }
 
-const char *type_name(enum device_type t)
+const char *device_type_name(enum device_type t)
 {
 	return types[t].name;
 }
@@ -54,16 +54,6 @@ struct raw raw_decode(const uint16_t *regs, enum device_type t, enum device_orde
 		break;
 	}
 	return r;
-}
-
-const char *device_type_name(enum device_type t)
-{
-	return type_name(t);
-}
-
-uint16_t device_type_registers(enum device_type t)
-{
-	return type_registers(t);
 }
 
 double device_number(const uint16_t *regs, enum device_type t, enum device_order o)

@@ -4,10 +4,6 @@
 
 #include "device/parts.h"
 
-static const char *const type_names[] = { "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64",
-					  "text", NULL };
-static const char *const order_names[] = { "high-first", "low-first", NULL };
-
 bool parse_fault(const struct parse *p, const struct conf_node *n, const char *text)
 {
 	conf_report(p->conf, n, p->sink, "%s", text);
@@ -67,28 +63,40 @@ static bool parse_choices(const struct parse *p, const struct conf_node *n, stru
 	return true;
 }
 
+bool parse_form(const struct parse *p, const struct conf_node *n, bool text, struct source *out)
+{
+	static const char *const orders[] = { "high-first", "low-first", NULL };
+	const char *types[DEVICE_TEXT + 2] = { NULL };
+	int type = (int)out->type, order = (int)out->order;
+	bool ok;
+
+	for (int t = 0; t < DEVICE_TEXT + (int)text; t++)
+		types[t] = device_type_name((enum device_type)t);
+	ok = conf_read_choice(p->conf, n, "type", false, types, &type, p->sink);
+	ok &= conf_read_choice(p->conf, n, "order", false, orders, &order, p->sink);
+	out->type = (enum device_type)type;
+	out->order = (enum device_order)order;
+	return ok;
+}
+
 static bool parse_registers(const struct parse *p, const struct conf_node *n, struct source *out)
 {
 	int64_t function = out->function, address = 0, count = 0;
-	int type = (int)out->type, order = (int)out->order;
 	bool ok = conf_read_int(p->conf, n, "function", out->function == 0, 3, 16, &function, p->sink);
 
 	ok &= conf_read_int(p->conf, n, "address", true, 0, 65535, &address, p->sink);
-	ok &= conf_read_choice(p->conf, n, "type", false, type_names, &type, p->sink);
-	ok &= conf_read_choice(p->conf, n, "order", false, order_names, &order, p->sink);
-	ok &= conf_read_int(p->conf, n, "count", type == DEVICE_TEXT, 1, RAW_TEXT_REGS, &count, p->sink);
+	ok &= parse_form(p, n, true, out);
+	ok &= conf_read_int(p->conf, n, "count", out->type == DEVICE_TEXT, 1, RAW_TEXT_REGS, &count, p->sink);
 	if (!ok)
 		return false;
 	out->function = (uint8_t)function;
 	out->address = (uint16_t)address;
-	out->type = (enum device_type)type;
-	out->order = (enum device_order)order;
-	out->count = type_registers(out->type);
+	out->count = device_type_registers(out->type);
 	if (out->count == 0)
 		out->count = (uint16_t)count;
 	else if (count != 0 && count != out->count) {
 		conf_report(p->conf, conf_get(n, "count"), p->sink, "is %lld, but a value of type %s has %u registers",
-			    (long long)count, type_name(out->type), out->count);
+			    (long long)count, device_type_name(out->type), out->count);
 		return false;
 	}
 	if (address + out->count > 65536)

@@ -72,7 +72,7 @@ static bool read_point(const json_t *j, struct sunspec_point *out)
 	/* Model 124 spells one scale factor with a blank at its end. */
 	for (size_t n = strlen(out->sf); n > 0 && out->sf[n - 1] == ' '; n--)
 		out->sf[n - 1] = '\0';
-	return t == NULL || type_registers(t->type) == 0 || type_registers(t->type) == out->size;
+	return t == NULL || device_type_registers(t->type) == 0 || device_type_registers(t->type) == out->size;
 }
 
 static bool read_points(const json_t *points, uint16_t group, struct sunspec_model *out)

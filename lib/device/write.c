@@ -72,7 +72,8 @@ static int plan_step(const struct device_map *m, const struct mapped_step *s, do
 	if (!scale_factor(m, t, s->sf_constant, &factor, why))
 		return err_set(e, ERR_REFUSED, 0, "%s: %s", t->name, why);
 	if (!raw_encode(number / (t->scale * factor), t->type, t->order, out->write.values, &count))
-		return err_set(e, ERR_REFUSED, 0, "%s: %.6g does not fit into %s", t->name, number, type_name(t->type));
+		return err_set(e, ERR_REFUSED, 0, "%s: %.6g does not fit into %s", t->name, number,
+			       device_type_name(t->type));
 	out->write.function = t->function;
 	out->write.address = t->address;
 	out->write.count = (uint16_t)count;
