@@ -41,7 +41,7 @@ struct control_signal {
 };
 
 struct control_input {
-	struct control_signal grid_w, battery_w, soc_percent, charge_limit_w, discharge_limit_w, pv_w;
+	struct control_signal grid_w, battery_w, soc_percent, charge_limit_w, discharge_limit_w;
 };
 
 /* What core allows field to do, until when. */

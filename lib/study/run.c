@@ -21,7 +21,6 @@ static struct control_input measure(const struct battery *b, double load_w, doub
 	return (struct control_input){
 		.grid_w = signal(load_w - pv_w - b->power_w, now),
 		.battery_w = signal(b->power_w, now),
-		.pv_w = signal(pv_w, now),
 		.soc_percent = signal(100 * b->energy_wh / b->capacity_wh, now),
 		.charge_limit_w = signal((b->capacity_wh - b->energy_wh) / (b->efficiency * hours), now),
 		.discharge_limit_w = signal(b->energy_wh * b->efficiency / hours, now),

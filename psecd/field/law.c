@@ -22,29 +22,6 @@ static struct control_signal signal_of(const struct field *f, int device, enum d
 					.changed_boot_us = r.changed_boot_us };
 }
 
-/* All PV inverters together: as old as the oldest, invalid when one of them is. */
-static struct control_signal pv_signal(const struct field *f)
-{
-	struct control_signal sum = { 0 };
-
-	for (size_t d = 0; d < f->site->device_count; d++) {
-		struct control_signal one;
-
-		if (!(f->site->devices[d].roles & 1u << SITE_PV_INVERTER))
-			continue;
-		one = signal_of(f, (int)d, POINT_PV_POWER_W);
-		if (!one.valid)
-			return one;
-		sum.valid = true;
-		sum.value += one.value;
-		if (sum.at_boot_us == 0 || one.at_boot_us < sum.at_boot_us)
-			sum.at_boot_us = one.at_boot_us;
-		if (one.changed_boot_us > sum.changed_boot_us)
-			sum.changed_boot_us = one.changed_boot_us;
-	}
-	return sum;
-}
-
 void law_input(struct field *f, struct control_input *in)
 {
 	const struct law *l = &f->law;
@@ -55,7 +32,6 @@ void law_input(struct field *f, struct control_input *in)
 		.soc_percent = signal_of(f, l->bms, POINT_BMS_SOC_PERCENT),
 		.charge_limit_w = signal_of(f, l->bms, POINT_BMS_CHARGE_LIMIT_W),
 		.discharge_limit_w = signal_of(f, l->bms, POINT_BMS_DISCHARGE_LIMIT_W),
-		.pv_w = pv_signal(f),
 	};
 }
 
