@@ -200,7 +200,6 @@ void heard_learn(struct control *c, const struct now *now)
 	c->model.ramp_w_per_s = l->ramp_w_per_s;
 }
 
-
 /* The next instant at which a signal would be too old, if nothing comes. */
 int64_t heard_next_loss(const struct control *c, const struct control_input *in, const struct control_envelope *env,
 			 const struct now *now)

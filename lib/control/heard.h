@@ -21,7 +21,6 @@ struct control {
 	struct limits_blocks blocks;
 	enum control_state state;
 	enum control_clamp clamp;        /* of the last decision */
-	bool began;
 	/* the meter */
 	double load_w;                   /* load − pv behind the meter at the last used sample; NaN before the first */
 	double calm_load_w;              /* the same, as the oscillation guard lets the law see it */

@@ -32,7 +32,7 @@ void identify_init(struct identify *i, const struct control_model *profile, int6
 
 void identify_drop(struct identify *i)
 {
-	if (i->open && i->moved)
+	if (i->open)
 		i->unjudged++;
 	i->open = false;
 }
@@ -53,7 +53,7 @@ void identify_command(struct identify *i, const struct model *before, int64_t at
 	if (nothing_to_learn(i))
 		return;
 	if (!i->open && step) {
-		i->open = i->moved = true;
+		i->open = true;
 		i->start = *before;
 		i->began_us = i->last_sample_us = at_us;
 		i->count = 0;

@@ -20,7 +20,7 @@ struct identify {
 	double confidence_percent;
 	struct identify_kept dead_s, lag_s, ramp, age_s; /* age: of the power that the inverter shows */
 	/* the step that is being watched */
-	bool open, moved;           /* moved: a command came that is a step, not only its tail */
+	bool open;
 	struct model start;         /* what was known of it when it began, and all commands since */
 	int64_t least_us, began_us, over_us, last_sample_us;
 	struct identify_sample samples[IDENTIFY_SAMPLES];

@@ -265,9 +265,8 @@ void control_step(struct control *c, const struct control_input *given, const st
 
 	*d = (struct control_decision){ 0 };
 	heard_drop_old_limits(c, &in, now);
-	if (!c->began || hands_off(c))
+	if (hands_off(c)) /* as at the beginning */
 		follow(c, &in, now);
-	c->began = true;
 	if (env->checked && !c->was_checked)
 		c->turned = false;
 	c->was_checked = env->checked;
