@@ -14,11 +14,17 @@ must_check int device_load_profiles(const struct cmd_env *env, struct device_cat
 /* The one of that id; the words tell when it may be among those with faults. */
 must_check int device_profile_named(const struct device_catalogue *c, const char *id, const struct device_profile **out,
 				    struct err *e);
+/* "tcp://…", "rtu:…", "rtu+tcp://…": no name of a device. */
+bool device_is_address(const char *word);
 /* A device of the site by its name, or an address; profile (may be NULL) stands before the site's. An address that
  * psecd polls is refused. */
 must_check int device_find_target(const struct cmd_env *env, const char *profile, const char *word,
 				  struct site_device *out,
 				  bool *by_name, struct err *e);
+/* Who asks what was found: 1: psecd, which has it by its name and its own profile; 0: this process; -1: nobody, since
+ * psecd polls there. */
+must_check int device_by_daemon(const struct cmd_env *env, const char *profile, const struct site_device *d,
+				bool by_name, struct err *e);
 /* ERR_AGAIN when psecd runs and polls on that connection or line: one reader a line. */
 must_check int device_refuse_polled(const struct cmd_env *env, const struct bus_address *a, struct err *e);
 /* d's profile, else the one that fits its SunSpec models. */

@@ -317,7 +317,7 @@ static int run(const struct cmd_env *env, const void *options, int argc, char **
 	auto_free struct work *w = xcalloc(1, sizeof *w);
 	int rc;
 
-	if (opt->step_w != 0 && (argc != 1 || str_starts(argv[0], "tcp:") || str_starts(argv[0], "rtu:")))
+	if (opt->step_w != 0 && (argc != 1 || device_is_address(argv[0])))
 		return err_set(e, ERR_USAGE, 0, "--step wants one device of the site by its name");
 	if (opt->step_w != 0 && env->csv)
 		return err_set(e, ERR_USAGE, 0, "a step is told while it goes on, not as a table: --json, or neither");

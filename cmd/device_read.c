@@ -128,17 +128,16 @@ static int read_device(const struct cmd_env *env, const struct read_options *opt
 	struct device_map *map = NULL;
 	struct site_device d;
 	bool by_name;
-	int r;
+	int r, by_daemon;
 
 	if (device_find_target(env, opt->profile, word, &d, &by_name, e) < 0 ||
+	    (by_daemon = device_by_daemon(env, opt->profile, &d, by_name, e)) < 0 ||
 	    device_choose_profile(c, &d, (int)opt->timeout_ms, &profile, e) < 0)
 		return -1;
-	if (by_name && opt->profile == NULL && cmd_daemon_runs(env)) {
+	if (by_daemon) {
 		r = read_daemon(env, profile, word, asked, o, &shown, e);
 	} else {
-		r = by_name ? device_refuse_polled(env, &d.address, e) : 0;
-		if (r == 0)
-			r = poll_read_once(&d, profile, (int)opt->timeout_ms, &map, e);
+		r = poll_read_once(&d, profile, (int)opt->timeout_ms, &map, e);
 		if (r == 0)
 			put_map(o, map, asked, &shown);
 		device_map_free(map);

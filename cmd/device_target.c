@@ -57,6 +57,11 @@ int device_refuse_polled(const struct cmd_env *env, const struct bus_address *a,
 	return 0;
 }
 
+bool device_is_address(const char *word)
+{
+	return str_starts(word, "tcp:") || str_starts(word, "rtu:") || str_starts(word, "rtu+tcp:");
+}
+
 int device_find_target(const struct cmd_env *env, const char *profile, const char *word, struct site_device *out,
 		       bool *by_name, struct err *e)
 {
@@ -65,7 +70,7 @@ int device_find_target(const struct cmd_env *env, const char *profile, const cha
 	int i;
 
 	*out = (struct site_device){ 0 };
-	*by_name = !str_starts(word, "tcp:") && !str_starts(word, "rtu:") && !str_starts(word, "rtu+tcp:");
+	*by_name = !device_is_address(word);
 	if (*by_name) {
 		if (site_read(env->paths.file, site, &sink, e) < 0)
 			return -1;
@@ -88,6 +93,14 @@ int device_find_target(const struct cmd_env *env, const char *profile, const cha
 	str_copy(out->name, sizeof out->name, "the device");
 	str_copy(out->profile, sizeof out->profile, profile != NULL ? profile : "");
 	return device_refuse_polled(env, &out->address, e);
+}
+
+int device_by_daemon(const struct cmd_env *env, const char *profile, const struct site_device *d, bool by_name,
+		     struct err *e)
+{
+	if (!by_name)
+		return 0; /* device_find_target has looked */
+	return profile == NULL && cmd_daemon_runs(env) ? 1 : device_refuse_polled(env, &d->address, e);
 }
 
 int device_choose_profile(const struct device_catalogue *c, const struct site_device *d, int timeout_ms,

@@ -125,14 +125,15 @@ static int test(const struct cmd_env *env, const struct options *opt, const stru
 	const struct device_profile *profile;
 	struct site_device d;
 	bool by_name;
+	int by_daemon;
 
-	if (device_find_target(env, opt->profile, word, &d, &by_name, e) < 0)
+	if (device_find_target(env, opt->profile, word, &d, &by_name, e) < 0 ||
+	    (by_daemon = device_by_daemon(env, opt->profile, &d, by_name, e)) < 0)
 		return -1;
-	if (by_name && opt->profile == NULL && cmd_daemon_runs(env))
+	if (by_daemon)
 		return device_carry_by_daemon(env, "device.test", json_pack("{s:s, s:I}", "device", word, "seconds",
 					      (json_int_t)opt->seconds), put_row, w, e);
-	if ((by_name && device_refuse_polled(env, &d.address, e) < 0) ||
-	    device_choose_profile(c, &d, ASK_MS, &profile, e) < 0)
+	if (device_choose_profile(c, &d, ASK_MS, &profile, e) < 0)
 		return -1;
 	str_copy(d.profile, sizeof d.profile, device_profile_info(profile)->id);
 	return test_here(env, opt, c, &d, w, e);
