@@ -202,6 +202,13 @@ static int make_cases(const struct options *opt, struct study_case cases[CASES_M
 
 /* ---- output ---- */
 
+static struct out_column figure_column(const struct study_figure *f)
+{
+	return (struct out_column){
+		.key = f->key, .heading = f->heading, .unit = f->unit, .type = OUT_REAL, .decimals = f->decimals
+	};
+}
+
 enum { BEFORE = 7 };
 /* The study's figures as columns, behind what names the case. */
 static void make_columns(const struct study *s, const struct options *opt, struct out_column *columns)
@@ -238,9 +245,7 @@ static void make_columns(const struct study *s, const struct options *opt, struc
 		const struct study_figure *f = &study_figures[i];
 		struct out_column *c = &columns[BEFORE + i];
 
-		*c = (struct out_column){
-			.key = f->key, .heading = f->heading, .unit = f->unit, .type = OUT_REAL, .decimals = f->decimals
-		};
+		*c = figure_column(f);
 		if (table)
 			c->flags = OUT_JSON_ONLY;
 		for (size_t k = 0; k < COUNT_OF(side_by_side) && table; k++)
@@ -248,8 +253,7 @@ static void make_columns(const struct study *s, const struct options *opt, struc
 				c->flags = 0;
 				c->heading = short_headings[k];
 			}
-		/* Without a price for peaks there is one cost, not three. */
-		if (s->tariff->capacity_eur_kw <= 0 && (str_eq(f->key, "energy_eur") || str_eq(f->key, "capacity_eur")))
+		if (!study_figure_counts(s, f))
 			c->flags = OUT_JSON_ONLY;
 		if (table && s->tariff->capacity_eur_kw > 0 && str_eq(f->key, "peak_import_w")) {
 			c->flags = 0;
@@ -264,7 +268,7 @@ static json_t *loop_json(const struct study_loop *l)
 	json_t *o = json_pack("{s:s, s:I}", "plant", study_plant_names[l->of.plant], "writes", (json_int_t)l->writes);
 
 	for (size_t i = 0; i < study_loop_figure_count; i++) {
-		double v = *(const double *)((const char *)l + study_loop_figures[i].offset);
+		double v = study_figure_of(l, &study_loop_figures[i]);
 
 		json_object_set_new(o, study_loop_figures[i].key, isfinite(v) ? json_real(v) : json_null());
 	}
@@ -332,20 +336,15 @@ static int show_loop(const struct cmd_env *env, const struct study_loop *l, stru
 	auto_out struct out *o = NULL;
 
 	columns[0] = (struct out_column){ .key = "plant", .heading = "Closed loop", .type = OUT_TEXT };
-	for (size_t i = 0; i < study_loop_figure_count; i++) {
-		const struct study_figure *f = &study_loop_figures[i];
-
-		columns[1 + i] = (struct out_column){
-			.key = f->key, .heading = f->heading, .unit = f->unit, .type = OUT_REAL, .decimals = f->decimals
-		};
-	}
+	for (size_t i = 0; i < study_loop_figure_count; i++)
+		columns[1 + i] = figure_column(&study_loop_figures[i]);
 	columns[study_loop_figure_count + 1] =
 		(struct out_column){ .key = "writes", .heading = "Set-points sent", .type = OUT_INT };
 	o = out_new(columns, study_loop_figure_count + 2, cmd_form(env, true));
 	out_row(o);
 	out_text(o, 0, study_plant_names[l->of.plant]);
 	for (size_t i = 0; i < study_loop_figure_count; i++)
-		out_real(o, 1 + i, *(const double *)((const char *)l + study_loop_figures[i].offset));
+		out_real(o, 1 + i, study_figure_of(l, &study_loop_figures[i]));
 	out_int(o, study_loop_figure_count + 1, l->writes);
 	return cmd_print(env, o, e);
 }

@@ -17,16 +17,19 @@ static void tile(struct page *p, const struct study_result *r, const char *key, 
 	}
 }
 
-static void figures_row(struct page *p, const struct study *s, const struct study_figure *f)
+static void figure_cell(struct page *p, const void *of, const struct study_figure *f)
 {
+	double v = study_figure_of(of, f);
 	char text[32];
 
-	page_row_begin(p, f->heading);
-	for (size_t i = 0; i < s->count; i++) {
-		double v = study_figure_of(&s->results[i], f);
+	page_cell_number(p, f->key, v, isfinite(v) ? out_quantity(v, f->unit, f->decimals, text) : "");
+}
 
-		page_cell_number(p, f->key, v, isfinite(v) ? out_quantity(v, f->unit, f->decimals, text) : "");
-	}
+static void figures_row(struct page *p, const struct study *s, const struct study_figure *f)
+{
+	page_row_begin(p, f->heading);
+	for (size_t i = 0; i < s->count; i++)
+		figure_cell(p, &s->results[i], f);
 	page_row_end(p);
 }
 
@@ -45,9 +48,7 @@ static void results_table(struct page *p, const struct study *s)
 	}
 	page_table_begin(p, "Each case over the whole series", headings, s->count + 1);
 	for (size_t k = 0; k < study_figure_count; k++)
-		/* Without a price for peaks there is one cost, not three. */
-		if (s->tariff->capacity_eur_kw > 0 ||
-		    (!str_eq(study_figures[k].key, "energy_eur") && !str_eq(study_figures[k].key, "capacity_eur")))
+		if (study_figure_counts(s, &study_figures[k]))
 			figures_row(p, s, &study_figures[k]);
 	page_table_end(p);
 	for (size_t i = 0; i < s->count; i++)
@@ -120,7 +121,6 @@ static void detail(struct page *p, const struct study *s, const struct study_res
 static void loop_section(struct page *p, const struct study_loop *l)
 {
 	static const char *const headings[] = { "", "Value" };
-	char text[32];
 
 	page_section(p, "loop", "The closed loop");
 	page_paragraph(p,
@@ -135,11 +135,8 @@ static void loop_section(struct page *p, const struct study_loop *l)
 	page_cell_begin(p);
 	page_table_begin(p, "Over the whole window", headings, 2);
 	for (size_t i = 0; i < study_loop_figure_count; i++) {
-		const struct study_figure *f = &study_loop_figures[i];
-		double v = *(const double *)((const char *)l + f->offset);
-
-		page_row_begin(p, f->heading);
-		page_cell_number(p, f->key, v, isfinite(v) ? out_quantity(v, f->unit, f->decimals, text) : "");
+		page_row_begin(p, study_loop_figures[i].heading);
+		figure_cell(p, l, &study_loop_figures[i]);
 		page_row_end(p);
 	}
 	page_table_end(p);

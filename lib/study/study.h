@@ -48,18 +48,18 @@ struct study_result {
 	double *battery_w, *grid_w, *soc_percent; /* soc: at the end of the step */
 };
 
-/* The figures of a result, in the order in which they are shown; a table, JSON and the page read this. */
+/* Figures in the order in which they are shown; a table, JSON and the page read this. */
 struct study_figure {
 	const char *key, *heading, *unit;
 	int decimals;
-	size_t offset;                    /* of the double in study_result */
+	size_t offset;                    /* of the double in what the figures are of */
 };
-extern const struct study_figure study_figures[];
-extern const size_t study_figure_count;
-static inline double study_figure_of(const struct study_result *r, const struct study_figure *f)
+static inline double study_figure_of(const void *of, const struct study_figure *f)
 {
-	return *(const double *)((const char *)r + f->offset);
+	return *(const double *)((const char *)of + f->offset);
 }
+extern const struct study_figure study_figures[]; /* of struct study_result */
+extern const size_t study_figure_count;
 
 struct study {
 	const struct series *series;      /* borrowed, as the tariff is */
@@ -71,6 +71,8 @@ struct study {
 /* Each case begins half full. Series and tariff are borrowed until study_free; caller frees. */
 must_check int study_run(const struct series *s, const struct tariff *t, const struct study_case *cases, size_t count,
 			 struct study **out, struct err *e);
+/* Is the figure one for people? Without a price for peaks there is one cost, not three. */
+bool study_figure_counts(const struct study *s, const struct study_figure *f);
 void study_free(struct study *s);
 void study_free_(struct study **s);
 #define auto_study __attribute__((cleanup(study_free_)))
@@ -105,7 +107,7 @@ struct study_loop {
 must_check int study_loop_run(const struct study_loop_setup *setup, const struct study_case *c, struct study_loop *out,
 			      struct err *e);
 void study_loop_release(struct study_loop *l);
-extern const struct study_figure study_loop_figures[]; /* offsets are of struct study_loop */
+extern const struct study_figure study_loop_figures[]; /* of struct study_loop */
 extern const size_t study_loop_figure_count;
 
 /* ---- the page ---- */

@@ -23,6 +23,11 @@ const struct study_figure study_figures[] = {
 };
 const size_t study_figure_count = COUNT_OF(study_figures);
 
+bool study_figure_counts(const struct study *s, const struct study_figure *f)
+{
+	return s->tariff->capacity_eur_kw > 0 || (!str_eq(f->key, "energy_eur") && !str_eq(f->key, "capacity_eur"));
+}
+
 /* What differs within a study; of off no battery is told, since it rests. */
 void study_case_words(const struct study *s, size_t i, struct buf *b)
 {
