@@ -119,21 +119,9 @@ static void envelope_numbers(struct page *p, const struct study *s, const double
 	}
 	for (size_t i = 0; i < b->count; i++) {
 		str_copy(labels[i], LABEL_LEN, b->at[i].name);
-		for (size_t k = 0; k < count; k++) {
-			double *v = &values[(i * count + k) * 3], sum = 0;
-			size_t n = 0;
-
-			v[0] = v[2] = NAN;
-			for (size_t j = b->at[i].from; j < b->at[i].to; j++) {
-				if (isnan(lines[k][j]))
-					continue;
-				v[0] = fmin(v[0], lines[k][j]);
-				v[2] = fmax(v[2], lines[k][j]);
-				sum += lines[k][j];
-				n++;
-			}
-			v[1] = n ? sum / (double)n : NAN;
-		}
+		for (size_t k = 0; k < count; k++)
+			view_least_mean_most(lines[k] + b->at[i].from, b->at[i].to - b->at[i].from, 1,
+					     &values[(i * count + k) * 3]);
 	}
 	snprintf(summary, sizeof summary, "Numbers, %s", unit);
 	view_table(p, &(struct view_table){ summary, b->word, headings, 3 * count, b->count,

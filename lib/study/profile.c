@@ -87,21 +87,8 @@ void plot_heat(struct page *p, const struct study *s, const struct study_result 
 	for (size_t i = 0; i < columns * HOURS; i++)
 		values[i] = counts[i] > 0 ? values[i] / counts[i] : NAN;
 	for (size_t h = 0; h < HOURS; h++) {
-		double sum = 0, n = 0, *v = &numbers[h * 3];
-
-		v[0] = v[2] = NAN;
 		snprintf(labels[h], LABEL_LEN, "%02zu:00", h);
-		for (size_t c = 0; c < columns; c++) {
-			double x = values[c * HOURS + h];
-
-			if (isnan(x))
-				continue;
-			v[0] = fmin(v[0], x);
-			v[2] = fmax(v[2], x);
-			sum += x;
-			n++;
-		}
-		v[1] = n > 0 ? sum / n : NAN;
+		view_least_mean_most(values + h, columns, HOURS, &numbers[h * 3]);
 	}
 	view_ticks(s, 0, s->series->count, &ticks);
 	for (size_t i = 0; i < ticks.count; i++)

@@ -32,6 +32,25 @@ double *view_kilo(const double *values, size_t count)
 	return k;
 }
 
+void view_least_mean_most(const double *values, size_t count, size_t stride, double v[3])
+{
+	double sum = 0;
+	size_t n = 0;
+
+	v[0] = v[2] = NAN;
+	for (size_t i = 0; i < count; i++) {
+		double x = values[i * stride];
+
+		if (isnan(x))
+			continue;
+		v[0] = fmin(v[0], x);
+		v[2] = fmax(v[2], x);
+		sum += x;
+		n++;
+	}
+	v[1] = n ? sum / (double)n : NAN;
+}
+
 size_t view_shown_case(const struct study *s)
 {
 	size_t best = 0;

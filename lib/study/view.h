@@ -33,6 +33,8 @@ size_t view_shown_case(const struct study *s);
 double view_hours(const struct study *s);
 /* Each value / 1000; caller frees. */
 double *view_kilo(const double *values, size_t count);
+/* v: least, mean and most of count values that lie a stride apart; NaN ones are none of them. */
+void view_least_mean_most(const double *values, size_t count, size_t stride, double v[3]);
 
 /* A plot's numbers: a row a label. */
 struct view_table {
