@@ -101,7 +101,7 @@ static void heat_key(struct page *p, const struct page_heat *heat, double most)
 {
 	static const char *const inks[] = { "ex", "in" };
 
-	buf_adds(&p->b, "<ul class=\"key\">");
+	key_begin(p);
 	for (int i = 0; i < 2; i++) {
 		buf_adds(&p->b, "<li><svg viewBox=\"0 0 24 12\" aria-hidden=\"true\">");
 		for (int s = 0; s < 4; s++)
@@ -113,7 +113,7 @@ static void heat_key(struct page *p, const struct page_heat *heat, double most)
 		html(p, heat->unit);
 		buf_adds(&p->b, "</li>");
 	}
-	buf_adds(&p->b, "</ul>\n");
+	key_end(p);
 }
 
 void page_heat(struct page *p, const struct page_heat *heat)

@@ -59,11 +59,6 @@ char *page_end(struct page *p, const char *footer)
 	return buf_take(&p->b);
 }
 
-void page_release(struct page *p)
-{
-	buf_release(&p->b);
-}
-
 void page_section(struct page *p, const char *id, const char *heading)
 {
 	buf_addf(&p->b, "<section id=\"%s\" aria-labelledby=\"%s-h\">\n<h2 id=\"%s-h\">", id, id, id);

@@ -22,7 +22,6 @@ struct page {
 void page_begin(struct page *p, const char *title, const char *subtitle);
 /* The whole file; caller frees. The page is empty afterwards. */
 char *page_end(struct page *p, const char *footer);
-void page_release(struct page *p);
 
 void page_section(struct page *p, const char *id, const char *heading);
 void page_section_end(struct page *p);
@@ -82,7 +81,7 @@ struct page_bars {
 	const struct page_bar *bars;
 	size_t bar_count;
 };
-/* Stacked bars with a table of their values below. */
+/* Stacked bars. */
 void page_bars(struct page *p, const struct page_bars *bars);
 
 struct page_heat {
