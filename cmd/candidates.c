@@ -12,20 +12,17 @@ struct to { const struct cmd_env *env; const struct cmd_clue *clue; cmd_candidat
 static bool read_site(const struct to *t, struct site *site)
 {
 	struct diag_sink silent = { 0 };
-	struct site_paths paths;
 	struct err e = { 0 };
 
-	return !site_paths_of(t->env->dir, &paths, &e) && !site_read(paths.file, site, &silent, &e);
+	return !site_read(t->env->paths.file, site, &silent, &e);
 }
 
 static bool load_profiles(const struct to *t, struct device_catalogue **catalogue)
 {
 	struct diag_sink silent = { 0 };
-	struct site_paths paths;
 	struct err e = { 0 };
 
-	return !site_paths_of(t->env->dir, &paths, &e) &&
-	       !device_catalogue_load(paths.profiles, catalogue, &silent, &e);
+	return !device_catalogue_load(t->env->paths.profiles, catalogue, &silent, &e);
 }
 
 static void device(const struct to *t)
@@ -103,15 +100,12 @@ static void sim_device(const struct to *t)
 {
 	enum { PATIENCE_MS = 300 };
 	struct ctl_client *c = NULL;
-	struct site_paths paths;
 	struct err e = { 0 };
 	json_t *status = NULL, *row;
-	char path[sizeof paths.run + 16];
+	char path[sizeof t->env->paths.run + 16];
 	size_t i;
 
-	if (site_paths_of(t->env->dir, &paths, &e))
-		return;
-	snprintf(path, sizeof path, "%s/sim.sock", paths.run);
+	snprintf(path, sizeof path, "%s/sim.sock", t->env->paths.run);
 	if (ctl_connect(path, &c, &e))
 		return;
 	if (!ctl_call(c, "sim.status", NULL, PATIENCE_MS, &status, &e))

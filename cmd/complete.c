@@ -211,12 +211,15 @@ bool cmd_complete(const struct cmd_env *base, char *const *words, int count, cmd
 	struct asked a = { .env = &env, .prefix = "", .fn = fn, .arg = arg };
 	const struct cmd *c;
 	char path[CMD_PATH_LEN];
+	struct err e = { 0 };
 	int used;
 
 	if (count > 1 && str_eq(words[0], "-C")) {
 		if (count == 2)
 			return true;
 		env.dir = words[1];
+		if (site_paths_of(env.dir, &env.paths, &e))
+			return false;
 		words += 2;
 		count -= 2;
 	}
