@@ -53,22 +53,16 @@ static json_t *await_end(const struct cmd_env *env, struct ctl_client *c, struct
 /* A psecd that has just begun has no fault: its devices are asked for the first time. */
 static bool is_starting(const json_t *status)
 {
-	const json_t *d, *role;
+	const json_t *d;
 	char state[LIVE_TEXT];
-	size_t i, n;
+	size_t i;
 
 	live_text(status, "state", state);
 	if (str_eq(state, "starting") || str_eq(state, "field-gone"))
 		return true;
 	json_array_foreach(json_object_get(status, "devices"), i, d) {
-		bool needed = false;
+		bool needed = live_has_role(d, SITE_GRID_METER) || live_has_role(d, SITE_BATTERY_INVERTER);
 
-		json_array_foreach(json_object_get(d, "roles"), n, role) {
-			const char *name = json_string_value(role) ? json_string_value(role) : "";
-
-			needed |= str_eq(name, site_role_name(SITE_GRID_METER)) ||
-				  str_eq(name, site_role_name(SITE_BATTERY_INVERTER));
-		}
 		live_text(d, "state", state);
 		if (needed && (str_eq(state, device_state_name(DEVICE_WAITING)) ||
 			       str_eq(state, device_state_name(DEVICE_STARTING))))

@@ -159,14 +159,12 @@ static int off_by_ourselves(const struct cmd_env *env, struct err *e)
 
 static const json_t *inverter_of(const json_t *status)
 {
-	const json_t *d, *role;
-	size_t i, n;
+	const json_t *d;
+	size_t i;
 
 	json_array_foreach(json_object_get(status, "devices"), i, d)
-		json_array_foreach(json_object_get(d, "roles"), n, role)
-			if (str_eq(json_string_value(role) ? json_string_value(role) : "",
-				   site_role_name(SITE_BATTERY_INVERTER)))
-				return d;
+		if (live_has_role(d, SITE_BATTERY_INVERTER))
+			return d;
 	return NULL;
 }
 

@@ -46,6 +46,17 @@ char *live_doubt(const json_t *o, const char *key, char to[LIVE_TEXT])
 	return live_text(json_object_get(o, "doubts"), key, to);
 }
 
+bool live_has_role(const json_t *device, enum site_role role)
+{
+	const json_t *roles = json_object_get(device, "roles"), *name;
+	size_t i;
+
+	json_array_foreach(roles, i, name)
+		if (json_is_string(name) && str_eq(json_string_value(name), site_role_name(role)))
+			return true;
+	return false;
+}
+
 char *live_clock(const json_t *o, const char *key, char to[LIVE_TEXT])
 {
 	live_text(o, key, to);

@@ -18,6 +18,8 @@ char *live_power(double w, char to[32]);
 char *live_directed(double w, const char *positive, const char *negative, char to[64]);
 /* Why a value that is shown is not to be trusted, or ""; returns to. */
 char *live_doubt(const json_t *o, const char *key, char to[LIVE_TEXT]);
+/* Has one of status's devices that role? */
+bool live_has_role(const json_t *device, enum site_role role);
 /* "12:00:03" of an RFC 3339 text, or the text; returns to. */
 char *live_clock(const json_t *o, const char *key, char to[LIVE_TEXT]);
 /* What a state of control means, or "". */
