@@ -111,5 +111,16 @@ must_check int cmd_connect_daemon(const struct cmd_env *env, struct ctl_client *
 must_check int cmd_ask_daemon(const struct cmd_env *env, const char *method, json_t *params, json_t **result,
 			      struct err *e);
 bool cmd_daemon_runs(const struct cmd_env *env);
+/* cmd/carry.c: have psecd do what takes time. It tells of it in notifications, the last of which is `done`. */
+struct cmd_carried {
+	const char *done;          /* "scan.done" */
+	int (*heard)(void *arg, const char *topic, const json_t *params, struct err *e); /* all but the last; 0 or -1 */
+	void (*looked)(void *arg); /* some times a second while it goes on, or NULL */
+	void *arg;
+	struct buf *said;          /* gets the words at the end, or NULL */
+};
+/* params is stolen. 1: it is done; 0: Ctrl-C came, and psecd ends it; -1, also where psecd says why it failed. */
+must_check int cmd_carry_by_daemon(const struct cmd_env *env, const char *method, json_t *params,
+				   const struct cmd_carried *c, struct err *e);
 
 #endif

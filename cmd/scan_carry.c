@@ -1,11 +1,10 @@
 /* Who carries a scan out: this process, or psecd's field, which owns the site's lines while it runs. */
 #include <string.h>
 
-#include "ctl/ctl.h"
 #include "loop/loop.h"
 #include "scan.h"
 
-enum { LOOK_MS = 200 /* how often Ctrl-C is looked for */, ASK_MS = 10000 };
+enum { LOOK_MS = 200 /* how often Ctrl-C is looked for */ };
 
 void scan_found_add(struct scan_found *f, const struct scan_row *row)
 {
@@ -31,14 +30,14 @@ static void show_progress(struct out_progress *p, const struct now *now, const s
 	out_progress_step(p, now, at->finished, at->hosts, found);
 }
 
-/* ---- here ---- */
-
 struct work {
-	struct loop *loop;
 	struct scan_found *found;
 	struct out_progress progress;
+	struct loop *loop;        /* in this process */
 	bool done;
 };
+
+/* ---- here ---- */
 
 static void on_row(void *arg, const struct scan_row *row)
 {
@@ -107,12 +106,9 @@ static json_t *question(const char *const *targets, size_t count, const struct s
 			 "connect_ms", o->connect_ms, "answer_ms", o->answer_ms, "every_unit", o->every_unit);
 }
 
-/* 1: that was the end. */
-static int hear(struct scan_found *found, struct out_progress *progress, const char *topic, const json_t *params,
-		struct err *e)
+static int hear(void *arg, const char *topic, const json_t *params, struct err *e)
 {
-	const char *failure = json_string_value(json_object_get(params, "failure"));
-	const char *text = json_string_value(json_object_get(params, "text"));
+	struct work *w = arg;
 	struct now now = now_read();
 	struct scan_progress at = {
 		.finished = (size_t)json_integer_value(json_object_get(params, "finished")),
@@ -126,15 +122,9 @@ static int hear(struct scan_found *found, struct out_progress *progress, const c
 	if (str_eq(topic, "scan.row")) {
 		if (scan_row_from_json(json_object_get(params, "row"), &row, e) < 0)
 			return -1;
-		scan_found_add(found, &row);
+		scan_found_add(w->found, &row);
 	} else if (str_eq(topic, "scan.progress")) {
-		show_progress(progress, &now, &at);
-	} else if (str_eq(topic, "scan.done")) {
-		if (failure && failure[0])
-			return err_set(e, err_kind_parse(failure), 0, "%s",
-				       text ? text : "psecd could not carry the scan out");
-		buf_adds(&found->explained, text ? text : "");
-		return 1;
+		show_progress(&w->progress, &now, &at);
 	}
 	return 0;
 }
@@ -142,26 +132,14 @@ static int hear(struct scan_found *found, struct out_progress *progress, const c
 static int carry_by_daemon(const struct cmd_env *env, const char *const *targets, size_t count,
 			   const struct scan_options *o, struct scan_found *found, struct err *e)
 {
-	struct ctl_client *c = NULL;
-	struct out_progress progress;
+	struct work w = { .found = found };
+	const struct cmd_carried carried = { .done = "scan.done", .heard = hear, .arg = &w, .said = &found->explained };
 	struct now now = now_read();
 	int rc;
 
-	if (cmd_connect_daemon(env, &c, e) < 0)
-		return -1;
-	rc = ctl_call(c, "scan", question(targets, count, o), ASK_MS, NULL, e);
-	out_progress_begin(&progress, "psecd scans", &now);
-	while (rc == 0 && !*env->interrupted) {
-		const char *topic = NULL;
-		json_t *params = NULL;
-
-		rc = ctl_next(c, LOOK_MS, &topic, &params, e);
-		if (rc > 0)
-			rc = hear(found, &progress, topic, params, e);
-		json_decref(params);
-	}
-	out_progress_end(&progress);
-	ctl_client_free(c); /* psecd ends the scan of a peer that has gone */
+	out_progress_begin(&w.progress, "psecd scans", &now);
+	rc = cmd_carry_by_daemon(env, "scan", question(targets, count, o), &carried, e);
+	out_progress_end(&w.progress);
 	return rc < 0 ? -1 : 0;
 }
 
