@@ -21,7 +21,8 @@ union body {
 	struct wire_scan_end scan_end; struct wire_scan_row scan_row; struct wire_scan_step scan_step;
 	struct wire_scan_done scan_done; struct wire_stopped stopped; struct wire_why why; struct wire_peer peer;
 	struct wire_noted noted; struct wire_odd odd; struct wire_running running; struct wire_failed failed;
-	struct wire_staff staff;
+	struct wire_staff staff; struct wire_trial trial; struct wire_trial_end trial_end;
+	struct wire_trial_row trial_row; struct wire_trial_done trial_done;
 };
 
 struct wire {
