@@ -41,7 +41,7 @@ json_t *report_device(const struct core *c, size_t i)
 
 /* ---- what was counted ---- */
 
-static json_t *errors(const struct wire_counts *n)
+static json_t *errors(const struct poll_stats *n)
 {
 	json_t *o = json_object(), *exceptions = json_object();
 
@@ -51,14 +51,14 @@ static json_t *errors(const struct wire_counts *n)
 	add_count(o, "crc_errors", n->crc_errors);
 	add_count(o, "other_unit", n->other_unit);
 	add_count(o, "garbled", n->garbled);
-	for (uint8_t i = 0; i < WIRE_EXCEPTIONS; i++)
+	for (uint8_t i = 0; i < POLL_EXCEPTIONS; i++)
 		if (n->by_exception[i])
 			add_count(exceptions, i ? bus_exception_name(i) : "unknown", n->by_exception[i]);
 	json_object_set_new(o, "exceptions", exceptions);
 	return o;
 }
 
-static json_t *line(const struct bus_address *a, const struct wire_line *w)
+static json_t *line(const struct bus_address *a, const struct poll_line *w)
 {
 	struct bus_address link = *a;
 	char name[BUS_ADDRESS_LEN], words[96];
@@ -86,7 +86,7 @@ static json_t *counted(const struct core *c, size_t i)
 {
 	const struct site_device *d = &c->site->devices[i];
 	const struct known_device *k = &c->devices[i];
-	const struct wire_counts *n = &k->last.counts;
+	const struct poll_stats *n = &k->last.counts;
 	char address[BUS_ADDRESS_LEN];
 	json_t *o;
 

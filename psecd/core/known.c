@@ -101,7 +101,7 @@ static bool take_decision(struct core *c, const struct wire_decision *w)
 /* Numbers that are none would reach JSON; a bool that is neither is not even one. */
 static bool counts_ok(const struct core *c, const struct wire_device *w)
 {
-	const struct wire_counts *n = &w->counts;
+	const struct poll_stats *n = &w->counts;
 	unsigned char seen;
 
 	memcpy(&seen, &w->line.counters.second_master.seen, sizeof(seen));

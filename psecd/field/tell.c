@@ -141,27 +141,6 @@ void tell_event(struct field *f, enum severity severity, const char *kind, const
 
 /* ---- devices ---- */
 
-_Static_assert(WIRE_EXCEPTIONS == (int)POLL_EXCEPTIONS, "what poll counts has its place on the wire");
-
-static void count(const struct field *f, int device, struct wire_device *w)
-{
-	struct poll_stats s;
-	struct poll_line line;
-
-	poll_device_stats(f->poll, device, &s);
-	poll_line_stats(f->poll, device, &line);
-	w->counts = (struct wire_counts){
-		.reads = s.reads, .writes = s.writes, .timeouts = s.timeouts, .closed = s.closed,
-		.unreachable = s.unreachable,
-		.crc_errors = s.crc_errors, .other_unit = s.other_unit, .garbled = s.garbled,
-		.exceptions = s.exceptions,
-		.rate_hz = s.rate_hz, .wanted_hz = s.wanted_hz, .latency_us = s.latency_us, .p50_us = s.p50_us,
-		.p99_us = s.p99_us, .max_us = s.max_us, .tries = s.tries, .next_try_boot_us = s.next_try_boot_us,
-	};
-	memcpy(w->counts.by_exception, s.by_exception, sizeof(s.by_exception));
-	w->line = (struct wire_line){ line.counters, line.busy_percent };
-}
-
 static bool send_device(struct field *f, int device)
 {
 	struct told_device *td = &f->tell->devices[device];
@@ -173,7 +152,8 @@ static bool send_device(struct field *f, int device)
 	str_copy(w.why, sizeof(w.why), w.state == DEVICE_LOST ? poll_device_why(f->poll, device) : "");
 	if (map)
 		w.identity = *device_map_identity(map);
-	count(f, device, &w);
+	poll_device_stats(f->poll, device, &w.counts);
+	poll_line_stats(f->poll, device, &w.line);
 	td->counters_boot_us = loop_now(f->loop)->boot_us;
 	td->due = staff_tell_core(f, WIRE_DEVICE, &w, sizeof(w)) == 0;
 	return !td->due;

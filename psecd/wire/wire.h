@@ -14,6 +14,7 @@
 #include "bus/bus.h"
 #include "control/control.h"
 #include "loop/loop.h"
+#include "poll/poll.h"
 #include "scan/scan.h"
 #include "site/site.h"
 #include "trial/trial.h"
@@ -68,15 +69,10 @@ struct wire_decision { struct control_decision decision; uint64_t envelope_seria
 		       struct control_learned learned;
 		       int64_t sample_to_wire_us; /* of the last set-point, -1: none yet */
 		       struct wire_timing timing; };
-/* What was counted since the field began (poll.h says what is what), and of the line that the device shares. */
-enum { WIRE_EXCEPTIONS = 12 };
-struct wire_counts { uint64_t reads, writes, timeouts, closed, unreachable, crc_errors, other_unit, garbled, exceptions,
-		     by_exception[WIRE_EXCEPTIONS]; double rate_hz, wanted_hz; int64_t latency_us;
-		     uint32_t p50_us, p99_us, max_us, tries; int64_t next_try_boot_us; };
-struct wire_line { struct bus_counters counters; double busy_percent; };
+/* What was counted since the field began, and of the line that the device shares. */
 struct wire_device { int16_t device; uint8_t state; uint8_t connected; /* identity was read since the field began */
 		     char why[WIRE_TEXT_LEN]; struct device_identity identity;
-		     struct wire_counts counts; struct wire_line line; };
+		     struct poll_stats counts; struct poll_line line; };
 struct wire_checked { int32_t result; struct control_check check; };
 struct wire_event { uint64_t serial; uint8_t severity; char kind[24], subject[SITE_NAME_LEN], text[WIRE_TEXT_LEN];
 		    int64_t utc_us; };
