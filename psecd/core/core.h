@@ -168,7 +168,13 @@ int change_mode(const struct call *k, json_t **result, struct err *e);
 int change_set(const struct call *k, json_t **result, struct err *e);
 int change_off(const struct call *k, json_t **result, struct err *e);
 int change_check(const struct call *k, json_t **result, struct err *e);
-int change_scan(const struct call *k, json_t **result, struct err *e);
+/* scanning.c */
+int scanning_scan(const struct call *k, json_t **result, struct err *e);
+bool scanning_take_row(struct core *c, const struct wire_scan_row *w);
+bool scanning_take_step(struct core *c, const struct wire_scan_step *w);
+bool scanning_take_done(struct core *c, const struct wire_scan_done *w);
+void scanning_peer_gone(struct core *c, const void *peer_data);
+void scanning_field_gone(struct core *c);
 /* trying.c */
 int trying_test(const struct call *k, json_t **result, struct err *e);
 int trying_step(const struct call *k, json_t **result, struct err *e);

@@ -5,8 +5,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "scan/scan.h"
-
 static bool device_ok(const struct core *c, int device)
 {
 	return device >= 0 && (size_t)device < c->site->device_count;
@@ -139,63 +137,6 @@ static bool take_event(struct core *c, const struct wire_event *w)
 	return true;
 }
 
-static bool take_scan_row(struct core *c, const struct wire_scan_row *w)
-{
-	const struct scan_row *r = &w->row;
-	json_t *params;
-
-	if ((unsigned)r->state > SCAN_NOT_MODBUS || (unsigned)r->match > DEVICE_IDENTIFIED ||
-	    r->fault_count > SCAN_FAULTS_MAX || r->sunspec.model_count > DEVICE_MODELS_MAX ||
-	    !wire_text_ok(r->address.host) || !wire_text_ok(r->address.path) || !wire_text_ok(r->identity.make) ||
-	    !wire_text_ok(r->identity.model) || !wire_text_ok(r->identity.version) ||
-	    !wire_text_ok(r->identity.serial) || !wire_text_ok(r->profile) || !wire_text_ok(r->evidence))
-		return false;
-	for (size_t i = 0; i < r->fault_count; i++) {
-		if (!wire_text_ok(r->faults[i]))
-			return false;
-	}
-	if (w->id != c->scan_id || !c->scan_peer)
-		return true;
-	params = json_pack("{s:I, s:o}", "scan", (json_int_t)w->id, "row", scan_row_to_json(r));
-	ctl_notify(c->ctl, "scan.row", params);
-	json_decref(params);
-	return true;
-}
-
-static bool take_scan_step(struct core *c, const struct wire_scan_step *w)
-{
-	json_t *params;
-
-	if (!wire_text_ok(w->progress.where))
-		return false;
-	if (w->id != c->scan_id || !c->scan_peer)
-		return true;
-	params = json_pack("{s:I, s:I, s:I, s:I, s:I, s:o}", "scan", (json_int_t)w->id, "hosts",
-			   (json_int_t)w->progress.hosts, "begun", (json_int_t)w->progress.begun, "finished",
-			   (json_int_t)w->progress.finished, "found", (json_int_t)w->progress.found, "where",
-			   jot_text(w->progress.where));
-	ctl_notify(c->ctl, "scan.progress", params);
-	json_decref(params);
-	return true;
-}
-
-static bool take_scan_done(struct core *c, const struct wire_scan_done *w)
-{
-	json_t *params;
-
-	if (!wire_text_ok(w->text) || (unsigned)w->kind > ERR_INTERRUPTED)
-		return false;
-	if (w->id != c->scan_id || !c->scan_peer)
-		return true;
-	params = json_pack("{s:I, s:s, s:o}", "scan", (json_int_t)w->id, "failure",
-			   w->kind == ERR_NONE ? "" : err_kind_name((enum err_kind)w->kind), "text",
-			   jot_lines(w->text));
-	ctl_notify(c->ctl, "scan.done", params);
-	json_decref(params);
-	c->scan_peer = NULL;
-	return true;
-}
-
 static bool take_checked(struct core *c, const struct wire_checked *w)
 {
 	if (w->result <= CONTROL_CHECK_RUNS || w->result > CONTROL_CHECK_NO_ROOM || isinf(w->check.before_w) ||
@@ -233,10 +174,10 @@ const char *known_take(struct core *c, enum wire_kind kind, const void *body)
 		ok = take_checked(c, body);
 		break;
 	case WIRE_SCAN_ROW:
-		ok = take_scan_row(c, body);
+		ok = scanning_take_row(c, body);
 		break;
 	case WIRE_SCAN_STEP:
-		ok = take_scan_step(c, body);
+		ok = scanning_take_step(c, body);
 		break;
 	case WIRE_TRIAL_ROW:
 		ok = trying_take_row(c, body);
@@ -245,7 +186,7 @@ const char *known_take(struct core *c, enum wire_kind kind, const void *body)
 		ok = trying_take_done(c, body);
 		break;
 	case WIRE_SCAN_DONE:
-		ok = take_scan_done(c, body);
+		ok = scanning_take_done(c, body);
 		break;
 	case WIRE_READY:
 		c->field_ready = true;
@@ -265,8 +206,6 @@ const char *known_take(struct core *c, enum wire_kind kind, const void *body)
 
 void known_field_gone(struct core *c)
 {
-	json_t *params;
-
 	if (c->field_ready && !c->stopping)
 		record_event(c, SEVERITY_ALARM, "field", "", "",
 			     "psecd-field is gone; nothing is controlled until it is back, the devices' watchdogs act");
@@ -281,13 +220,7 @@ void known_field_gone(struct core *c)
 			c->devices[d].points[p].sample.quality = DEVICE_UNKNOWN;
 	}
 	trying_field_gone(c);
-	if (c->scan_peer) {
-		params = json_pack("{s:I, s:s, s:s}", "scan", (json_int_t)c->scan_id, "failure",
-				   err_kind_name(ERR_AGAIN), "text", "psecd-field is gone; try again");
-		ctl_notify(c->ctl, "scan.done", params);
-		json_decref(params);
-		c->scan_peer = NULL;
-	}
+	scanning_field_gone(c);
 	report_changed(c);
 }
 

@@ -253,7 +253,7 @@ static const struct method {
 	{ "control.set", RIGHT_OPERATOR, change_set },
 	{ "control.off", RIGHT_OPERATOR, change_off },
 	{ "control.check", RIGHT_TECHNICIAN, change_check },
-	{ "scan", RIGHT_TECHNICIAN, change_scan },
+	{ "scan", RIGHT_TECHNICIAN, scanning_scan },
 	{ "device.test", RIGHT_TECHNICIAN, trying_test },
 	{ "device.step", RIGHT_TECHNICIAN, trying_step },
 };
@@ -315,14 +315,8 @@ static void *admit(void *arg, int fd, struct err *e)
 
 static void go(void *arg, void *peer_data)
 {
-	struct core *c = arg;
-	struct wire_scan_end end = { .id = c->scan_id };
-
-	if (c->scan_peer && ctl_peer_data(c->scan_peer) == peer_data) {
-		c->scan_peer = NULL;
-		core_tell_field(c, WIRE_SCAN_END, &end, sizeof(end));
-	}
-	trying_peer_gone(c, peer_data);
+	scanning_peer_gone(arg, peer_data);
+	trying_peer_gone(arg, peer_data);
 	free(peer_data);
 }
 
