@@ -258,6 +258,11 @@ struct socket;
 must_check int socket_new(struct loop *l, struct sim *s, const char *path, struct socket **out, struct err *e);
 void socket_free(struct socket *k);
 
+/* sim.c: the devices of a site with these options, in the order in which they are served; returns how many. */
+enum { SITE_FACES = 4 + 3 * SIM_BATTERIES };
+struct site_face { enum sim_kind kind; const struct image_kind *image; size_t battery; char name[16]; };
+size_t site_faces(const struct sim_options *o, struct site_face out[SITE_FACES]);
+
 /* sim.c: what the socket shows beyond the public functions. */
 const struct world *sim_world(struct sim *s);
 int sim_speed(const struct sim *s);

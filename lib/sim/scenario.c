@@ -126,40 +126,21 @@ static void read_batteries(const struct conf *c, struct sim_options *o, struct d
 
 /* ---- events ---- */
 
-static void add_name(const char *names[], size_t *n, char store[][16], const char *word, size_t battery)
-{
-	snprintf(store[*n], 16, battery ? "%.10s%zu" : "%.10s", word, battery + 1);
-	names[*n] = store[*n];
-	(*n)++;
-}
-
 /* The device of an event must be one of this site. */
 static void check_device(const struct conf *c, const struct conf_node *n, const struct sim_options *o,
 			 const struct sim_event *e, struct diag_sink *sink)
 {
-	char store[4 + 3 * SIM_BATTERIES][16];
-	const char *names[COUNT_OF(store)], *near;
-	size_t count = 0;
+	struct site_face faces[SITE_FACES];
+	const char *names[SITE_FACES], *near;
+	size_t count = site_faces(o, faces);
 
 	if (!*e->device)
 		return;
-	add_name(names, &count, store, "meter", 0);
-	add_name(names, &count, store, "pv", 0);
-	if (o->rtu)
-		add_name(names, &count, store, "rs485", 0);
-	if (o->genset.rated_w > 0)
-		add_name(names, &count, store, "genset", 0);
-	for (size_t b = 0; b < o->battery_count; b++) {
-		if (o->batteries[b].sunspec)
-			add_name(names, &count, store, "battery", b);
-		if (o->batteries[b].hybrid)
-			add_name(names, &count, store, "hybrid", b);
-		if (o->batteries[b].bms)
-			add_name(names, &count, store, "bms", b);
-	}
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
+		names[i] = faces[i].name;
 		if (str_eq(names[i], e->device))
 			return;
+	}
 	near = str_nearest(e->device, names, count);
 	conf_report(c, n, sink, "names the device '%s', which this site has not%s%s%s", e->device,
 		    near ? "; is it '" : "", near ? near : "", near ? "'" : "");

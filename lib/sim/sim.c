@@ -9,7 +9,6 @@
 
 enum { IDLE_US = 10 * 1000000 };       /* so that a look after a quiet night has little to catch up */
 enum { RETRY_US = 1000000 };           /* a device's address that was taken meanwhile */
-enum { FACES = 3 + 1 + 1 + 3 * SIM_BATTERIES };
 
 struct sim {
 	struct loop *loop;
@@ -18,9 +17,9 @@ struct sim {
 	int64_t boot_from_us, plant_from_us;
 	int speed;
 	struct world world;
-	struct face faces[FACES];
-	struct sim_device devices[FACES];
-	struct server *servers[FACES];
+	struct face faces[SITE_FACES];
+	struct sim_device devices[SITE_FACES];
+	struct server *servers[SITE_FACES];
 	size_t count;
 	struct pty *pty;
 	struct socket *socket;
@@ -358,35 +357,12 @@ static int host_of(const struct sim_options *o, int place, char host[64], struct
 	return 0;
 }
 
-static int add_device(struct sim *s, enum sim_kind kind, const struct image_kind *k, size_t battery, struct err *e)
+size_t site_faces(const struct sim_options *o, struct site_face out[SITE_FACES])
 {
-	size_t n = s->count;
-	struct face *f = &s->faces[n];
-	struct sim_device *d = &s->devices[n];
+	size_t count = 0;
 
-	*f = (struct face){ .sim = s, .battery = battery };
-	if (battery)
-		snprintf(f->name, sizeof f->name, "%.11s%u", k->name, (unsigned)(battery + 1) % 100);
-	else
-		str_copy(f->name, sizeof f->name, k->name);
-	*d = (struct sim_device){ .name = f->name, .kind = kind, .words = k->words,
-				  .address = { .kind = kind == SIM_METER_RTU ? BUS_RTU : BUS_TCP,
-					       .port = s->options.port,
-					       .unit = k->unit, .has_unit = true } };
-	rng_seed(&f->rng, s->options.batteries[0].plant.seed + k->host + 7919 * battery);
-	begin_image(s, f, k);
-	s->count++;
-	if (kind == SIM_METER_RTU)
-		return pty_new(s->loop, f, &s->options, &d->address, &s->pty, e);
-	if (host_of(&s->options, k->host + 10 * (int)battery, d->address.host, e) < 0)
-		return -1;
-	return server_new(s->loop, f, &d->address, &s->servers[n], e);
-}
-
-static int add_devices(struct sim *s, struct err *e)
-{
-	for (size_t battery = 0; battery < s->options.battery_count; battery++) {
-		const struct sim_battery *b = &s->options.batteries[battery];
+	for (size_t battery = 0; battery < o->battery_count; battery++) {
+		const struct sim_battery *b = &o->batteries[battery];
 		bool first = battery == 0;
 		const struct {
 			enum sim_kind kind;
@@ -394,15 +370,59 @@ static int add_devices(struct sim *s, struct err *e)
 			bool wanted;
 		} all[] = {
 			{ SIM_METER, &image_meter, first }, { SIM_BATTERY, &image_battery, b->sunspec },
-			{ SIM_PV, &image_pv, first }, { SIM_METER_RTU, &image_sdm630, first && s->options.rtu },
+			{ SIM_PV, &image_pv, first }, { SIM_METER_RTU, &image_sdm630, first && o->rtu },
 			{ SIM_HYBRID, &image_hybrid, b->hybrid }, { SIM_BMS, &image_bms, b->bms },
-			{ SIM_GENSET, &image_genset, first && s->options.genset.rated_w > 0 },
+			{ SIM_GENSET, &image_genset, first && o->genset.rated_w > 0 },
 		};
 
-		for (size_t n = 0; n < COUNT_OF(all); n++)
-			if (all[n].wanted && add_device(s, all[n].kind, all[n].image, battery, e) < 0)
-				return -1;
+		for (size_t n = 0; n < COUNT_OF(all); n++) {
+			struct site_face *f = &out[count];
+
+			if (!all[n].wanted)
+				continue;
+			*f = (struct site_face){ all[n].kind, all[n].image, battery, "" };
+			if (battery)
+				snprintf(f->name, sizeof f->name, "%.11s%u", f->image->name,
+					 (unsigned)(battery + 1) % 100);
+			else
+				str_copy(f->name, sizeof f->name, f->image->name);
+			count++;
+		}
 	}
+	return count;
+}
+
+static int add_device(struct sim *s, const struct site_face *w, struct err *e)
+{
+	const struct image_kind *k = w->image;
+	size_t n = s->count;
+	struct face *f = &s->faces[n];
+	struct sim_device *d = &s->devices[n];
+
+	*f = (struct face){ .sim = s, .battery = w->battery };
+	str_copy(f->name, sizeof f->name, w->name);
+	*d = (struct sim_device){ .name = f->name, .kind = w->kind, .words = k->words,
+				  .address = { .kind = w->kind == SIM_METER_RTU ? BUS_RTU : BUS_TCP,
+					       .port = s->options.port,
+					       .unit = k->unit, .has_unit = true } };
+	rng_seed(&f->rng, s->options.batteries[0].plant.seed + k->host + 7919 * w->battery);
+	begin_image(s, f, k);
+	s->count++;
+	if (w->kind == SIM_METER_RTU)
+		return pty_new(s->loop, f, &s->options, &d->address, &s->pty, e);
+	if (host_of(&s->options, k->host + 10 * (int)w->battery, d->address.host, e) < 0)
+		return -1;
+	return server_new(s->loop, f, &d->address, &s->servers[n], e);
+}
+
+static int add_devices(struct sim *s, struct err *e)
+{
+	struct site_face all[SITE_FACES];
+	size_t count = site_faces(&s->options, all);
+
+	for (size_t n = 0; n < count; n++)
+		if (add_device(s, &all[n], e) < 0)
+			return -1;
 	return 0;
 }
 
