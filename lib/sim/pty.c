@@ -75,10 +75,19 @@ static void send_chunk(void *arg)
 		p->out_len = p->out_at = 0;
 }
 
+/* What lies in out, begun after wait_us. */
+static void send_frame(struct pty *p, size_t len, int64_t wait_us)
+{
+	p->out_len = len;
+	p->out_at = 0;
+	loop_timer_set(p->loop, &p->send, loop_now(p->loop)->boot_us + wait_us +
+		       (int64_t)(len < CHUNK ? len : CHUNK) * p->char_us);
+}
+
 static void on_silence(void *arg)
 {
 	struct pty *p = arg;
-	size_t len = p->in_len, pdu_len, first;
+	size_t len = p->in_len, pdu_len;
 	uint8_t pdu[BUS_PDU_MAX], unit = p->in[0];
 
 	p->in_len = 0;
@@ -87,13 +96,9 @@ static void on_silence(void *arg)
 	if (bus_crc(p->in, len - 2) != (p->in[len - 2] | p->in[len - 1] << 8))
 		return;
 	pdu_len = face_answer(p->face, unit, p->in + 1, len - 3, pdu);
-	p->out_len = fault_rtu(p->face, unit, pdu, pdu_len, p->out);
-	p->out_at = 0;
-	if (!p->out_len)
-		return;
-	first = p->out_len < CHUNK ? p->out_len : CHUNK;
-	loop_timer_set(p->loop, &p->send, loop_now(p->loop)->boot_us + TURN_US + fault_delay_us(p->face) +
-		       (int64_t)first * p->char_us);
+	len = fault_rtu(p->face, unit, pdu, pdu_len, p->out);
+	if (len)
+		send_frame(p, len, TURN_US + fault_delay_us(p->face));
 }
 
 static void on_bytes(void *arg, int fd, unsigned events)
@@ -116,14 +121,6 @@ static void on_bytes(void *arg, int fd, unsigned events)
 	loop_timer_set(p->loop, &p->silence, p->wire_free_us + p->gap_us);
 }
 
-static void send_frame(struct pty *p, size_t len)
-{
-	p->out_len = len;
-	p->out_at = 0;
-	loop_timer_set(p->loop, &p->send, loop_now(p->loop)->boot_us +
-		       (int64_t)(len < CHUNK ? len : CHUNK) * p->char_us);
-}
-
 /* Another master reads the voltages once a second. It does not listen before it speaks, but what is on the wire just
  * now is left whole: two bytes at once are noise that a pty cannot show. */
 static void on_master(void *arg)
@@ -139,13 +136,13 @@ static void on_master(void *arg)
 		p->master_asked = false;
 		len = fault_rtu(p->face, unit, pdu, len, p->out);
 		if (len)
-			send_frame(p, len);
+			send_frame(p, len, 0);
 	} else if (now >= p->master_until_us) {
 		return;
 	} else if (!p->out_len && !p->in_len) {
 		p->master_asked = true;
 		next_us = (int64_t)(sizeof ask + 3) * p->char_us + p->gap_us + TURN_US;
-		send_frame(p, bus_rtu_frame(unit, ask, sizeof ask, p->out));
+		send_frame(p, bus_rtu_frame(unit, ask, sizeof ask, p->out), 0);
 	}
 	loop_timer_set(p->loop, &p->master, now + next_us);
 }
