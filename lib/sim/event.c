@@ -110,25 +110,24 @@ static bool parse_at(const char *text, int64_t *us)
 	return true;
 }
 
-static bool read_span(const struct conf *c, const struct conf_node *map, const char *key, int64_t *us,
+/* What is wrong is told to sink, by all of these. */
+
+static void read_span(const struct conf *c, const struct conf_node *map, const char *key, int64_t *us,
 		      struct diag_sink *sink)
 {
 	int64_t ms = *us / US_PER_MS;
 
-	if (!conf_read_duration(c, map, key, false, 100, DAY_MS, &ms, sink))
-		return false;
-	*us = ms * US_PER_MS;
-	return true;
+	if (conf_read_duration(c, map, key, false, 100, DAY_MS, &ms, sink))
+		*us = ms * US_PER_MS;
 }
 
-static bool read_device(const struct conf *c, const struct conf_node *map, const char *key, struct sim_event *e,
+static void read_device(const struct conf *c, const struct conf_node *map, const char *key, struct sim_event *e,
 			struct diag_sink *sink)
 {
 	const char *name = "";
 
-	if (!conf_read_text(c, map, key, true, sizeof e->device - 1, &name, sink))
-		return false;
-	return str_copy(e->device, sizeof e->device, name);
+	if (conf_read_text(c, map, key, true, sizeof e->device - 1, &name, sink))
+		str_copy(e->device, sizeof e->device, name);
 }
 
 static bool a_map(const struct conf *c, const struct conf_node *n, const char *keys, struct diag_sink *sink)
@@ -139,62 +138,52 @@ static bool a_map(const struct conf *c, const struct conf_node *n, const char *k
 	return false;
 }
 
-static bool read_fault(const struct conf *c, const struct conf_node *n, struct sim_event *e, struct diag_sink *sink)
+static void read_fault(const struct conf *c, const struct conf_node *n, struct sim_event *e, struct diag_sink *sink)
 {
 	static const char *const keys[] = { "device", "kind", "for", NULL };
 	const char *names[SIM_FAULT_COUNT + 1] = { NULL };
 	int fault = 0;
-	bool ok;
 
 	if (!a_map(c, n, "device, kind and for", sink))
-		return false;
+		return;
 	conf_refuse_unknown(c, n, keys, sink);
 	for (int f = 0; f < SIM_FAULT_COUNT; f++)
 		names[f] = sim_fault_name((enum sim_fault)f);
-	ok = read_device(c, n, "device", e, sink);
-	if (!conf_get(n, "kind")) {
+	read_device(c, n, "device", e, sink);
+	if (!conf_get(n, "kind"))
 		conf_report(c, n, sink, "needs a kind, which `psec sim fault` lists");
-		ok = false;
-	}
-	ok = conf_read_choice(c, n, "kind", false, names, &fault, sink) && ok;
+	conf_read_choice(c, n, "kind", false, names, &fault, sink);
 	e->fault = (enum sim_fault)fault;
-	return read_span(c, n, "for", &e->for_us, sink) && ok;
+	read_span(c, n, "for", &e->for_us, sink);
 }
 
-static bool read_grid(const struct conf *c, const struct conf_node *n, struct sim_event *e, struct diag_sink *sink)
+static void read_grid(const struct conf *c, const struct conf_node *n, struct sim_event *e, struct diag_sink *sink)
 {
 	static const char *const keys[] = { "voltage_v", "frequency_hz", "for", NULL };
 	double v = USUAL_V, hz = USUAL_HZ;
-	bool ok;
 
 	if (!a_map(c, n, "voltage_v, frequency_hz and for", sink))
-		return false;
+		return;
 	conf_refuse_unknown(c, n, keys, sink);
-	ok = conf_read_real(c, n, "voltage_v", false, 100, 300, &v, sink);
-	ok = conf_read_real(c, n, "frequency_hz", false, 45, 55, &hz, sink) && ok;
+	conf_read_real(c, n, "voltage_v", false, 100, 300, &v, sink);
+	conf_read_real(c, n, "frequency_hz", false, 45, 55, &hz, sink);
 	e->value = v - USUAL_V;
 	e->value2 = hz - USUAL_HZ;
-	return read_span(c, n, "for", &e->for_us, sink) && ok;
+	read_span(c, n, "for", &e->for_us, sink);
 }
 
-static bool read_genset(const struct conf *c, const struct conf_node *map, const struct conf_node *n,
-			struct sim_event *e, struct diag_sink *sink)
+static void read_genset(const struct conf *c, const struct conf_node *n, struct sim_event *e, struct diag_sink *sink)
 {
-	if (n->kind == CONF_SCALAR && str_eq(n->text, "start"))
-		return true;
-	if (n->kind == CONF_SCALAR && str_eq(n->text, "stop")) {
+	bool word = n->kind == CONF_SCALAR;
+
+	if (word && str_eq(n->text, "stop"))
 		e->value = -1;
-		return true;
-	}
-	if (n->kind == CONF_SCALAR && parse_real(n->text, 1, 1e6, &e->value))
-		return true;
-	(void)map;
-	conf_report(c, n, sink, "is '%.40s', must be start, stop, or the power in W that it starts for",
-		    n->kind == CONF_SCALAR ? n->text : "no word");
-	return false;
+	else if (!word || (!str_eq(n->text, "start") && !parse_real(n->text, 1, 1e6, &e->value)))
+		conf_report(c, n, sink, "is '%.40s', must be start, stop, or the power in W that it starts for",
+			    word ? n->text : "no word");
 }
 
-static bool read_kind(const struct conf *c, const struct conf_node *map, size_t kind, struct sim_event *e,
+static void read_kind(const struct conf *c, const struct conf_node *map, size_t kind, struct sim_event *e,
 		      struct diag_sink *sink)
 {
 	const char *key = kinds[kind].key;
@@ -203,36 +192,39 @@ static bool read_kind(const struct conf *c, const struct conf_node *map, size_t 
 	e->kind = kinds[kind].kind;
 	switch (e->kind) {
 	case SIM_EVENT_FAULT:
-		return read_fault(c, n, e, sink);
+		read_fault(c, n, e, sink);
+		break;
 	case SIM_EVENT_LOAD:
-		return conf_read_real(c, map, key, true, 0, 1e6, &e->value, sink);
+		conf_read_real(c, map, key, true, 0, 1e6, &e->value, sink);
+		break;
 	case SIM_EVENT_CLOUD:
-		return conf_read_real(c, map, key, true, 0, 100, &e->value, sink);
+		conf_read_real(c, map, key, true, 0, 100, &e->value, sink);
+		break;
 	case SIM_EVENT_GRID:
-		return read_grid(c, n, e, sink);
+		read_grid(c, n, e, sink);
+		break;
 	case SIM_EVENT_BLACKOUT: case SIM_EVENT_MASTER:
-		return read_span(c, map, key, &e->for_us, sink) && e->for_us > 0;
+		read_span(c, map, key, &e->for_us, sink);
+		break;
 	case SIM_EVENT_GENSET:
-		return read_genset(c, map, n, e, sink);
+		read_genset(c, n, e, sink);
+		break;
 	default:
-		return read_device(c, map, key, e, sink);
+		read_device(c, map, key, e, sink);
 	}
 }
 
-static bool read_for(const struct conf *c, const struct conf_node *map, struct sim_event *e, struct diag_sink *sink)
+static void read_for(const struct conf *c, const struct conf_node *map, struct sim_event *e, struct diag_sink *sink)
 {
 	const struct conf_node *n = conf_get(map, "for");
 
-	if (!n)
-		return true;
-	if (e->for_us || e->kind == SIM_EVENT_SWAP || e->kind == SIM_EVENT_SAY) {
+	if (n && (e->for_us || e->kind == SIM_EVENT_SWAP || e->kind == SIM_EVENT_SAY))
 		conf_report(c, n, sink, e->for_us ? "is said twice" : "does not go with this event");
-		return false;
-	}
-	return read_span(c, map, "for", &e->for_us, sink);
+	else
+		read_span(c, map, "for", &e->for_us, sink);
 }
 
-static bool read_at(const struct conf *c, const struct conf_node *map, struct sim_event *e, struct diag_sink *sink)
+static void read_at(const struct conf *c, const struct conf_node *map, struct sim_event *e, struct diag_sink *sink)
 {
 	const struct conf_node *n = conf_get(map, "at");
 
@@ -242,9 +234,6 @@ static bool read_at(const struct conf *c, const struct conf_node *map, struct si
 		conf_report(c, n, sink,
 			    "is '%.40s', must be a time since the start like 00:05:30, 90s or 5min, at most 7 days",
 			    n->kind == CONF_SCALAR ? n->text : "no time");
-	else
-		return true;
-	return false;
 }
 
 bool event_read(const struct conf *c, const struct conf_node *map, bool timed, struct sim_event *out,
@@ -268,10 +257,10 @@ bool event_read(const struct conf *c, const struct conf_node *map, bool timed, s
 	else if (count == 0 && !conf_get(map, "say") && sink->count == before)
 		conf_report(c, map, sink, "says nothing that happens");
 	else if (count == 1)
-		(void)!read_kind(c, map, found, out, sink);
+		read_kind(c, map, found, out, sink);
 	if (timed)
-		(void)!read_at(c, map, out, sink);
-	(void)!read_for(c, map, out, sink);
+		read_at(c, map, out, sink);
+	read_for(c, map, out, sink);
 	if (conf_read_text(c, map, "say", false, sizeof out->say - 1, &say, sink))
 		str_copy(out->say, sizeof out->say, say);
 	return sink->count == before;
