@@ -192,6 +192,8 @@ void profile_check_models(const struct device_profile *p, struct diag_sink *sink
 /* ---- raw.c: registers as numbers and back ---- */
 enum { RAW_TEXT_REGS = 16 };
 struct raw { uint64_t bits; double number; };
+uint64_t raw_bits(const uint16_t *regs, size_t count, enum device_order o); /* 1…4 registers as one number */
+uint64_t raw_all(size_t count); /* all their bits */
 struct raw raw_decode(const uint16_t *regs, enum device_type t, enum device_order o);
 /* A number as registers; false when the type cannot hold it. Returns how many in *count. */
 must_check bool raw_encode(double number, enum device_type t, enum device_order o, uint16_t regs[4], size_t *count);

@@ -20,15 +20,26 @@ const char *device_type_name(enum device_type t)
 	return types[t].name;
 }
 
+uint64_t raw_bits(const uint16_t *regs, size_t count, enum device_order o)
+{
+	uint64_t bits = 0;
+
+	for (size_t i = 0; i < count; i++)
+		bits = bits << 16 | regs[o == DEVICE_HIGH_FIRST ? i : count - 1 - i];
+	return bits;
+}
+
+uint64_t raw_all(size_t count)
+{
+	return count >= 4 ? UINT64_MAX : (UINT64_C(1) << (16 * count)) - 1;
+}
+
 struct raw raw_decode(const uint16_t *regs, enum device_type t, enum device_order o)
 {
-	size_t n = types[t].registers;
-	struct raw r = { 0, NAN };
+	struct raw r = { raw_bits(regs, types[t].registers, o), NAN };
 	float f32;
 	uint32_t u32;
 
-	for (size_t i = 0; i < n; i++)
-		r.bits = r.bits << 16 | regs[o == DEVICE_HIGH_FIRST ? i : n - 1 - i];
 	switch (t) {
 	case DEVICE_INT16:
 		r.number = (int16_t)r.bits;

@@ -128,12 +128,10 @@ bool scale_factor(const struct device_map *m, const struct device_value *v, int 
 
 static bool is_absent(const struct mapped *x, const struct raw *r, uint16_t count)
 {
-	uint64_t all = count >= 4 ? UINT64_MAX : (UINT64_C(1) << (16 * count)) - 1;
-
 	if (x->has_absent && r->bits == x->absent)
 		return true;
 	for (size_t i = 0; x->source != NULL && i < x->source->absent_count; i++)
-		if (r->bits == (x->source->absent[i] & all))
+		if (r->bits == (x->source->absent[i] & raw_all(count)))
 			return true;
 	return false;
 }

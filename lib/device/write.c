@@ -150,13 +150,7 @@ int device_map_write(const struct device_map *m, enum device_point p, double val
 
 static bool near(const uint16_t *a, const uint16_t *b, uint8_t width, enum device_order order)
 {
-	uint64_t x = 0, y = 0, all = width >= 4 ? UINT64_MAX : (UINT64_C(1) << (16 * width)) - 1;
-
-	for (uint8_t i = 0; i < width; i++) {
-		x = x << 16 | a[order == DEVICE_HIGH_FIRST ? i : width - 1 - i];
-		y = y << 16 | b[order == DEVICE_HIGH_FIRST ? i : width - 1 - i];
-	}
-	return ((x - y + 1) & all) <= 2;
+	return ((raw_bits(a, width, order) - raw_bits(b, width, order) + 1) & raw_all(width)) <= 2;
 }
 
 bool device_write_shown(const struct device_write *w, const uint16_t *regs)
