@@ -223,8 +223,7 @@ static void learn_site(struct work *w)
 
 	if (site_read(w->env->paths.file, w->site, &silent, &e) < 0)
 		w->site->device_count = 0;
-	if (w->site->device_count > 0 && cmd_daemon_runs(w->env) &&
-	    cmd_ask_daemon(w->env, "control.status", NULL, &status, &e) == 0)
+	if (w->site->device_count > 0 && cmd_ask_daemon(w->env, "control.status", NULL, &status, &e) == 0)
 		w->known = json_incref(json_object_get(status, "devices"));
 	json_decref(status);
 }

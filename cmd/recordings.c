@@ -10,7 +10,7 @@
 
 struct source {
 	const struct cmd_env *env;
-	struct ctl_client *client;
+	struct ctl_client *client; /* or */
 	struct store *store;
 	struct out_progress progress;
 	uint64_t rows;
@@ -131,10 +131,10 @@ static int open_store(struct source *s, struct err *e)
 
 /* ---- either ---- */
 
-static int read_from(struct source *s, const struct site *site, bool daemon, int64_t from_us, int64_t to_us,
-		     int64_t step_us, struct series *out, size_t *below, struct err *e)
+static int read_from(struct source *s, const struct site *site, int64_t from_us, int64_t to_us, int64_t step_us,
+		     struct series *out, size_t *below, struct err *e)
 {
-	struct study_samples samples = { .read = daemon ? read_pages : read_store, .arg = s };
+	struct study_samples samples = { .read = s->client ? read_pages : read_store, .arg = s };
 	struct now now = now_read();
 	int rc;
 
@@ -152,15 +152,13 @@ int recordings_read(const struct cmd_env *env, int64_t from_utc_us, int64_t to_u
 	uid_t uid = geteuid();
 	gid_t gid = getegid();
 	size_t below = 0;
-	bool daemon;
 	int rc;
 
 	if (cmd_read_site(env, site, e) < 0)
 		return -1;
-	daemon = cmd_daemon_runs(env);
-	rc = daemon ? cmd_connect_daemon(env, &s.client, e) : open_store(&s, e);
+	rc = cmd_daemon_runs(env) ? cmd_connect_daemon(env, &s.client, e) : open_store(&s, e);
 	if (rc == 0)
-		rc = read_from(&s, site, daemon, from_utc_us, to_utc_us, step_us, out, &below, e);
+		rc = read_from(&s, site, from_utc_us, to_utc_us, step_us, out, &below, e);
 	ctl_client_free(s.client);
 	store_close(s.store);
 	return_to(uid, gid);
