@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "link.h"
 
@@ -34,9 +33,7 @@ static void hang_up(struct tcp *t)
 {
 	loop_remove(t->source);
 	t->source = NULL;
-	if (t->fd >= 0)
-		close(t->fd);
-	t->fd = -1;
+	base_close_(&t->fd);
 	t->connected = t->waiting = false;
 	t->in_len = t->out_len = t->out_at = 0;
 	t->timeouts = 0;
@@ -177,9 +174,24 @@ static bool receive(struct tcp *t)
 
 /* ---- sending ----------------------------------------------------------------------------------------------------- */
 
-static int connect_anew(struct tcp *t);
+static void connect_anew(struct tcp *t);
 
-/* Send what is left. On a connection that the peer has closed meanwhile, nothing was sent: connect anew, once. */
+/* On a connection that the peer has closed meanwhile, nothing was sent: connect anew, once. */
+static void send_failed(struct tcp *t)
+{
+	struct bus_link *k = t->link;
+	bool once_more = !t->fresh && t->out_at == 0;
+
+	hang_up(t);
+	if (!once_more)
+		link_fail_soon(k, BUS_CLOSED, "the connection broke while the question was sent");
+	else if (k->only_on)
+		link_fail_soon(k, BUS_CANCELLED, CONNECTION_GONE);
+	else
+		connect_anew(t);
+}
+
+/* Send what is left. */
 static void send_some(struct tcp *t)
 {
 	struct bus_link *k = t->link;
@@ -187,13 +199,7 @@ static void send_some(struct tcp *t)
 	ssize_t n = send(t->fd, t->out + t->out_at, t->out_len - t->out_at, MSG_NOSIGNAL | MSG_DONTWAIT);
 
 	if (n < 0 && errno != EAGAIN && errno != EINTR) {
-		if (t->fresh || t->out_at > 0)
-			link_fail_soon(k, BUS_CLOSED, "the connection broke while the question was sent");
-		else if (k->only_on)
-			link_fail_soon(k, BUS_CANCELLED, CONNECTION_GONE);
-		hang_up(t);
-		if (k->phase == LINK_WORKING && connect_anew(t) < 0)
-			hang_up(t);
+		send_failed(t);
 		return;
 	}
 	if (n > 0) {
@@ -256,8 +262,8 @@ static void on_socket(void *arg, int fd, unsigned events)
 		send_some(t);
 }
 
-/* Begin to connect; -1 when that failed at once (and the failure is on its way to fn). */
-static int connect_anew(struct tcp *t)
+/* Begin to connect; when that fails at once, the failure is on its way to fn. */
+static void connect_anew(struct tcp *t)
 {
 	struct bus_link *k = t->link;
 	struct err e;
@@ -265,11 +271,11 @@ static int connect_anew(struct tcp *t)
 	t->fresh = true;
 	t->fd = socket_connect(&t->peer, t->peer_len, &e);
 	if (t->fd < 0 || loop_add_fd(k->loop, t->fd, LOOP_WRITE, on_socket, t, &t->source, &e) < 0) {
+		hang_up(t);
 		link_fail_soon(k, BUS_UNREACHABLE, e.text);
-		return -1;
+		return;
 	}
 	loop_timer_set(k->loop, &k->timer, boot_now_us() + k->options.connect_ms * US_PER_MS);
-	return 0;
 }
 
 /* ---- the kind ---------------------------------------------------------------------------------------------------- */
@@ -292,8 +298,8 @@ static void begin(struct bus_link *k)
 	} else if (t->fd >= 0) {
 		t->fresh = false;
 		send_question(t);
-	} else if (connect_anew(t) < 0) {
-		hang_up(t);
+	} else {
+		connect_anew(t);
 	}
 }
 
