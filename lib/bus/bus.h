@@ -138,7 +138,6 @@ struct bus_second_master {
 	bool seen;                 /* enough was heard to say so */
 	uint64_t requests, answers; /* frames with a good checksum: questions that are not ours, answers to such */
 	uint8_t unit, function;    /* of the last question, or else of the last answer */
-	int64_t first_boot_us, last_boot_us;
 };
 /* "another master asks unit 3, function 3: 12 questions, 9 answers heard"; "" when none was seen. Returns to. */
 char *bus_second_master_words(const struct bus_second_master *m, char to[96]);

@@ -30,9 +30,6 @@ static void note(struct rtu *r, const uint8_t *in, bool question)
 	}
 	m->requests += question;
 	m->answers += !question;
-	m->last_boot_us = r->heard_us;
-	if (!m->first_boot_us)
-		m->first_boot_us = r->heard_us;
 	m->seen = m->requests >= QUESTIONS_ENOUGH || m->answers >= ANSWERS_ENOUGH;
 }
 
