@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -142,13 +141,6 @@ static void allow_families(struct filter *f, unsigned families)
 		rule(f, SCMP_ACT_ALLOW, "bind", NULL, 0);
 }
 
-static void allow_threads(struct filter *f)
-{
-	/* clone3's flags are behind a pointer where a filter cannot look; glibc then takes clone. */
-	rule_if(f, SCMP_ACT_ALLOW, "clone", SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
-	rule(f, DENY(ENOSYS), "clone3", NULL, 0);
-}
-
 /* A line that was unplugged is opened again: what exists may be opened, nothing made. */
 static void allow_lines(struct filter *f)
 {
@@ -188,8 +180,6 @@ int filter_load(const struct jail_spec *spec, struct err *e)
 	allow_families(&f, spec->families);
 	if (spec->needs & JAIL_FILES)
 		allow_all(&f, files, COUNT_OF(files));
-	if (spec->needs & JAIL_THREADS)
-		allow_threads(&f);
 	if (spec->needs & JAIL_TTY)
 		allow_lines(&f);
 	if (!(spec->needs & (JAIL_FILES | JAIL_TTY)))

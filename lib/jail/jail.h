@@ -7,9 +7,8 @@
 
 enum { JAIL_UNIX = 1, JAIL_INET = 2, JAIL_NETLINK = 4 }; /* families that socket(2) may still name */
 enum {
-	JAIL_FILES = 1,   /* may open and change files (the database) */
-	JAIL_THREADS = 2, /* may start threads */
-	JAIL_TTY = 4,     /* may set up serial lines (ioctl TCSETS …) */
+	JAIL_FILES = 1, /* may open and change files (the database) */
+	JAIL_TTY = 2,   /* may set up serial lines (ioctl TCSETS …) */
 };
 
 struct jail_spec {
