@@ -44,7 +44,9 @@ static const struct likely *likely_of(enum device_point p)
 	return str_eq(device_point(p)->unit, "A") ? &current : NULL;
 }
 
-char *judge_factor(double v, double low, double high, char to[64])
+/* "; 10 times that would be: is its scale right?" when a power of ten or the other sign brings v into low…high, else
+ * "". */
+static void factor_hint(double v, double low, double high, char to[64])
 {
 	static const struct { double by; const char *words; } factors[] = {
 		{ -1, "the other sign" }, { 10, "10 times that" }, { 0.1, "a tenth of that" },
@@ -57,7 +59,6 @@ char *judge_factor(double v, double low, double high, char to[64])
 		if (v * factors[i].by >= low && v * factors[i].by <= high)
 			snprintf(to, 64, "; %s would be: is its %s right?", factors[i].words,
 				 factors[i].by < 0 ? "sign" : "scale");
-	return to;
 }
 
 static void see(struct seen *s, const struct device_reading *r)
@@ -142,7 +143,7 @@ static enum trial_verdict judge_value(enum device_point p, const struct seen *al
 	if (likely == &mains && worst > 290 && worst < 520)
 		str_copy(hint, sizeof hint, "; is it measured between two phases?");
 	else
-		judge_factor(worst, likely->low, likely->high, hint);
+		factor_hint(worst, likely->low, likely->high, hint);
 	snprintf(why, 160, "%.6g%s%s is not likely as %s, that is %.6g…%.6g%s", worst, info->unit[0] ? " " : "",
 		 info->unit, likely->what, likely->low, likely->high, hint);
 	return TRIAL_SUSPICIOUS;

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "jot/jot.h"
 #include "trial/seen.h"
 
 static const char *const verdicts[] = { "ok", "absent", "suspicious", "failed" };
@@ -25,29 +26,15 @@ bool trial_row_ok(const struct trial_row *r)
 	       memchr(r->what, '\0', sizeof r->what) != NULL && memchr(r->why, '\0', sizeof r->why) != NULL;
 }
 
-static json_t *number(double v)
-{
-	return isfinite(v) ? json_real(v) : json_null();
-}
-
-static json_t *text(const char *s)
-{
-	char clean[640];
-
-	str_printable(clean, sizeof clean, s, strlen(s));
-	return json_string(clean);
-}
-
 json_t *trial_row_to_json(const struct trial_row *r)
 {
-	return json_pack("{s:o, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:I, s:I, s:o}", "check", text(r->what), "kind",
+	return json_pack("{s:o, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:I, s:I, s:o}", "check", jot_text(r->what), "kind",
 			 r->point >= 0 ? "point" : "device", "verdict",
 			 trial_verdict_name((enum trial_verdict)r->verdict),
 			 "unit", r->point >= 0 ? device_point((enum device_point)r->point)->unit : "", "value",
-			 number(r->value),
-			 "lowest", number(r->lowest), "highest", number(r->highest), "raw", number(r->raw), "reads",
-			 (json_int_t)r->reads, "changes", (json_int_t)r->changes, "why",
-			 r->why[0] ? text(r->why) : json_null());
+			 jot_number(r->value), "lowest", jot_number(r->lowest), "highest", jot_number(r->highest),
+			 "raw", jot_number(r->raw), "reads", (json_int_t)r->reads, "changes", (json_int_t)r->changes,
+			 "why", jot_word(r->why));
 }
 
 static double real_of(const json_t *o, const char *key)

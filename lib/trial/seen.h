@@ -16,7 +16,5 @@ struct seen {
 struct trial_row trial_row_about(const char *what);
 /* Rounds in which every one of the points had a value; the relation is judged in each, at one time. */
 void judge_relations(const struct trial_record *r, const struct seen seen[POINT_COUNT], trial_row_fn *fn, void *arg);
-/* " (10 times that would be …)" when a power of ten brings v into low…high, else ""; returns to. */
-char *judge_factor(double v, double low, double high, char to[64]);
 
 #endif

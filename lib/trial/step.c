@@ -62,6 +62,11 @@ static void enter(struct trial_step *s, enum phase p)
 	s->asked_us = 0;
 }
 
+static int64_t phase_ms(const struct trial_step *s)
+{
+	return (clock_us(s) - s->phase_us) / US_PER_MS;
+}
+
 /* ---- writing ---- */
 
 static void written(void *arg, int device, enum device_point point, double value, enum poll_written how,
@@ -161,27 +166,25 @@ static void end_before(struct trial_step *s)
 	enter(s, STEP);
 }
 
-static void step(struct trial_step *s, int64_t in_ms)
+static void step(struct trial_step *s)
 {
 	if (s->phase == BEFORE) {
 		add(&s->own[0], reading(s, s->sign.device, POINT_BATTERY_POWER_W));
 		add(&s->grid[0], reading(s, s->sign.meter, POINT_GRID_POWER_W));
-		if (in_ms >= BEFORE_MS)
+		if (phase_ms(s) >= BEFORE_MS)
 			end_before(s);
 	}
 	if (s->phase == STEP) {
-		in_ms = (clock_us(s) - s->phase_us) / US_PER_MS;
 		say(s, s->sign.power_w);
-		if (in_ms >= 600 * s->sign.seconds) { /* what comes after the first while is settled */
+		if (phase_ms(s) >= 600 * s->sign.seconds) { /* what comes after the first while is settled */
 			add(&s->own[1], reading(s, s->sign.device, POINT_BATTERY_POWER_W));
 			add(&s->grid[1], reading(s, s->sign.meter, POINT_GRID_POWER_W));
 		}
-		if (in_ms >= 1000 * s->sign.seconds)
+		if (phase_ms(s) >= 1000 * s->sign.seconds)
 			enter(s, BACK);
 	}
 	if (s->phase == BACK) {
-		in_ms = (clock_us(s) - s->phase_us) / US_PER_MS;
-		if (s->back_shown || in_ms >= BACK_MS)
+		if (s->back_shown || phase_ms(s) >= BACK_MS)
 			finish(s);
 		else
 			say(s, s->rest_w);
@@ -197,7 +200,7 @@ static void tick(void *arg)
 		forbidden = "the device is lost";
 	if (forbidden != NULL)
 		trial_step_stop(s, forbidden);
-	step(s, (clock_us(s) - s->phase_us) / US_PER_MS);
+	step(s);
 	if (s->phase != OVER)
 		loop_timer_set(s->loop, &s->timer, clock_us(s) + TICK_MS * US_PER_MS);
 }
