@@ -8,7 +8,7 @@
 enum { SURVEY_LATENCIES = 256 };
 
 struct bank {                      /* one function's registers */
-	bool here[65536], refused[65536];
+	bool here[65536];
 	uint16_t now[65536], before[65536];
 };
 
@@ -32,8 +32,6 @@ struct survey {
 	struct bank *banks[5];     /* 3 and 4 */
 };
 
-/* The answer is in s->reply. false: stopped, or nothing came. */
-must_check bool survey_ask(struct survey *s, const struct bus_request *q);
 /* 1: these registers answered and are noted; 0: they did not; -1: stopped. */
 int survey_probe(struct survey *s, uint8_t function, uint32_t first, uint32_t count);
 

@@ -72,22 +72,33 @@ static bool try_at(struct survey *s, uint8_t function, uint32_t address, bool pa
 	       follow(s, function, address, false);
 }
 
+/* What answered does not count as found. */
+static void forget(struct survey *s, uint8_t function, uint32_t first, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		bank_of(s, function)->here[first + i] = false;
+	s->found -= count;
+}
+
 /* A device that answers at any address says 0 where it has nothing: only what is not counts, and nothing is
  * followed. */
 static bool try_everywhere(struct survey *s, uint8_t function, uint32_t address)
 {
-	struct bank *b = bank_of(s, function);
+	const struct bank *b = bank_of(s, function);
 	uint32_t first = address - address % EVERYWHERE_BLOCK;
-	bool known = b->here[first], something = false;
-	int r = known ? 1 : survey_probe(s, function, first, EVERYWHERE_BLOCK);
+	bool something = false;
+	int r;
 
-	for (uint32_t i = 0; !known && r > 0 && i < EVERYWHERE_BLOCK; i++)
+	if (b->here[first])
+		return true;
+	r = survey_probe(s, function, first, EVERYWHERE_BLOCK);
+	if (r <= 0)
+		return r == 0;
+	for (uint32_t i = 0; i < EVERYWHERE_BLOCK; i++)
 		something |= b->now[first + i] != 0 && b->now[first + i] != 0xFFFF;
-	for (uint32_t i = 0; !known && r > 0 && !something && i < EVERYWHERE_BLOCK; i++) {
-		b->here[first + i] = false;
-		s->found--;
-	}
-	return r >= 0;
+	if (!something)
+		forget(s, function, first, EVERYWHERE_BLOCK);
+	return true;
 }
 
 static bool answers_everywhere(struct survey *s, uint8_t function)
@@ -97,10 +108,8 @@ static bool answers_everywhere(struct survey *s, uint8_t function)
 	for (size_t i = 0; i < COUNT_OF(nowhere); i++)
 		if (survey_probe(s, function, nowhere[i], 1) <= 0)
 			return false;
-	for (size_t i = 0; i < COUNT_OF(nowhere); i++) {
-		bank_of(s, function)->here[nowhere[i]] = false;
-		s->found--;
-	}
+	for (size_t i = 0; i < COUNT_OF(nowhere); i++)
+		forget(s, function, nowhere[i], 1);
 	return true;
 }
 
@@ -202,13 +211,4 @@ int survey_read(struct survey *s, struct err *e)
 		}
 	}
 	return 0;
-}
-
-bool survey_register(const struct survey *s, uint8_t function, uint16_t address, uint16_t *now, uint16_t *before)
-{
-	const struct bank *b = bank_of(s, function);
-
-	*now = b->now[address];
-	*before = b->before[address];
-	return b->here[address];
 }

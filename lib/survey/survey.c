@@ -71,7 +71,8 @@ static void note_reply(struct survey *s)
 	snprintf(s->why, sizeof s->why, "%s%s%s", bus_outcome_name(r->outcome), r->why[0] ? ": " : "", r->why);
 }
 
-bool survey_ask(struct survey *s, const struct bus_request *q)
+/* The answer is in s->reply. false: stopped, or nothing came. */
+static bool ask(struct survey *s, const struct bus_request *q)
 {
 	struct bus_request asked = *q;
 	struct err e;
@@ -106,13 +107,10 @@ int survey_probe(struct survey *s, uint8_t function, uint32_t first, uint32_t co
 
 	if (count == 0 || count > BUS_READ_MAX || first + count > 65536)
 		return 0;
-	if (!survey_ask(s, &q))
+	if (!ask(s, &q))
 		return -1;
-	if (s->reply.outcome != BUS_OK) {
-		if (count == 1)
-			b->refused[first] = true;
+	if (s->reply.outcome != BUS_OK)
 		return 0;
-	}
 	if (count > s->longest)
 		s->longest = (uint16_t)count;
 	for (uint32_t i = 0; i < count; i++) {
@@ -157,7 +155,7 @@ static void walk(struct survey *s, struct survey_identity *out)
 	while (device_walk_next(&w, &p)) {
 		const struct bus_request q = { .function = p.function, .address = p.address, .count = p.count };
 
-		if (!survey_ask(s, &q))
+		if (!ask(s, &q))
 			return;
 		if (s->reply.outcome != BUS_OK && s->reply.outcome != BUS_EXCEPTION)
 			return;
@@ -177,7 +175,7 @@ static void read_model_1(struct survey *s, struct survey_identity *out)
 			continue;
 		q.address = m->address;
 		q.count = m->length;
-		if (!survey_ask(s, &q) || s->reply.outcome != BUS_OK)
+		if (!ask(s, &q) || s->reply.outcome != BUS_OK)
 			return;
 		device_sunspec_identity(s->reply.regs, s->reply.count, &out->identity);
 		str_copy(out->how, sizeof out->how, "SunSpec model 1");
@@ -190,7 +188,7 @@ static void ask_fc43(struct survey *s, struct survey_identity *out)
 	const struct bus_request q = { .function = BUS_DEVICE_ID, .address = 0, .count = 1 };
 	struct device_identity i;
 
-	if (!survey_ask(s, &q) || s->reply.outcome != BUS_OK)
+	if (!ask(s, &q) || s->reply.outcome != BUS_OK)
 		return;
 	if (!device_fc43_identity(s->reply.bytes, s->reply.count, &i))
 		return;
@@ -205,7 +203,7 @@ static void ask_fc17(struct survey *s, struct survey_identity *out)
 	char text[sizeof out->report];
 	size_t len = 0;
 
-	if (!survey_ask(s, &q) || s->reply.outcome != BUS_OK)
+	if (!ask(s, &q) || s->reply.outcome != BUS_OK)
 		return;
 	for (size_t i = 1; i < s->reply.count && len + 1 < sizeof text; i++)
 		if (s->reply.bytes[i] >= ' ' && s->reply.bytes[i] < 0x7f)

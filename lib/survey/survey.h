@@ -53,8 +53,6 @@ must_check int survey_map(struct survey *s, const struct survey_range *wanted, s
 size_t survey_ranges(const struct survey *s, struct survey_range out[SURVEY_RANGES_MAX]);
 /* Read all that was found again; what was there becomes the reading before. */
 must_check int survey_read(struct survey *s, struct err *e);
-must_check bool survey_register(const struct survey *s, uint8_t function, uint16_t address, uint16_t *now,
-				uint16_t *before);
 
 struct survey_summary {
 	uint32_t asked, registers;
