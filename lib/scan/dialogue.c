@@ -75,10 +75,8 @@ static void tell_host(struct dialogue *d)
 	} else if (d->busy) {
 		host_row(d, SCAN_MODBUS, "busy (exception 6): another master may hold it; try again, or stop that one");
 	} else if (d->refusals) {
-		const char *name = bus_exception_name(d->last_exception);
-
 		snprintf(text, sizeof text, "exception %u (%s) to every question; has it another unit or map?",
-			 d->last_exception, name ? name : "unknown");
+			 d->last_exception, bus_exception_name(d->last_exception));
 		host_row(d, SCAN_MODBUS, text);
 	} else if (d->gateway_exception) {
 		snprintf(text, sizeof text, "exception %u (%s) for every unit tried; try --every-unit",
@@ -197,8 +195,6 @@ static void on_gone(struct dialogue *d, const struct bus_request *q)
 	loop_timer_set(d->loop, &d->later, d->hooks.turn(d->hooks.arg));
 }
 
-static void begin_unit(struct dialogue *d, uint8_t number);
-
 /* The unit's row is complete. */
 static void concluded(struct dialogue *d)
 {
@@ -244,20 +240,26 @@ static void begin_unit(struct dialogue *d, uint8_t number)
 	go_on(d);
 }
 
+/* At the setting that is being tried. */
+static int open_link(struct dialogue *d, struct err *e)
+{
+	const struct bus_options o = { .connect_ms = d->options->connect_ms, .answer_ms = d->options->answer_ms,
+				       .quiet_ms = QUIET_MS };
+
+	if (!d->search.settled)
+		search_setting(&d->search, &d->address);
+	return bus_link_new(d->loop, &d->address, &o, &d->link, e);
+}
+
 static void on_reopen(void *arg)
 {
 	struct dialogue *d = arg;
 	struct err e;
-	struct bus_options o = { .connect_ms = d->options->connect_ms,
-				 .answer_ms = d->options->answer_ms,
-				 .quiet_ms = QUIET_MS };
 
 	bus_link_free(d->link);
 	d->link = NULL;
 	d->late = 0;
-	if (d->address.kind == BUS_RTU && !d->search.settled)
-		search_setting(&d->search, &d->address);
-	if (bus_link_new(d->loop, &d->address, &o, &d->link, &e) < 0) {
+	if (open_link(d, &e) < 0) {
 		str_copy(d->why, sizeof d->why, e.text);
 		finish(d);
 		return;
@@ -425,7 +427,6 @@ int dialogue_new(struct loop *l, const struct device_catalogue *c, const struct 
 		 const struct scan_options *o, const struct dialogue_hooks *hooks, struct dialogue **out, struct err *e)
 {
 	struct dialogue *d = xcalloc(1, sizeof *d);
-	struct bus_options bo = { .connect_ms = o->connect_ms, .answer_ms = o->answer_ms, .quiet_ms = QUIET_MS };
 
 	d->loop = l;
 	d->address = *a;
@@ -433,10 +434,8 @@ int dialogue_new(struct loop *l, const struct device_catalogue *c, const struct 
 	d->hooks = *hooks;
 	d->later.arg = d;
 	search_init(&d->search, a, setting_given, o->every_unit, false);
-	if (!d->search.settled)
-		search_setting(&d->search, &d->address);
 	unit_init(&d->unit, c);
-	if (bus_link_new(l, &d->address, &bo, &d->link, e) < 0) {
+	if (open_link(d, e) < 0) {
 		free(d);
 		return -1;
 	}

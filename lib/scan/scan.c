@@ -8,6 +8,7 @@
 #include "host/host.h"
 #include "site/site.h"
 #include "target.h"
+#include "unit.h"
 
 enum { WORTH_A_WORD_MS = 2000, LATENESS_US = 20000, SPARE_DESCRIPTORS = 64, FLIGHT_MAX = 2048 };
 
@@ -68,17 +69,6 @@ static void report(struct scan *s)
 		s->hooks.progress(s->hooks.arg, &s->progress);
 }
 
-static void forget(struct scan *s, struct dialogue *d)
-{
-	for (size_t i = 0; i < s->next; i++) {
-		if (s->dialogues[i] != d)
-			continue;
-		s->dialogues[i] = NULL;
-		dialogue_free(d);
-		return;
-	}
-}
-
 static void end_if_done(struct scan *s)
 {
 	if (s->progress.finished == s->progress.hosts && s->hooks.done)
@@ -92,14 +82,9 @@ static void on_step(void *arg)
 	report(arg);
 }
 
-static void line_gave_nothing(struct scan *s, struct dialogue *d)
+static void line_gave_nothing(struct scan *s, const struct bus_address *a, const struct dialogue *d)
 {
-	const struct bus_address *a = NULL;
-
-	for (size_t i = 0; i < s->next; i++)
-		if (s->dialogues[i] == d)
-			a = &s->targets.addresses[i];
-	if (!a || a->kind != BUS_RTU)
+	if (a->kind != BUS_RTU)
 		return;
 	buf_addf(&s->lines, "%s: %s\n", a->path, dialogue_silent(d) ?
 		 "no unit answered: check A/B wires, ground, termination, baud and parity; --every-unit asks 1…247" :
@@ -109,7 +94,10 @@ static void line_gave_nothing(struct scan *s, struct dialogue *d)
 static void on_done(void *arg, struct dialogue *d)
 {
 	struct scan *s = arg;
+	size_t i = 0;
 
+	while (s->dialogues[i] != d)
+		i++;
 	if (dialogue_answered(d))
 		s->answered++;
 	else if (strstr(dialogue_why(d), "refused"))
@@ -117,8 +105,9 @@ static void on_done(void *arg, struct dialogue *d)
 	else
 		s->timed_out++;
 	if (!dialogue_answered(d))
-		line_gave_nothing(s, d);
-	forget(s, d);
+		line_gave_nothing(s, &s->targets.addresses[i], d);
+	s->dialogues[i] = NULL;
+	dialogue_free(d);
 	s->flying--;
 	s->progress.finished++;
 	report(s);
@@ -153,14 +142,9 @@ static bool left_alone(struct scan *s, size_t i)
 	const struct bus_address *a = &s->targets.addresses[i];
 	struct scan_row row = { .state = SCAN_MODBUS, .address = *a };
 
-	for (size_t k = 0; k < s->in_use_count; k++) {
-		if (!same_door(&s->in_use[k].address, a))
-			continue;
-		snprintf(row.faults[row.fault_count++], sizeof row.faults[0], "in use as '%.31s': left alone",
-			 s->in_use[k].name);
-		if (row.fault_count == SCAN_FAULTS_MAX)
-			break;
-	}
+	for (size_t k = 0; k < s->in_use_count; k++)
+		if (same_door(&s->in_use[k].address, a))
+			row_fault(&row, "in use as '%s': left alone", s->in_use[k].name);
 	if (!row.fault_count)
 		return false;
 	s->answered++;
