@@ -82,6 +82,8 @@ struct bus_reply {
 	int64_t sent_boot_us, received_boot_us; /* first byte out, last byte in */
 	char why[100];               /* for people: "unit 5 answered instead of 1" */
 };
+/* Why it is none, for people: "exception 2: illegal data address", "timeout: no answer in 1000 ms". */
+void bus_reply_words(const struct bus_reply *r, char *to, size_t n);
 
 /* Encode the question; returns the PDU's length, or 0 when the request is not one (count 0, beyond the limits,
  * address + count > 65536). */

@@ -305,6 +305,16 @@ const char *bus_outcome_name(enum bus_outcome o)
 	return (size_t)o < COUNT_OF(names) ? names[o] : "?";
 }
 
+void bus_reply_words(const struct bus_reply *r, char *to, size_t n)
+{
+	if (r->outcome == BUS_EXCEPTION)
+		snprintf(to, n, "exception %u: %s", r->exception, bus_exception_name(r->exception));
+	else if (r->why[0] != '\0')
+		snprintf(to, n, "%s: %s", bus_outcome_name(r->outcome), r->why);
+	else
+		snprintf(to, n, "%s", bus_outcome_name(r->outcome));
+}
+
 char *bus_second_master_words(const struct bus_second_master *m, char to[96])
 {
 	to[0] = '\0';

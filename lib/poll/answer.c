@@ -123,7 +123,7 @@ static void block_answer(struct dev *d, size_t block, const struct bus_reply *r)
 		block_ok(d, block, r);
 		return;
 	}
-	reply_words(r, why, sizeof why);
+	bus_reply_words(r, why, sizeof why);
 	if (may_pass(r)) {
 		block_failed(d, block, r, why);
 	} else {

@@ -159,7 +159,4 @@ void write_answer(struct dev *d, const struct bus_reply *r);
 void write_again(struct dev *d);
 void write_drop(struct dev *d, const char *why);                   /* the device went: tell who waits */
 
-/* Why an answer is none, for people. */
-void reply_words(const struct bus_reply *r, char *to, size_t n);
-
 #endif

@@ -24,7 +24,7 @@ static void answered(void *arg, const struct bus_request *q, const struct bus_re
 	char why[120];
 
 	if (r->outcome != BUS_OK && r->outcome != BUS_EXCEPTION) {
-		reply_words(r, why, sizeof why);
+		bus_reply_words(r, why, sizeof why);
 		w->r = err_set(w->e, ERR_UNREACHABLE, 0, "%s", why);
 		w->done = true;
 		return;

@@ -19,16 +19,6 @@ void dev_set_state(struct dev *d, enum device_state s, const char *why)
 		d->poll->hooks.state(d->poll->hooks.arg, d->index, s, why);
 }
 
-void reply_words(const struct bus_reply *r, char *to, size_t n)
-{
-	if (r->outcome == BUS_EXCEPTION)
-		snprintf(to, n, "exception %u: %s", r->exception, bus_exception_name(r->exception));
-	else if (r->why[0] != '\0')
-		snprintf(to, n, "%s: %s", bus_outcome_name(r->outcome), r->why);
-	else
-		snprintf(to, n, "%s", bus_outcome_name(r->outcome));
-}
-
 uint64_t dev_connection(const struct dev *d)
 {
 	return d->line->link != NULL ? bus_link_counters(d->line->link)->connects : 0;

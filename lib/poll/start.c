@@ -74,7 +74,7 @@ void dev_walk_answer(struct dev *d, const struct bus_reply *r)
 	char why[120];
 
 	if (r->outcome != BUS_OK && r->outcome != BUS_EXCEPTION) {
-		reply_words(r, why, sizeof why);
+		bus_reply_words(r, why, sizeof why);
 		dev_lose(d, why);
 		return;
 	}

@@ -230,7 +230,7 @@ void write_answer(struct dev *d, const struct bus_reply *r)
 		}
 		return;
 	}
-	reply_words(r, words, sizeof words);
+	bus_reply_words(r, words, sizeof words);
 	if (op.kind == OP_WRITE && r->outcome != BUS_EXCEPTION && !d->job.plan[op.step].only_when_changed &&
 	    d->job.sent_us == 0)
 		d->job.sent_us = r->sent_boot_us; /* 0: no connection, it never left */

@@ -68,7 +68,7 @@ static void note_reply(struct survey *s)
 		return;
 	}
 	s->silent++;
-	snprintf(s->why, sizeof s->why, "%s%s%s", bus_outcome_name(r->outcome), r->why[0] ? ": " : "", r->why);
+	bus_reply_words(r, s->why, sizeof s->why);
 }
 
 /* The answer is in s->reply. false: stopped, or nothing came. */
