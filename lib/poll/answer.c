@@ -82,9 +82,7 @@ static void block_refused(struct dev *d, size_t block, const char *why)
 		dev_lose(d, why);
 		return;
 	}
-	b->backoff_us = b->backoff_us == 0 ? BACKOFF_FIRST_MS * US_PER_MS : 2 * b->backoff_us;
-	if (b->backoff_us > BACKOFF_MOST_MS * US_PER_MS)
-		b->backoff_us = BACKOFF_MOST_MS * US_PER_MS;
+	b->backoff_us = dev_backoff_us(b->backoff_us);
 	if (b->due_us < now_us + b->backoff_us)
 		b->due_us = now_us + b->backoff_us;
 	if (d->poll->hooks.updated != NULL)

@@ -5,7 +5,7 @@
 #include "bus/bus.h"
 #include "poll/poll.h"
 
-enum { OPS_MAX = 4 * DEVICE_WRITES_MAX, BACKOFF_FIRST_MS = 1000, BACKOFF_MOST_MS = 30000, MODE_FRESH_MS = 10000,
+enum { OPS_MAX = 4 * DEVICE_WRITES_MAX, MODE_FRESH_MS = 10000,
        SHOW_LATER_MS = 200, BUSY_MS = 100, LOOK_AGAIN_MS = 5000, CUT_SHORT_MOST = 3,
        TRY_SHARE = 4 /* a try that failed costs its line at most 1 / (1 + this) of the time */ };
 
@@ -148,8 +148,8 @@ void dev_identity_step(struct dev *d);
 void dev_came(struct dev *d);                                      /* it answers as it should: live */
 uint64_t dev_connection(const struct dev *d);                      /* that its line has now or had last; 0: none yet */
 int64_t dev_fast_us(const struct dev *d);
+int64_t dev_backoff_us(int64_t last_us);                           /* the pause after that one, 0: the first */
 void dev_lose(struct dev *d, const char *why);                     /* values unknown, wait, start anew */
-void dev_forget_values(struct dev *d);
 
 /* write.c */
 bool write_due(struct dev *d, int64_t now_us, int64_t *due_us);

@@ -3,22 +3,30 @@
 
 #include "poll/inside.h"
 
-void dev_forget_values(struct dev *d)
+enum { BACKOFF_FIRST_MS = 1000, BACKOFF_MOST_MS = 30000 };
+
+static void forget_values(struct dev *d)
 {
 	for (size_t i = 0; i < d->block_count; i++)
 		device_map_lose(d->map, i);
 	memset(d->modes, 0, sizeof d->modes);
 }
 
-/* 1 s, then twice as long up to 30 s, and up to a quarter less, so that devices that went together do not all come
- * back in one instant; never less than a second. */
+/* 1 s, then twice as long up to 30 s. */
+int64_t dev_backoff_us(int64_t last_us)
+{
+	int64_t us = last_us == 0 ? BACKOFF_FIRST_MS * US_PER_MS : 2 * last_us;
+
+	return us > BACKOFF_MOST_MS * US_PER_MS ? BACKOFF_MOST_MS * US_PER_MS : us;
+}
+
+/* Up to a quarter less, so that devices that went together do not all come back in one instant; never less than a
+ * second. */
 static int64_t next_pause_us(struct dev *d)
 {
 	int64_t us;
 
-	d->backoff_us = d->backoff_us == 0 ? BACKOFF_FIRST_MS * US_PER_MS : 2 * d->backoff_us;
-	if (d->backoff_us > BACKOFF_MOST_MS * US_PER_MS)
-		d->backoff_us = BACKOFF_MOST_MS * US_PER_MS;
+	d->backoff_us = dev_backoff_us(d->backoff_us);
 	us = d->backoff_us - (int64_t)(rng_real(&d->poll->rng, 0, 0.25) * (double)d->backoff_us);
 	return us < BACKOFF_FIRST_MS * US_PER_MS ? BACKOFF_FIRST_MS * US_PER_MS : us;
 }
@@ -46,7 +54,7 @@ void dev_lose(struct dev *d, const char *why)
 	d->met = d->meeting = 0;
 	d->brief = false;
 	d->cut_short = 0;
-	dev_forget_values(d);
+	forget_values(d);
 	if (d->state != DEVICE_LOST || !str_eq(d->why, said))
 		dev_set_state(d, DEVICE_LOST, said);
 	write_drop(d, said);
