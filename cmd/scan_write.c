@@ -10,7 +10,7 @@ static unsigned roles_for(const struct site *site, unsigned can)
 
 	if (can & grid && site_find_role(site, SITE_GRID_METER) < 0)
 		return can & ~load;
-	return can & load ? can & ~grid : can;
+	return can & ~grid;
 }
 
 static void name_for(const struct site *site, unsigned roles, char to[SITE_NAME_LEN])
@@ -58,8 +58,10 @@ static int put_in(const struct cmd_env *env, const struct device_catalogue *c, c
 		return 0;
 	}
 	d.roles = roles_for(site, device_profile_info(p)->roles);
-	if (!d.roles)
+	if (!d.roles) {
+		fprintf(env->err, "%s is left out: the site has a grid meter, and it can be nothing else\n", address);
 		return 0;
+	}
 	str_copy(d.profile, sizeof d.profile, row->profile);
 	name_for(site, d.roles, d.name);
 	snprintf(comment, sizeof comment, "%s %s %s%s", row->identity.make, row->identity.model, row->identity.serial,

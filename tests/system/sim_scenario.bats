@@ -180,3 +180,17 @@ assert abs(s["import_wh"] - want) < 0.1, (s["import_wh"], want)'
 		[ -z "$stderr" ]
 	done
 }
+
+@test "what a site of everything shows is put into site.yaml as one that has no fault, with one grid meter" {
+	local targets
+	own_folder
+	targets=$("$PY" -c '
+import json, sys
+print(*(d["address"].split("//")[1].split("#")[0] for d in json.load(open(sys.argv[1])) if d["address"].startswith("tcp:")))' \
+		"$SITE/devices.json")
+	"$PSEC" init --id all --tier sim --yes >/dev/null
+	run -0 "$PSEC" scan --write $targets
+	[[ $output == *"added meter: "* && $output == *"added genset: "* && $output == *"profile sungrow-hybrid"* ]]
+	run -0 "$PSEC" site check
+	[ "$("$PSEC" site show --json | grep -c '"grid-meter"')" = 1 ]
+}
