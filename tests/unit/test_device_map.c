@@ -3,50 +3,67 @@
 #include "device_image.h"
 #include "device_reads.h"
 
+/* A device, its image, and what was made of a walk over it. */
+struct met {
+	struct device_catalogue *catalogue;
+	struct image *image;
+	struct device_map *map;
+};
+
+static struct met meet(struct image *m, const char *profile, unsigned roles, bool reversed)
+{
+	struct met d = { catalogue(), m, NULL };
+	struct device_walk w = walk(m);
+
+	d.map = map_of(d.catalogue, profile, roles, reversed, &w.found);
+	return d;
+}
+
+static struct met meet_meter_203(bool reversed)
+{
+	struct image *m = image_new();
+
+	put_end(m, put_meter_203(m, put_common(m, 40000, "Acme", "M1", "4711")));
+	return meet(m, "sunspec-meter", 1u << SITE_GRID_METER, reversed);
+}
+
+static void part(struct met *d)
+{
+	device_map_free(d->map);
+	free(d->image);
+	device_catalogue_free(d->catalogue);
+}
+
 static void a_sunspec_meter_is_read_with_its_scale_factors(void **state)
 {
-	struct device_catalogue *c = catalogue();
-	struct image *m = image_new();
-	struct device_walk w;
-	struct device_map *map;
+	struct met d = meet_meter_203(false);
 
 	(void)state;
-	put_end(m, put_meter_203(m, put_common(m, 40000, "Acme", "M1", "4711")));
-	w = walk(m);
-	map = map_of(c, "sunspec-meter", 1u << SITE_GRID_METER, false, &w.found);
-	assert_quality(map, POINT_GRID_POWER_W, DEVICE_UNKNOWN, "not read yet");
-	take_all(map, m, 1000);
-	assert_reads(map, POINT_GRID_POWER_W, -1234);
-	assert_reads(map, POINT_GRID_POWER_L3_W, 66);
-	assert_reads(map, POINT_GRID_VOLTAGE_L1_V, 231.2);
-	assert_reads(map, POINT_GRID_CURRENT_L2_A, 2.1);
-	assert_reads(map, POINT_GRID_FREQUENCY_HZ, 49.98);
-	assert_reads(map, POINT_GRID_EXPORT_WH, 655360);
-	assert_reads(map, POINT_GRID_IMPORT_WH, 50000);
-	assert_string_equal(device_map_identity(map)->make, "Acme");
-	assert_string_equal(device_map_identity(map)->serial, "4711");
-	assert_string_equal(device_map_identity(map)->version, "1.2.3");
-	device_map_free(map);
-	free(m);
-	device_catalogue_free(c);
+	assert_quality(d.map, POINT_GRID_POWER_W, DEVICE_UNKNOWN, "not read yet");
+	take_all(d.map, d.image, 1000);
+	assert_reads(d.map, POINT_GRID_POWER_W, -1234);
+	assert_reads(d.map, POINT_GRID_POWER_L3_W, 66);
+	assert_reads(d.map, POINT_GRID_VOLTAGE_L1_V, 231.2);
+	assert_reads(d.map, POINT_GRID_CURRENT_L2_A, 2.1);
+	assert_reads(d.map, POINT_GRID_FREQUENCY_HZ, 49.98);
+	assert_reads(d.map, POINT_GRID_EXPORT_WH, 655360);
+	assert_reads(d.map, POINT_GRID_IMPORT_WH, 50000);
+	assert_string_equal(device_map_identity(d.map)->make, "Acme");
+	assert_string_equal(device_map_identity(d.map)->serial, "4711");
+	assert_string_equal(device_map_identity(d.map)->version, "1.2.3");
+	part(&d);
 }
 
 static void scale_factors_arrive_with_the_values_that_they_scale(void **state)
 {
-	struct device_catalogue *c = catalogue();
-	struct image *m = image_new();
+	struct met d = meet_meter_203(false);
 	const struct device_block *b;
-	struct device_walk w;
-	struct device_map *map;
 	size_t blocks;
 
 	(void)state;
-	put_end(m, put_meter_203(m, put_common(m, 40000, "Acme", "M1", "4711")));
-	w = walk(m);
-	map = map_of(c, "sunspec-meter", 1u << SITE_GRID_METER, false, &w.found);
-	blocks = device_map_blocks(map, &b);
-	for (size_t i = 0; i < map->value_count; i++) {
-		const struct device_value *v = map->values;
+	blocks = device_map_blocks(d.map, &b);
+	for (size_t i = 0; i < d.map->value_count; i++) {
+		const struct device_value *v = d.map->values;
 		bool together = v[i].scale_index < 0;
 
 		for (size_t k = 0; k < blocks && !together; k++)
@@ -57,35 +74,25 @@ static void scale_factors_arrive_with_the_values_that_they_scale(void **state)
 	}
 	assert_true(blocks <= 4);
 	assert_true(b[0].control && b[0].rate == DEVICE_FAST);
-	device_map_free(map);
-	free(m);
-	device_catalogue_free(c);
+	part(&d);
 }
 
 static void a_scale_factor_that_is_none_makes_the_value_unknown(void **state)
 {
 	static const uint16_t bad[] = { 0x8000, 11, (uint16_t)-11, 0x7fff };
-	struct device_catalogue *c = catalogue();
-	struct image *m = image_new();
-	struct device_walk w;
-	struct device_map *map;
+	struct met d = meet_meter_203(false);
 
 	(void)state;
-	put_end(m, put_meter_203(m, put_common(m, 40000, "Acme", "M1", "4711")));
-	w = walk(m);
-	map = map_of(c, "sunspec-meter", 1u << SITE_GRID_METER, false, &w.found);
 	for (size_t i = 0; i < COUNT_OF(bad); i++) {
-		m->holding[40072 + 20] = bad[i];
-		take_all(map, m, 1000);
-		assert_quality(map, POINT_GRID_POWER_W, DEVICE_UNKNOWN, "scale factor 203.W_SF");
+		d.image->holding[40072 + 20] = bad[i];
+		take_all(d.map, d.image, 1000);
+		assert_quality(d.map, POINT_GRID_POWER_W, DEVICE_UNKNOWN, "scale factor 203.W_SF");
 	}
-	m->holding[40072 + 20] = 10;
-	m->holding[40072 + 16] = 1;
-	take_all(map, m, 1000);
-	assert_quality(map, POINT_GRID_POWER_W, DEVICE_IMPOSSIBLE, "can be");
-	device_map_free(map);
-	free(m);
-	device_catalogue_free(c);
+	d.image->holding[40072 + 20] = 10;
+	d.image->holding[40072 + 16] = 1;
+	take_all(d.map, d.image, 1000);
+	assert_quality(d.map, POINT_GRID_POWER_W, DEVICE_IMPOSSIBLE, "can be");
+	part(&d);
 }
 
 static void what_the_device_marks_as_not_available_is_no_value(void **state)
@@ -125,99 +132,70 @@ static void what_the_device_marks_as_not_available_is_no_value(void **state)
 
 static void a_reversed_meter_swaps_power_and_energy_and_nothing_else(void **state)
 {
-	struct device_catalogue *c = catalogue();
-	struct image *m = image_new();
-	struct device_walk w;
-	struct device_map *map;
+	struct met d = meet_meter_203(true);
 
 	(void)state;
-	put_end(m, put_meter_203(m, put_common(m, 40000, "Acme", "M1", "4711")));
-	w = walk(m);
-	map = map_of(c, "sunspec-meter", 1u << SITE_GRID_METER, true, &w.found);
-	take_all(map, m, 1000);
-	assert_reads(map, POINT_GRID_POWER_W, 1234);
-	assert_reads(map, POINT_GRID_IMPORT_WH, 655360);
-	assert_reads(map, POINT_GRID_EXPORT_WH, 50000);
-	assert_reads(map, POINT_GRID_VOLTAGE_L1_V, 231.2);
-	device_map_free(map);
-	free(m);
-	device_catalogue_free(c);
+	take_all(d.map, d.image, 1000);
+	assert_reads(d.map, POINT_GRID_POWER_W, 1234);
+	assert_reads(d.map, POINT_GRID_IMPORT_WH, 655360);
+	assert_reads(d.map, POINT_GRID_EXPORT_WH, 50000);
+	assert_reads(d.map, POINT_GRID_VOLTAGE_L1_V, 231.2);
+	part(&d);
 }
 
 static void a_lost_block_is_unknown_until_it_is_read_again(void **state)
 {
-	struct device_catalogue *c = catalogue();
-	struct image *m = image_new();
+	struct met d = meet_meter_203(false);
 	const struct device_block *b;
-	struct device_walk w;
-	struct device_map *map;
 	size_t n;
 
 	(void)state;
-	put_end(m, put_meter_203(m, put_common(m, 40000, "Acme", "M1", "4711")));
-	w = walk(m);
-	map = map_of(c, "sunspec-meter", 1u << SITE_GRID_METER, false, &w.found);
-	take_all(map, m, 1000);
-	n = device_map_blocks(map, &b);
+	take_all(d.map, d.image, 1000);
+	n = device_map_blocks(d.map, &b);
 	for (size_t i = 0; i < n; i++)
-		device_map_lose(map, i);
-	assert_quality(map, POINT_GRID_POWER_W, DEVICE_UNKNOWN, "lost");
-	take_all(map, m, 2000);
-	assert_reads(map, POINT_GRID_POWER_W, -1234);
-	device_map_free(map);
-	free(m);
-	device_catalogue_free(c);
+		device_map_lose(d.map, i);
+	assert_quality(d.map, POINT_GRID_POWER_W, DEVICE_UNKNOWN, "lost");
+	take_all(d.map, d.image, 2000);
+	assert_reads(d.map, POINT_GRID_POWER_W, -1234);
+	part(&d);
 }
 
 static void a_value_that_stands_still_shows_since_when(void **state)
 {
-	struct device_catalogue *c = catalogue();
-	struct image *m = image_new();
+	struct met d = meet_meter_203(false);
 	struct device_reading r;
-	struct device_walk w;
-	struct device_map *map;
 
 	(void)state;
-	put_end(m, put_meter_203(m, put_common(m, 40000, "Acme", "M1", "4711")));
-	w = walk(m);
-	map = map_of(c, "sunspec-meter", 1u << SITE_GRID_METER, false, &w.found);
-	take_all(map, m, 1000);
-	m->holding[40072 + 17]++; /* its neighbour in the same block moves */
-	take_all(map, m, 2000);
-	assert_true(device_map_read(map, POINT_GRID_POWER_W, &r));
+	take_all(d.map, d.image, 1000);
+	d.image->holding[40072 + 17]++; /* its neighbour in the same block moves */
+	take_all(d.map, d.image, 2000);
+	assert_true(device_map_read(d.map, POINT_GRID_POWER_W, &r));
 	assert_int_equal(r.at_boot_us, 2000);
 	assert_int_equal(r.changed_boot_us, 1000);
-	m->holding[40072 + 16]++;
-	take_all(map, m, 3000);
-	assert_true(device_map_read(map, POINT_GRID_POWER_W, &r));
+	d.image->holding[40072 + 16]++;
+	take_all(d.map, d.image, 3000);
+	assert_true(device_map_read(d.map, POINT_GRID_POWER_W, &r));
 	assert_int_equal(r.changed_boot_us, 3000);
-	device_map_free(map);
-	free(m);
-	device_catalogue_free(c);
+	part(&d);
 }
 
 static void a_storage_inverter_shows_power_ratings_and_limits(void **state)
 {
-	struct device_catalogue *c = catalogue();
 	struct image *m = image_new();
-	struct device_walk w;
-	struct device_map *map;
+	struct met d;
 
 	(void)state;
 	put_end(m, put_storage(m, put_common(m, 40000, "Acme", "Bat", "9")));
-	w = walk(m);
-	map = map_of(c, "sunspec-storage", 1u << SITE_BATTERY_INVERTER | 1u << SITE_BMS, false, &w.found);
-	take_all(map, m, 1000);
-	assert_reads(map, POINT_BATTERY_POWER_W, 2500);
-	assert_reads(map, POINT_BATTERY_CHARGE_RATING_W, 4600);
-	assert_reads(map, POINT_BATTERY_DISCHARGE_RATING_W, 5000);
-	assert_reads(map, POINT_BMS_SOC_PERCENT, 63.5);
-	assert_reads(map, POINT_BMS_VOLTAGE_V, 512);
-	assert_reads(map, POINT_BMS_CHARGE_LIMIT_W, 5120);
-	assert_reads(map, POINT_BMS_DISCHARGE_LIMIT_W, 6000); /* 512 V × 20 A, but no more than the nameplate */
-	device_map_free(map);
-	free(m);
-	device_catalogue_free(c);
+	d = meet(m, "sunspec-storage", 1u << SITE_BATTERY_INVERTER | 1u << SITE_BMS, false);
+	take_all(d.map, m, 1000);
+	assert_reads(d.map, POINT_BATTERY_POWER_W, 2500);
+	assert_reads(d.map, POINT_BATTERY_CHARGE_RATING_W, 4600);
+	assert_reads(d.map, POINT_BATTERY_DISCHARGE_RATING_W, 5000);
+	assert_reads(d.map, POINT_BMS_SOC_PERCENT, 63.5);
+	assert_reads(d.map, POINT_BMS_VOLTAGE_V, 512);
+	assert_reads(d.map, POINT_BMS_CHARGE_LIMIT_W, 5120);
+	assert_reads(d.map, POINT_BMS_DISCHARGE_LIMIT_W, 6000); /* 512 V × 20 A, but no more than the nameplate */
+	part(&d);
 }
 
 static void reads_are_merged_within_what_the_device_allows(void **state)
