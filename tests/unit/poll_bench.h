@@ -364,6 +364,16 @@ static inline bool is_live(const struct bench *b, int device)
 	       r.quality == DEVICE_GOOD;
 }
 
+/* A bench as it comes, its device live. */
+static inline struct bench *bench_live(void)
+{
+	struct bench *b = bench_new();
+
+	bench_start(b);
+	WAIT(b, is_live(b, 0));
+	return b;
+}
+
 static inline enum device_quality quality(const struct bench *b, enum device_point p)
 {
 	struct device_reading r;

@@ -65,11 +65,9 @@ static void a_silent_unit_costs_its_neighbour_at_most_its_answer_time_a_try(void
 
 static void a_vanished_device_is_lost_with_its_values_and_comes_back(void **state)
 {
-	struct bench *b = bench_new();
+	struct bench *b = bench_live();
 
 	(void)state;
-	bench_start(b);
-	WAIT(b, is_live(b, 0));
 	server_stop(&b->server);
 	WAIT(b, poll_device_state(b->poll, 0) == DEVICE_LOST);
 	assert_int_equal(quality(b, POINT_BATTERY_POWER_W), DEVICE_UNKNOWN);
@@ -100,12 +98,10 @@ static void behind_a_new_connection_the_identity_is_read_first(void **state)
 
 static void another_device_at_the_address_is_lost_until_the_first_is_back(void **state)
 {
-	struct bench *b = bench_new();
+	struct bench *b = bench_live();
 	struct poll_stats stats;
 
 	(void)state;
-	bench_start(b);
-	WAIT(b, is_live(b, 0));
 	b->server.regs[SERIAL] = 'B' << 8 | '2';
 	hang_up(&b->server);
 	WAIT(b, b->said_count == 3);
@@ -124,11 +120,9 @@ static void another_device_at_the_address_is_lost_until_the_first_is_back(void *
 
 static void one_that_says_no_longer_who_it_is_is_lost(void **state)
 {
-	struct bench *b = bench_new();
+	struct bench *b = bench_live();
 
 	(void)state;
-	bench_start(b);
-	WAIT(b, is_live(b, 0));
 	b->server.refused = SERIAL;
 	hang_up(&b->server);
 	WAIT(b, poll_device_state(b->poll, 0) == DEVICE_LOST);
@@ -173,11 +167,9 @@ static void a_refused_side_value_says_why_and_the_device_lives(void **state)
 
 static void without_a_required_value_a_device_is_lost(void **state)
 {
-	struct bench *b = bench_new();
+	struct bench *b = bench_live();
 
 	(void)state;
-	bench_start(b);
-	WAIT(b, is_live(b, 0));
 	b->server.refused = POWER;
 	WAIT(b, poll_device_state(b->poll, 0) == DEVICE_LOST);
 	assert_string_equal(poll_device_why(b->poll, 0), "exception 2: illegal data address");

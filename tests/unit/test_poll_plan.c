@@ -39,12 +39,10 @@ static size_t asked_since(const struct server *s, uint16_t what, int64_t since_u
 
 static void every_rate_has_its_beat_without_drift(void **state)
 {
-	struct bench *b = bench_new();
+	struct bench *b = bench_live();
 	int64_t first_us = 0;
 
 	(void)state;
-	bench_start(b);
-	WAIT(b, is_live(b, 0));
 	bench_run(b, 30000);
 	assert_in_range(b->server.reads[POWER], 1495, 1502);
 	assert_in_range(b->server.reads[SOC], 30, 31);
@@ -109,12 +107,10 @@ static void no_device_is_asked_more_often_than_was_wanted(void **state)
 
 static void missed_beats_are_not_made_up_for(void **state)
 {
-	struct bench *b = bench_new();
+	struct bench *b = bench_live();
 	int64_t since_us;
 
 	(void)state;
-	bench_start(b);
-	WAIT(b, is_live(b, 0));
 	b->server.hold = true;
 	WAIT(b, b->server.held_len > 0);
 	bench_run(b, 300); /* fifteen beats */
@@ -244,12 +240,10 @@ static void silent_units_take_at_most_a_fifth_of_their_line(void **state)
 static void the_pauses_of_a_lost_device_grow_to_thirty_seconds_with_jitter(void **state)
 {
 	static const int64_t most_ms[] = { 1000, 2000, 4000, 8000, 16000, 30000, 30000, 30000 };
-	struct bench *b = bench_new();
+	struct bench *b = bench_live();
 	bool odd = false;
 
 	(void)state;
-	bench_start(b);
-	WAIT(b, is_live(b, 0));
 	server_stop(&b->server);
 	WAIT(b, poll_device_state(b->poll, 0) == DEVICE_LOST);
 	b->turn_us = 2 * US_PER_MS;
@@ -274,12 +268,10 @@ static void the_pauses_of_a_lost_device_grow_to_thirty_seconds_with_jitter(void 
 
 static void the_first_answer_ends_the_pauses(void **state)
 {
-	struct bench *b = bench_new();
+	struct bench *b = bench_live();
 	struct poll_stats stats;
 
 	(void)state;
-	bench_start(b);
-	WAIT(b, is_live(b, 0));
 	server_stop(&b->server);
 	b->turn_us = 2 * US_PER_MS;
 	do {

@@ -3,12 +3,10 @@
 
 static void a_write_leaves_at_once_and_is_read_back(void **state)
 {
-	struct bench *b = bench_new();
+	struct bench *b = bench_live();
 	struct err e;
 
 	(void)state;
-	bench_start(b);
-	WAIT(b, is_live(b, 0));
 	b->server.log_len = 0;
 	assert_int_equal(write_watts(b, -700, 1000, &e), 0);
 	WAIT(b, b->written_count == 1);
@@ -30,12 +28,10 @@ static void a_write_leaves_at_once_and_is_read_back(void **state)
 
 static void a_mode_that_is_already_set_is_not_written_again(void **state)
 {
-	struct bench *b = bench_new();
+	struct bench *b = bench_live();
 	struct err e;
 
 	(void)state;
-	bench_start(b);
-	WAIT(b, is_live(b, 0));
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(write_watts(b, 100 * i, 1000, &e), 0);
 		WAIT(b, b->written_count == (size_t)i + 1);
@@ -47,12 +43,10 @@ static void a_mode_that_is_already_set_is_not_written_again(void **state)
 
 static void a_newer_value_replaces_the_one_that_waits(void **state)
 {
-	struct bench *b = bench_new();
+	struct bench *b = bench_live();
 	struct err e;
 
 	(void)state;
-	bench_start(b);
-	WAIT(b, is_live(b, 0));
 	b->server.hold = true;
 	WAIT(b, b->server.held_len > 0);
 	assert_int_equal(write_watts(b, 100, 1000, &e), 0);
@@ -72,12 +66,10 @@ static void a_newer_value_replaces_the_one_that_waits(void **state)
 
 static void a_write_that_could_not_leave_in_time_never_leaves(void **state)
 {
-	struct bench *b = bench_new();
+	struct bench *b = bench_live();
 	struct err e;
 
 	(void)state;
-	bench_start(b);
-	WAIT(b, is_live(b, 0));
 	assert_int_equal(write_watts(b, 100, 0, &e), -1);
 	assert_int_equal(e.kind, ERR_REFUSED);
 	b->server.hold = true;
@@ -94,12 +86,10 @@ static void a_write_that_could_not_leave_in_time_never_leaves(void **state)
 
 static void a_deaf_device_is_found_out(void **state)
 {
-	struct bench *b = bench_new();
+	struct bench *b = bench_live();
 	struct err e;
 
 	(void)state;
-	bench_start(b);
-	WAIT(b, is_live(b, 0));
 	b->server.regs[MODE] = 2;
 	b->server.deaf = true;
 	assert_int_equal(write_watts(b, 4000, 1000, &e), 0);
@@ -112,12 +102,10 @@ static void a_deaf_device_is_found_out(void **state)
 
 static void a_refused_write_has_failed_and_says_why(void **state)
 {
-	struct bench *b = bench_new();
+	struct bench *b = bench_live();
 	struct err e;
 
 	(void)state;
-	bench_start(b);
-	WAIT(b, is_live(b, 0));
 	b->server.refused = MODE;
 	assert_int_equal(write_watts(b, 100, 1000, &e), 0);
 	WAIT(b, b->written_count == 1);
@@ -130,12 +118,10 @@ static void a_refused_write_has_failed_and_says_why(void **state)
 
 static void what_waits_when_the_device_goes_has_failed(void **state)
 {
-	struct bench *b = bench_new();
+	struct bench *b = bench_live();
 	struct err e;
 
 	(void)state;
-	bench_start(b);
-	WAIT(b, is_live(b, 0));
 	b->server.hold = true;
 	WAIT(b, b->server.held_len > 0);
 	assert_int_equal(write_watts(b, 100, 10000, &e), 0);
@@ -150,12 +136,10 @@ static void what_waits_when_the_device_goes_has_failed(void **state)
 
 static void a_write_whose_answer_is_lost_says_that_it_left(void **state)
 {
-	struct bench *b = bench_new();
+	struct bench *b = bench_live();
 	struct err e;
 
 	(void)state;
-	bench_start(b);
-	WAIT(b, is_live(b, 0));
 	assert_int_equal(write_watts(b, 100, 1000, &e), 0);
 	WAIT(b, b->written_count == 1);
 	b->server.lose_write = SETPOINT;
@@ -216,12 +200,10 @@ static void what_may_not_be_written_is_refused(void **state)
 
 static void a_write_is_never_the_first_question_on_a_connection(void **state)
 {
-	struct bench *b = bench_new();
+	struct bench *b = bench_live();
 	struct err e;
 
 	(void)state;
-	bench_start(b);
-	WAIT(b, is_live(b, 0));
 	for (int i = 1; i <= 5; i++) { /* also when the last look was a moment ago */
 		hang_up(&b->server);
 		b->server.log_len = 0;
@@ -238,12 +220,10 @@ static void a_write_is_never_the_first_question_on_a_connection(void **state)
 
 static void a_peer_that_was_swapped_behind_the_address_gets_no_write(void **state)
 {
-	struct bench *b = bench_new();
+	struct bench *b = bench_live();
 	struct err e;
 
 	(void)state;
-	bench_start(b);
-	WAIT(b, is_live(b, 0));
 	assert_int_equal(write_watts(b, 100, 1000, &e), 0);
 	WAIT(b, b->written_count == 1);
 	b->server.regs[SERIAL] = 'B' << 8 | '2';
@@ -264,12 +244,10 @@ static void a_peer_that_was_swapped_behind_the_address_gets_no_write(void **stat
 
 static void a_connection_that_goes_between_mode_and_value_is_begun_anew(void **state)
 {
-	struct bench *b = bench_new();
+	struct bench *b = bench_live();
 	struct err e;
 
 	(void)state;
-	bench_start(b);
-	WAIT(b, is_live(b, 0));
 	assert_int_equal(write_watts(b, 100, 1000, &e), 0);
 	WAIT(b, b->server.writes[MODE] == 1);
 	hang_up(&b->server);
@@ -326,12 +304,10 @@ static void one_that_says_nothing_about_itself_is_written_after_a_value_of_this_
 
 static void a_mode_not_seen_for_ten_seconds_is_looked_at_after_the_value_has_left(void **state)
 {
-	struct bench *b = bench_new();
+	struct bench *b = bench_live();
 	struct err e;
 
 	(void)state;
-	bench_start(b);
-	WAIT(b, is_live(b, 0));
 	assert_int_equal(write_watts(b, 100, 1000, &e), 0);
 	WAIT(b, b->written_count == 1);
 	bench_run(b, 9000);
@@ -357,12 +333,10 @@ static void a_mode_not_seen_for_ten_seconds_is_looked_at_after_the_value_has_lef
 
 static void a_mode_that_was_changed_behind_our_back_is_told_and_then_set_again(void **state)
 {
-	struct bench *b = bench_new();
+	struct bench *b = bench_live();
 	struct err e;
 
 	(void)state;
-	bench_start(b);
-	WAIT(b, is_live(b, 0));
 	assert_int_equal(write_watts(b, 100, 1000, &e), 0);
 	WAIT(b, b->written_count == 1);
 	bench_run(b, 11000);
