@@ -210,6 +210,19 @@ static struct bus_link *link_to(struct loop *l, const char *path, int quiet_ms)
 	return k;
 }
 
+static struct bus_link *begin(struct loop *l, struct device *d, answer_fn *answer, int quiet_ms)
+{
+	device_start(d, answer);
+	return link_to(l, d->path, quiet_ms);
+}
+
+static void end(struct loop *l, struct device *d, struct bus_link *k)
+{
+	bus_link_free(k);
+	device_stop(d);
+	loop_free(l);
+}
+
 /* ---- the ordinary ------------------------------------------------------------------------------------------------ */
 
 static void every_function_goes_over_a_serial_line(void **state)
@@ -220,8 +233,7 @@ static void every_function_goes_over_a_serial_line(void **state)
 	struct bus_reply r;
 
 	(void)state;
-	device_start(&d, answer_rightly);
-	k = link_to(l, d.path, 1);
+	k = begin(l, &d, answer_rightly, 1);
 	for (uint8_t function = 1; function <= 4; function++)
 		for (uint16_t count = 1; count <= 90; count += 7) {
 			struct bus_request q = {.unit = 247, .function = function, .address = 300, .count = count};
@@ -248,9 +260,7 @@ static void every_function_goes_over_a_serial_line(void **state)
 	assert_int_equal(bus_link_counters(k)->asked, d.questions);
 	assert_int_equal(bus_link_counters(k)->connects, 1);
 	assert_int_equal(bus_link_counters(k)->timeouts, 0);
-	bus_link_free(k);
-	device_stop(&d);
-	loop_free(l);
+	end(l, &d, k);
 }
 
 /* ---- the late ---------------------------------------------------------------------------------------------------- */
@@ -276,8 +286,7 @@ static void the_reply_to_the_previous_question_is_never_a_value(void **state)
 	struct bus_reply r;
 
 	(void)state;
-	device_start(&d, one_behind_once);
-	k = link_to(l, d.path, 1);
+	k = begin(l, &d, one_behind_once, 1);
 	r = ask_for(l, k, &first, 30);
 	assert_outcome(&r, BUS_TIMEOUT);
 	for (int i = 0; i < 5; i++) {
@@ -286,9 +295,7 @@ static void the_reply_to_the_previous_question_is_never_a_value(void **state)
 		assert_right(&r, &second);
 	}
 	assert_int_equal(d.questions, 7); /* one probe, once */
-	bus_link_free(k);
-	device_stop(&d);
-	loop_free(l);
+	end(l, &d, k);
 }
 
 static void one_behind_always(struct device *d, int nth, const struct bus_request *q)
@@ -305,8 +312,7 @@ static void a_device_always_one_answer_behind_gives_no_value_at_all(void **state
 	struct bus_link *k;
 
 	(void)state;
-	device_start(&d, one_behind_always);
-	k = link_to(l, d.path, 1);
+	k = begin(l, &d, one_behind_always, 1);
 	for (uint16_t i = 0; i < 20; i++) {
 		struct bus_request q = read_holding(1, 10 + i, 2);
 		struct bus_reply r = ask_for(l, k, &q, 20);
@@ -314,9 +320,7 @@ static void a_device_always_one_answer_behind_gives_no_value_at_all(void **state
 		if (r.outcome == BUS_OK)
 			assert_right(&r, &q);
 	}
-	bus_link_free(k);
-	device_stop(&d);
-	loop_free(l);
+	end(l, &d, k);
 }
 
 static void the_acknowledgement_of_the_previous_write_is_never_that_of_this_one(void **state)
@@ -328,8 +332,7 @@ static void the_acknowledgement_of_the_previous_write_is_never_that_of_this_one(
 	struct bus_reply r;
 
 	(void)state;
-	device_start(&d, one_behind_once);
-	k = link_to(l, d.path, 1);
+	k = begin(l, &d, one_behind_once, 1);
 	r = ask_for(l, k, &w, 30);
 	assert_outcome(&r, BUS_TIMEOUT);
 	w.values[0] = 200;
@@ -338,9 +341,7 @@ static void the_acknowledgement_of_the_previous_write_is_never_that_of_this_one(
 	assert_int_equal(d.written, 200);
 	assert_int_equal(d.reads, 1); /* a write is made sure of by a read, never by another write */
 	assert_int_equal(d.questions, 3);
-	bus_link_free(k);
-	device_stop(&d);
-	loop_free(l);
+	end(l, &d, k);
 }
 
 static void the_late_answer_of_one_unit_does_not_disturb_the_next_unit(void **state)
@@ -352,16 +353,13 @@ static void the_late_answer_of_one_unit_does_not_disturb_the_next_unit(void **st
 	struct bus_reply r;
 
 	(void)state;
-	device_start(&d, one_behind_once);
-	k = link_to(l, d.path, 1);
+	k = begin(l, &d, one_behind_once, 1);
 	r = ask_for(l, k, &one, 30);
 	assert_outcome(&r, BUS_TIMEOUT);
 	r = ask(l, k, &two);
 	assert_right(&r, &two);
 	assert_int_equal(d.questions, 2);
-	bus_link_free(k);
-	device_stop(&d);
-	loop_free(l);
+	end(l, &d, k);
 }
 
 /* A late answer that comes while the line is kept quiet settles the matter without a probe. */
@@ -381,8 +379,7 @@ static void a_late_answer_heard_in_the_silence_needs_no_probe(void **state)
 	struct bus_reply r;
 
 	(void)state;
-	device_start(&d, late_until_told);
-	k = link_to(l, d.path, 1);
+	k = begin(l, &d, late_until_told, 1);
 	r = ask_for(l, k, &first, 30);
 	assert_outcome(&r, BUS_TIMEOUT);
 	d.go = true;
@@ -391,9 +388,7 @@ static void a_late_answer_heard_in_the_silence_needs_no_probe(void **state)
 	r = ask(l, k, &second);
 	assert_right(&r, &second);
 	assert_int_equal(d.questions, 2);
-	bus_link_free(k);
-	device_stop(&d);
-	loop_free(l);
+	end(l, &d, k);
 }
 
 /* Answers in order, each after a time of its own: most at once, some a little late, some later than patience and
@@ -451,9 +446,7 @@ static void ask_a_hundred(answer_fn *answer, uint64_t seed, bool twos, int *good
 		*good += r.outcome == BUS_OK || r.outcome == BUS_EXCEPTION;
 		*bad += r.outcome != BUS_OK && r.outcome != BUS_EXCEPTION;
 	}
-	bus_link_free(k);
-	device_stop(&d);
-	loop_free(l);
+	end(l, &d, k);
 }
 
 static void a_device_slower_than_the_patience_never_gives_a_wrong_value(void **state)
@@ -500,8 +493,7 @@ static void the_answer_to_a_process_that_died_is_not_taken_by_its_successor(void
 	struct err e;
 
 	(void)state;
-	device_start(&d, keep);
-	k = link_to(l, d.path, 1);
+	k = begin(l, &d, keep, 1);
 	assert_int_equal(bus_link_ask(k, &first, 0, ask_note, &a, &e), 0);
 	while (d.questions == 0)
 		assert_int_equal(loop_turn(l, now_read().boot_us + US_PER_MS, &e), 0);
@@ -511,9 +503,7 @@ static void the_answer_to_a_process_that_died_is_not_taken_by_its_successor(void
 	r = ask(l, k, &second);
 	assert_right(&r, &second);
 	assert_int_equal(a.calls, 0);
-	bus_link_free(k);
-	device_stop(&d);
-	loop_free(l);
+	end(l, &d, k);
 }
 
 /* ---- lies -------------------------------------------------------------------------------------------------------- */
@@ -583,8 +573,7 @@ static void a_lie_is_found_and_does_no_harm_to_the_next(void **state)
 	struct bus_reply r;
 
 	lie_now = lie;
-	device_start(&d, lie_first);
-	k = link_to(l, d.path, 5);
+	k = begin(l, &d, lie_first, 5);
 	r = ask_for(l, k, &q, lie->outcome == BUS_TIMEOUT ? 50 : 10000);
 	assert_outcome(&r, lie->outcome);
 	if (!strstr(r.why, lie->why))
@@ -594,9 +583,7 @@ static void a_lie_is_found_and_does_no_harm_to_the_next(void **state)
 		r = ask(l, k, &q);
 		assert_right(&r, &q);
 	}
-	bus_link_free(k);
-	device_stop(&d);
-	loop_free(l);
+	end(l, &d, k);
 }
 
 static void drip(struct device *d, int nth, const struct bus_request *q)
@@ -620,14 +607,11 @@ static void a_byte_at_a_time_does_not_extend_the_patience(void **state)
 	struct bus_reply r;
 
 	(void)state;
-	device_start(&d, drip);
-	k = link_to(l, d.path, 1);
+	k = begin(l, &d, drip, 1);
 	r = ask_for(l, k, &q, 200);
 	assert_outcome(&r, BUS_TIMEOUT);
 	assert_true(d.said < 125);
-	bus_link_free(k);
-	device_stop(&d);
-	loop_free(l);
+	end(l, &d, k);
 }
 
 static void babble(struct device *d, int nth, const struct bus_request *q)
@@ -650,8 +634,7 @@ static void a_line_that_never_falls_silent_is_said_to_be_and_used_when_it_does(v
 	struct bus_reply r;
 
 	(void)state;
-	device_start(&d, babble);
-	k = link_to(l, d.path, 500);
+	k = begin(l, &d, babble, 500);
 	r = ask(l, k, &q);
 	assert_true(r.outcome == BUS_LINE_NOISE || r.outcome == BUS_GARBLED);
 	r = ask(l, k, &q);
@@ -661,9 +644,7 @@ static void a_line_that_never_falls_silent_is_said_to_be_and_used_when_it_does(v
 	for (int i = 0; i < 10 && r.outcome != BUS_OK; i++)
 		r = ask(l, k, &q);
 	assert_right(&r, &q);
-	bus_link_free(k);
-	device_stop(&d);
-	loop_free(l);
+	end(l, &d, k);
 }
 
 /* ---- somebody else ------------------------------------------------------------------------------------------ */
@@ -701,8 +682,7 @@ static void another_master_is_seen_and_its_values_are_nobodys(void **state)
 	struct err e;
 
 	(void)state;
-	device_start(&d, with_another_master);
-	k = link_to(l, d.path, 1);
+	k = begin(l, &d, with_another_master, 1);
 	c = bus_link_counters(k);
 	for (int i = 1; i <= 3; i++) {
 		assert_false(c->second_master.seen && i <= 2);
@@ -724,9 +704,7 @@ static void another_master_is_seen_and_its_values_are_nobodys(void **state)
 	assert_string_equal(bus_second_master_words(&c->second_master, words),
 			    "another master asks unit 9, function 3: 3 questions, 3 answers heard");
 	d.go = true;
-	bus_link_free(k);
-	device_stop(&d);
-	loop_free(l);
+	end(l, &d, k);
 }
 
 /* Instead of an answer, what another master is told. */
@@ -749,8 +727,7 @@ static void answers_of_units_that_nobody_asked_are_evidence_of_another_master(vo
 	struct bus_link *k;
 
 	(void)state;
-	device_start(&d, answers_of_a_stranger);
-	k = link_to(l, d.path, 1);
+	k = begin(l, &d, answers_of_a_stranger, 1);
 	c = bus_link_counters(k);
 	for (int i = 0; i < 6; i++) {
 		struct bus_reply r = ask(l, k, &q);
@@ -761,9 +738,7 @@ static void answers_of_units_that_nobody_asked_are_evidence_of_another_master(vo
 	assert_true(c->second_master.seen);
 	assert_int_equal(c->second_master.unit, 7);
 	assert_int_equal(c->second_master.requests, 0);
-	bus_link_free(k);
-	device_stop(&d);
-	loop_free(l);
+	end(l, &d, k);
 }
 
 static void noise_after(struct device *d, int nth, const struct bus_request *q)
@@ -787,8 +762,7 @@ static void noise_between_the_questions_is_counted_and_is_no_master(void **state
 	struct bus_reply r;
 
 	(void)state;
-	device_start(&d, noise_after);
-	k = link_to(l, d.path, 1);
+	k = begin(l, &d, noise_after, 1);
 	c = bus_link_counters(k);
 	r = ask(l, k, &q);
 	assert_right(&r, &q);
@@ -800,9 +774,7 @@ static void noise_between_the_questions_is_counted_and_is_no_master(void **state
 	assert_right(&r, &q);
 	assert_int_equal(c->noise_bytes, 12);
 	assert_int_equal(c->second_master.requests + c->second_master.answers + c->foreign_frames, 0);
-	bus_link_free(k);
-	device_stop(&d);
-	loop_free(l);
+	end(l, &d, k);
 }
 
 static void echo(struct device *d, int nth, const struct bus_request *q)
@@ -819,8 +791,7 @@ static void an_adapter_that_echoes_is_named_and_is_no_second_master(void **state
 	struct bus_link *k;
 
 	(void)state;
-	device_start(&d, echo);
-	k = link_to(l, d.path, 1);
+	k = begin(l, &d, echo, 1);
 	for (int i = 0; i < 4; i++) {
 		struct bus_reply r = ask_for(l, k, &q, 50);
 
@@ -828,9 +799,7 @@ static void an_adapter_that_echoes_is_named_and_is_no_second_master(void **state
 		assert_non_null(strstr(r.why, "echoes"));
 	}
 	assert_false(bus_link_counters(k)->second_master.seen);
-	bus_link_free(k);
-	device_stop(&d);
-	loop_free(l);
+	end(l, &d, k);
 }
 
 static void mute(struct device *d, int nth, const struct bus_request *q)
@@ -847,17 +816,14 @@ static void a_question_after_one_without_an_answer_is_a_retry(void **state)
 	struct bus_link *k;
 
 	(void)state;
-	device_start(&d, mute);
-	k = link_to(l, d.path, 1);
+	k = begin(l, &d, mute, 1);
 	(void)ask_for(l, k, &q, 20);
 	(void)ask(l, k, &other);
 	assert_int_equal(bus_link_counters(k)->retries, 0);
 	(void)ask(l, k, &q);
 	(void)ask(l, k, &q);
 	assert_int_equal(bus_link_counters(k)->retries, 1);
-	bus_link_free(k);
-	device_stop(&d);
-	loop_free(l);
+	end(l, &d, k);
 }
 
 /* ---- the line ---------------------------------------------------------------------------------------------------- */
@@ -872,8 +838,7 @@ static void a_line_in_use_is_refused_and_its_user_named(void **state)
 	struct err e;
 
 	(void)state;
-	device_start(&d, answer_rightly);
-	k = link_to(l, d.path, 1);
+	k = begin(l, &d, answer_rightly, 1);
 	a = address_of(d.path);
 	assert_int_equal(bus_link_new(l, &a, NULL, &other, &e), -1);
 	assert_int_equal(e.kind, ERR_AGAIN);
@@ -928,8 +893,7 @@ static void a_line_that_has_gone_is_unreachable(void **state)
 	struct bus_reply r;
 
 	(void)state;
-	device_start(&d, answer_rightly);
-	k = link_to(l, d.path, 1);
+	k = begin(l, &d, answer_rightly, 1);
 	r = ask(l, k, &q);
 	assert_right(&r, &q);
 	device_stop(&d);
@@ -982,8 +946,7 @@ static void a_gateway_that_hangs_up_between_questions_is_connected_anew(void **s
 	struct err e;
 
 	(void)state;
-	device_start(&d, answer_and_hang_up);
-	k = link_to(l, d.path, 1);
+	k = begin(l, &d, answer_and_hang_up, 1);
 	for (int i = 1; i <= 3; i++) {
 		struct bus_reply r = ask(l, k, &q);
 
@@ -998,9 +961,7 @@ static void a_gateway_that_hangs_up_between_questions_is_connected_anew(void **s
 		turn(l);
 	assert_outcome(&a.reply, BUS_CANCELLED);
 	assert_int_equal(d.questions, 3);
-	bus_link_free(k);
-	device_stop(&d);
-	loop_free(l);
+	end(l, &d, k);
 }
 
 static void a_gateway_where_nobody_listens_is_unreachable(void **state)
