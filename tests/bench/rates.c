@@ -7,10 +7,11 @@
  *
  * serve says "ready"; on stdin a line each: "go" forgets what was counted, "report" prints over the devices that are not slow
  *
- *     seconds S hz LEAST p99 WORST_US max US questions N */
+ *     seconds S hz LEAST p99 WORST_US max US questions N fewest N
+ *
+ * fewest is what the one of them was asked that was asked least. */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <math.h>
 #include <modbus/modbus.h>
 #include <stdlib.h>
 #include <string.h>
@@ -120,23 +121,26 @@ static int by_value(const void *a, const void *b)
 
 static void report(void)
 {
-	double seconds = (double)(now_read().boot_us - began_us) / 1e6, least = INFINITY;
+	double seconds = (double)(now_read().boot_us - began_us) / 1e6;
 	int p99 = 0, max = 0;
-	uint64_t questions = 0;
+	uint64_t questions = 0, fewest = UINT64_MAX;
 
 	for (int d = 0; d < device_count; d++) {
 		struct served *s = &devices[d];
 		size_t n = s->gap_count;
 
 		questions += s->questions;
-		if (s->slow || n == 0)
+		if (s->slow)
+			continue;
+		fewest = s->questions < fewest ? s->questions : fewest;
+		if (n == 0)
 			continue;
 		qsort(s->gaps_us, n, sizeof s->gaps_us[0], by_value);
-		least = (double)s->questions / seconds < least ? (double)s->questions / seconds : least;
 		p99 = s->gaps_us[(n * 99 + 99) / 100 - 1] > p99 ? s->gaps_us[(n * 99 + 99) / 100 - 1] : p99;
 		max = s->gaps_us[n - 1] > max ? s->gaps_us[n - 1] : max;
 	}
-	printf("seconds %.1f hz %.2f p99 %d max %d questions %llu\n", seconds, least, p99, max, (unsigned long long)questions);
+	printf("seconds %.1f hz %.2f p99 %d max %d questions %llu fewest %llu\n", seconds, (double)fewest / seconds, p99, max,
+	       (unsigned long long)questions, (unsigned long long)fewest);
 	fflush(stdout);
 }
 
