@@ -24,6 +24,7 @@
 #include "device/device.h"
 #include "loop/loop.h"
 #include "poll/poll.h"
+#include "serve.h"
 
 enum { DEVICES_MAX = 64, READ = 50, SLOW_MS = 800, GAPS_MAX = 1 << 14 };
 
@@ -154,42 +155,17 @@ static void go(void)
 	began_us = now_read().boot_us;
 }
 
-static void on_word(void *arg, int fd, unsigned events)
-{
-	char line[64];
-	ssize_t n = read(fd, line, sizeof line - 1);
-
-	(void)arg, (void)events;
-	line[n > 0 ? n : 0] = '\0';
-	if (n <= 0)
-		loop_stop(loop);
-	else if (str_starts(line, "go"))
-		go();
-	else if (str_starts(line, "report"))
-		report();
-}
-
 static int serve(const char *first, uint16_t port, int slow, struct err *e)
 {
-	struct loop_source *source;
+	struct words words = { loop, go, report };
 
-	if (loop_add_fd(loop, STDIN_FILENO, LOOP_READ, on_word, NULL, &source, e) < 0)
-		return -1;
 	for (int d = 0; d < device_count; d++) {
-		struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(host_at(first, d)) };
-		int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1;
-
 		devices[d].slow = d == slow;
-		if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
-		    bind(fd, (struct sockaddr *)&a, sizeof a) < 0 || listen(fd, 16) < 0)
-			return err_set(e, ERR_IO, errno, "cannot serve %s:%u", inet_ntoa(a.sin_addr), port);
-		if (loop_add_fd(loop, fd, LOOP_READ, on_connection, &devices[d], &source, e) < 0)
+		if (listen_at(loop, host_at(first, d), port, on_connection, &devices[d], e) < 0)
 			return -1;
 	}
 	go();
-	puts("ready");
-	fflush(stdout);
-	return loop_run(loop, e);
+	return serve_words(&words, e);
 }
 
 /* ---- psec's poller ---- */

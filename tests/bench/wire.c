@@ -20,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "serve.h"
 #include "sim/inside.h"
 
 enum { DEVICES = 16, PEERS_MAX = 256, RECENT = 64, LATENCIES_MAX = 1 << 17, BLOCKS_MAX = 8, METER = 0, BATTERY = 1 };
@@ -228,21 +229,6 @@ static void on_connection(void *arg, int fd, unsigned events)
 		drop(p);
 }
 
-static void on_word(void *arg, int fd, unsigned events)
-{
-	char line[64];
-	ssize_t n = read(fd, line, sizeof line - 1);
-
-	(void)arg, (void)events;
-	line[n > 0 ? n : 0] = '\0';
-	if (n <= 0)
-		loop_stop(loop);
-	else if (str_starts(line, "go"))
-		go();
-	else if (str_starts(line, "report"))
-		report();
-}
-
 /* Where model 124 begins, by a walk as a client makes it. */
 static void find_setpoint(void)
 {
@@ -253,37 +239,24 @@ static void find_setpoint(void)
 	out_w_rte = (uint16_t)(at + 12);
 }
 
-static int listen_at(uint32_t host, uint16_t port, int device, struct err *e)
-{
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(host) };
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1;
-	struct loop_source *source;
-
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 || bind(fd, (struct sockaddr *)&a, sizeof a) < 0 ||
-	    listen(fd, 16) < 0)
-		return err_set(e, ERR_IO, errno, "cannot serve %s:%u", inet_ntoa(a.sin_addr), port);
-	return loop_add_fd(loop, fd, LOOP_READ, on_connection, (void *)(intptr_t)device, &source, e);
-}
-
 static int serve(const char *host, uint16_t port, struct err *e)
 {
 	const struct image_kind *const kinds[] = { &image_meter, &image_battery, &image_pv };
-	struct loop_source *words;
+	struct words words = { NULL, go, report };
 	struct in_addr first;
 
 	if (inet_pton(AF_INET, host, &first) != 1 || ntohl(first.s_addr) >> 24 != 127)
 		return err_set(e, ERR_USAGE, 0, "'%s' is not an address of 127.0.0.0/8", host);
-	if (loop_new(&loop, e) < 0 || loop_add_fd(loop, STDIN_FILENO, LOOP_READ, on_word, NULL, &words, e) < 0)
+	if (loop_new(&loop, e) < 0)
 		return -1;
 	for (int d = 0; d < DEVICES; d++) {
 		image_begin(&images[d], kinds[d < 2 ? d : 2], (uint64_t)d, &site_view);
-		if (listen_at(ntohl(first.s_addr) + (uint32_t)d, port, d, e) < 0)
+		if (listen_at(loop, ntohl(first.s_addr) + (uint32_t)d, port, on_connection, (void *)(intptr_t)d, e) < 0)
 			return -1;
 	}
 	find_setpoint();
-	puts("ready");
-	fflush(stdout);
-	return loop_run(loop, e);
+	words.loop = loop;
+	return serve_words(&words, e);
 }
 
 int main(int argc, char **argv)
