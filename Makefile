@@ -122,13 +122,13 @@ $(B)/bench/%: $(B)/obj/tests/bench/%.o $(B)/libpsec.a $(call obj,$(wire_src)) $(
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(link) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(B)/libpsec.a $(libs) $(LDLIBS)
-# Preloaded into psecd-core: no psec in it.
-$(B)/bench/slowdisk.so: tests/bench/slowdisk.c $(B)/made/flags
+# Preloaded into psecd's processes: no psec in them.
+$(B)/bench/slowdisk.so $(B)/fault/clock_step.so: $(B)/%.so: tests/%.c $(B)/made/flags
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE $(warn) $(werror) -O2 -fPIC -shared -o $@ $<
 
-tests: bin $(unit_bin) $(fuzz_bin)
+tests: bin $(unit_bin) $(fuzz_bin) $(B)/fault/clock_step.so
 check: deps-test
 	$(Q)$(MAKE) --no-print-directory tests man
 	$(Q)tests/check $(B)

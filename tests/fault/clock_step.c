@@ -1,6 +1,5 @@
 /* Preloaded into psecd: its UTC clock is so many seconds off as the file $CLOCK_STEP says in binary (int64_t), from one reading to
  * the next. The machine's clock stays, and so do all clocks that do not tell UTC. */
-#define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <stdint.h>
