@@ -20,6 +20,14 @@ wait_until() {
 	done
 }
 
+# near VALUE WANTED BY: what is no number is near nothing.
+near() {
+	awk -v v="$1" -v w="$2" -v by="$3" 'BEGIN {
+		number = "^[-+]?[0-9]+([.][0-9]*)?([eE][-+]?[0-9]+)?$"
+		exit !(v ~ number && w ~ number && v - w <= by && w - v <= by)
+	}' || { echo "'$1' is not $2 ± $3"; false; }
+}
+
 own_folder() {
 	DIR=$(mktemp -d "${BATS_TEST_TMPDIR:-/tmp}/psec.XXXXXX")
 	# Never the machine's own site: without this, a command without -C would mean /etc/psec.

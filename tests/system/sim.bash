@@ -29,4 +29,3 @@ end_site() {
 at() { "$PY" -c 'import json,sys; print([d["address"] for d in json.load(open(sys.argv[1])) if d["name"] == sys.argv[2]][0])' "$SITE/devices.json" "$1"; }
 # A value of the site's status.
 true_value() { sim status --json | "$PY" -c 'import json,sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }
-near() { "$PY" -c 'import sys; a, b, by = map(float, sys.argv[1:]); sys.exit(abs(a - b) > by)' "$@" || { echo "$1 is not $2 ± $3"; false; }; }

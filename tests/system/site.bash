@@ -28,8 +28,6 @@ status() { ask control.status '' "$1"; }
 sim() { /usr/bin/python3 "$TOP/tests/system/ask.py" "$DIR/run/sim.sock" sim.status '' "$1"; }
 is() { [ "$(status "$1")" = "$2" ]; }
 sim_is() { [ "$(sim "$1")" = "$2" ]; }
-# near VALUE WANTED BY
-near() { awk -v v="$1" -v w="$2" -v by="$3" 'BEGIN { exit !(v != "null" && v - w <= by && w - v <= by) }'; }
 status_near() { near "$(status "$1")" "$2" "$3"; }
 sim_near() { near "$(sim "$1")" "$2" "$3"; }
 pid_of() { ask status '' daemon.processes | /usr/bin/python3 -c '
