@@ -25,6 +25,14 @@ end_site() {
 	while kill -0 "$pid" 2>/dev/null; do sleep 0.02; done
 }
 
+# Those that a test started beside the file's own.
+end_own_sites() {
+	local pid
+	for pid in "$BATS_TEST_TMPDIR"/*/pid; do
+		[ ! -e "$pid" ] || end_site "${pid%/pid}"
+	done
+}
+
 # The address of a device.
 at() { "$PY" -c 'import json,sys; print([d["address"] for d in json.load(open(sys.argv[1])) if d["name"] == sys.argv[2]][0])' "$SITE/devices.json" "$1"; }
 # A value of the site's status.

@@ -8,10 +8,7 @@ setup_file() {
 }
 teardown_file() { end_site "$SITE"; }
 teardown() {
-	local pid
-	for pid in "$BATS_TEST_TMPDIR"/*/pid; do
-		[ ! -e "$pid" ] || end_site "${pid%/pid}"
-	done
+	end_own_sites
 	SITE=$BATS_FILE_TMPDIR/site
 	for d in meter battery rs485; do sim fault $d none; done
 	sim load 0

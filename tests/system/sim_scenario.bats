@@ -21,12 +21,7 @@ setup_file() {
 	start_site "$SITE" "$BATS_FILE_TMPDIR/all.yaml"
 }
 teardown_file() { end_site "$SITE"; }
-teardown() {
-	local pid
-	for pid in "$BATS_TEST_TMPDIR"/*/pid; do
-		[ ! -e "$pid" ] || end_site "${pid%/pid}"
-	done
-}
+teardown() { end_own_sites; }
 
 # pymodbus, lines of python with c, a connection to device $1
 modbus() {
