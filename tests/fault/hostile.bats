@@ -1,20 +1,15 @@
 #!/usr/bin/env bats
 # Meters that lie in every way there is (peers/liar.py), under one running psecd: no lie is ever a value, nothing hangs, the
 # event names the meter and the reason, and who is honest again is believed again.
-load ../system/site
+load liars
 
 setup() {
 	site_folder
-	NET=127.63.$((RANDOM % 250 + 1))
-	: >orders
-	/usr/bin/python3 "$TOP/tests/system/peers/liar.py" --host "$NET" --orders orders --status lies.json >liar.out 2>liar.err 3>&- &
-	LIAR_PID=$!
-	wait_until 20 grep -q ready liar.out || { cat liar.err; return 1; }
-	/usr/bin/python3 "$TOP/tests/system/peers/liar.py" --host "$NET" --list >liars
+	liars_start 127.63.$((RANDOM % 250 + 1))
 	CONTROL=$'control:\n  limits: {import_w: 20000}' sim_start --series none
 	liars_enter
 	psecd_start
-	wait_until 20 live
+	wait_until 20 each_live
 	/usr/bin/python3 "$TOP/tests/fault/only_true.py" "$DIR" meter $(cut -d' ' -f2 liars) >seen 2>seen.err 3>&- &
 	SEEN_PID=$!
 	ask control.set '{"power_w": -800}'
@@ -25,8 +20,7 @@ teardown() {
 	[ -z "${SEEN_PID:-}" ] || end "$SEEN_PID"
 	[ -z "$PSECD_PID" ] || end "$PSECD_PID"
 	PSECD_PID=
-	[ -z "${LIAR_PID:-}" ] || end "$LIAR_PID"
-	[ ! -s liar.err ] || cat liar.err
+	liars_end
 	site_remove
 }
 
@@ -42,8 +36,7 @@ liars_enter() {
 	"$PSEC" -C "$DIR" site check
 }
 
-order() { printf '%s\n' "$@" >orders.new && mv orders.new orders; }
-live() { [ "$(ask control.status | grep -o '"state": "live"' | wc -l)" = $(($(wc -l <liars) + 3)) ]; }
+each_live() { live $(($(wc -l <liars) + 3)); }
 # Each of those HOSTs has told so many lies more than when before.json was copied.
 lied() { /usr/bin/python3 -c '
 import json, sys
@@ -93,14 +86,14 @@ reason_of() {
 	sim_near setpoint_w -800 1
 	run ! since "$mark" '^signal-lost:|^device: (meter|battery|pv):'
 	order "* honest"
-	wait_until 40 live
+	wait_until 40 each_live
 	# every seventh answer: what is said between the lies is believed, and the lies are not
 	order "* own 7"
 	cp lies.json before.json
 	wait_until 60 lied 3 $(cut -d' ' -f1 liars)
 	is state running
 	order "* honest"
-	wait_until 60 live
+	wait_until 60 each_live
 	run ! since "$mark" '^signal-lost:|^device: (meter|battery|pv):'
 	[ "$(ask status '' daemon.processes | grep -o '"restarts": 0' | wc -l)" = 3 ]
 	only_true

@@ -27,8 +27,6 @@ events_without_gap() {
 	[ $after -gt 0 ]
 }
 
-whole() { [ "$(sqlite3 "file:$DIR/state/psec.db?mode=ro" 'PRAGMA integrity_check')" = ok ]; }
-
 killed() {
 	case $1 in
 	core | field) kill -9 "$(pid_of "psecd-$1")" ;;

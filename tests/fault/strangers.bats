@@ -1,25 +1,19 @@
 #!/usr/bin/env bats
 # Commands that ask a live device, before every liar of peers/liar.py: each ends in a bounded time, with an answer or a reason, and
 # takes no lie for a value.
-load ../system/site
+load liars
 
 setup() {
 	site_folder
 	export PSEC_SITE=$DIR
-	NET=127.65.$((RANDOM % 250 + 1))
-	/usr/bin/python3 "$TOP/tests/system/peers/liar.py" --host "$NET" --orders orders --status lies.json >liar.out 2>liar.err 3>&- &
-	LIAR_PID=$!
-	wait_until 20 grep -q ready liar.out || { cat liar.err; return 1; }
-	/usr/bin/python3 "$TOP/tests/system/peers/liar.py" --host "$NET" --list >liars
+	liars_start 127.65.$((RANDOM % 250 + 1))
 }
 
 teardown() {
-	[ -z "${LIAR_PID:-}" ] || end "$LIAR_PID"
-	[ ! -s liar.err ] || cat liar.err
+	liars_end
 	site_remove
 }
 
-order() { printf '%s\n' "$@" >orders.new && mv orders.new orders; }
 # What it ended with is known, and no lie is in its words. 124: it hung.
 bounded() {
 	local status=0

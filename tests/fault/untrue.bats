@@ -15,9 +15,6 @@ setup() {
 }
 teardown() { site_remove; }
 
-house() { /usr/bin/python3 "$TOP/tests/system/ask.py" run/sim.sock sim.load "{\"extra_w\": $1}"; }
-fault() { /usr/bin/python3 "$TOP/tests/system/ask.py" run/sim.sock sim.fault "{\"device\": \"$1\", \"fault\": \"$2\"}"; }
-
 @test "a meter that turns its sign round voids the sign check; the battery rests until it is passed again" {
 	fault meter sign
 	house 2000

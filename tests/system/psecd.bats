@@ -31,7 +31,7 @@ checked() { [ "$(status checked.result)" = passed ]; }
 	checked
 	run -0 "$PSEC" -C "$DIR" control mode self-consumption
 	wait_until 15 is state running
-	/usr/bin/python3 "$TOP/tests/system/ask.py" run/sim.sock sim.load '{"extra_w": 3000}'
+	house 3000
 	wait_until 15 sim_near battery_w 3500 60
 	wait_until 15 sim_near grid_w 0 60
 	# what psecd says of the site is what is true there
@@ -81,14 +81,14 @@ slow_field() {
 	wait_until 10 all_live
 	run -0 "$PSEC" -C "$DIR" control set -- -800
 	wait_until 15 sim_near setpoint_w -800 1
-	run -0 "$PSEC" -C "$DIR" sim fault battery silent
+	fault battery silent
 	wait_until 20 event signal-lost
 	for words in "off" "mode off"; do
 		run -69 "$PSEC" -C "$DIR" control $words
 		[[ $output == *"'battery' does not answer"*"switch it off at the device"* ]]
 	done
 	run ! event "all signals are there" # nobody looks in mode off
-	run -0 "$PSEC" -C "$DIR" sim fault battery none
+	fault battery none
 	wait_until 40 sim_is setpoint_w 0.0
 	run -0 "$PSEC" -C "$DIR" control mode off
 }
@@ -141,11 +141,11 @@ slow_field() {
 	wait_until 10 all_live
 	ask control.set '{"power_w": -800}'
 	wait_until 15 is state running
-	/usr/bin/python3 "$TOP/tests/system/ask.py" run/sim.sock sim.fault '{"device": "meter", "fault": "silent"}'
+	fault meter silent
 	wait_until 15 is state safe
 	wait_until 15 sim_is setpoint_w 0.0
 	event signal-lost
-	/usr/bin/python3 "$TOP/tests/system/ask.py" run/sim.sock sim.fault '{"device": "meter", "fault": "none"}'
+	fault meter none
 	wait_until 40 is state running
 	wait_until 15 sim_near setpoint_w -800 1
 	event signal-back
@@ -165,7 +165,7 @@ slow_field() {
 	wait_until 10 all_live
 	ask control.set '{"power_w": -800}'
 	wait_until 15 sim_near setpoint_w -800 1
-	run -0 "$PSEC" -C "$DIR" sim fault battery silent # so that it takes its 4 s
+	fault battery silent # so that it takes its 4 s
 	kill "$PSECD_PID"
 	wait_until 5 grep -q stopping run/psecd.lock
 	old=$PSECD_PID
@@ -192,7 +192,7 @@ slow_field() {
 
 @test "device read of a device that has never answered ends with 69 and says why" {
 	sim_start --series none
-	run -0 "$PSEC" -C "$DIR" sim fault meter silent
+	fault meter silent
 	psecd_start
 	lost() { status devices.0.state | grep -q lost; }
 	wait_until 20 lost

@@ -28,6 +28,8 @@ status() { ask control.status '' "$1"; }
 sim() { /usr/bin/python3 "$TOP/tests/system/ask.py" "$DIR/run/sim.sock" sim.status '' "$1"; }
 is() { [ "$(status "$1")" = "$2" ]; }
 sim_is() { [ "$(sim "$1")" = "$2" ]; }
+house() { "$PSEC" -C "$DIR" sim load "$1"; } # so much more than its series
+fault() { "$PSEC" -C "$DIR" sim fault "$1" "$2"; }
 status_near() { near "$(status "$1")" "$2" "$3"; }
 sim_near() { near "$(sim "$1")" "$2" "$3"; }
 pid_of() { ask status '' daemon.processes | /usr/bin/python3 -c '
@@ -96,4 +98,7 @@ psecd_stop() {
 	wait "$pid"
 }
 
-all_live() { [ "$(ask control.status | grep -o '"state": "live"' | wc -l)" = 3 ]; }
+live() { [ "$(ask control.status | grep -o '"state": "live"' | wc -l)" = "$1" ]; } # so many devices
+all_live() { live 3; }
+whole() { [ "$(sqlite3 "file:$DIR/state/psec.db?mode=ro" 'PRAGMA integrity_check')" = ok ]; }
+order() { printf '%s\n' "$@" >orders.new && mv orders.new orders; } # what peers that read ./orders do from now on

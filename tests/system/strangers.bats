@@ -27,7 +27,6 @@ found() {
 	"$PSEC" -C "$DIR" site check
 }
 
-order() { printf '%s\n' "$@" >orders.new && mv orders.new orders; }
 truth() { /usr/bin/python3 -c 'import json, sys; t = json.load(open("truth.json")); print(eval(sys.argv[1], {}, t))' "$1"; }
 true_that() { [ "$(truth "$1")" = True ]; }
 writes() { truth "sum(writes.values())"; }
