@@ -198,7 +198,10 @@ END
 	[ "$(offered device read '')" = $'meter\nstore' ]
 	[ "$(offered device identify meter st)" = store ]
 	# the meter's points are those of its profile, and no battery's
-	"$PSEC" device show eastron-sdm630 --json | jq -r '.points[].point' | sort >has
+	"$PSEC" device show eastron-sdm630 --json | /usr/bin/python3 -c '
+import json, sys
+for p in json.load(sys.stdin)["points"]: print(p["point"])' | sort >has
+	[ -s has ]
 	[ "$(offered device read meter '')" = "$(cat has)" ]
 	run ! grep -q '^bms' has
 	offered device read store '' | grep -qx bms.soc_percent
