@@ -3,7 +3,7 @@
  *
  *     wire HOST PORT      HOST is 127.A.B.C: the meter; the battery inverter is one further, 14 PV inverters follow
  *
- * "ready" on stdout when all listen. On stdin a line each: "go" gives the meter a new power at every read of it, 50 W or more
+ * "ready" on stdout when all listen. On stdin a line each: "go" gives the meter a new power at every read of it, 50 to 149 W
  * from the one before, so that every sample asks for another set-point, and forgets what was counted; "report" prints
  *
  *     seconds S questions N registers N samples N answered N missed N stray N p50 US p99 US p999 US max US
@@ -51,14 +51,15 @@ static int64_t clock_us(void)
 
 /* ---- what is measured ---- */
 
+/* Up and down like a house in a hurry. Power that jumped to and fro at every sample would look as an oscillation does,
+ * and the law would, rightly, be slowed. */
 static void next_load(void)
 {
-	double w;
+	static int way = 1;
 
-	do
-		w = 500 + (double)(rng_next(&rng) % 4000);
-	while (w > load_w - 50 && w < load_w + 50);
-	load_w = w;
+	if ((way > 0 && load_w > 4300) || (way < 0 && load_w < 700))
+		way = -way;
+	load_w += way * (50 + (double)(rng_next(&rng) % 100));
 }
 
 static void sample_leaves(int64_t left_us)
