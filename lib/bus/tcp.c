@@ -60,6 +60,17 @@ static void give_up(struct tcp *t, enum bus_outcome outcome, const char *fmt, ..
 
 /* ---- receiving --------------------------------------------------------------------------------------------------- */
 
+static void send_failed(struct tcp *t);
+
+/* The connection ends while no answer is owed: a question that still waits for room in the socket has not left. */
+static void end_unasked(struct tcp *t)
+{
+	if (t->out_at < t->out_len)
+		send_failed(t);
+	else
+		hang_up(t);
+}
+
 /* What ends the question, or the connection when none is in flight. */
 static void odd(struct tcp *t, const char *fmt, ...) printf_like(2, 3);
 static void odd(struct tcp *t, const char *fmt, ...)
@@ -73,7 +84,7 @@ static void odd(struct tcp *t, const char *fmt, ...)
 	if (t->waiting)
 		give_up(t, BUS_GARBLED, "%s", why);
 	else
-		hang_up(t);
+		end_unasked(t);
 }
 
 /* An earlier question of this connection, given up, whose answer comes now. */
@@ -90,6 +101,10 @@ static void answered(struct tcp *t, size_t pdu_len)
 	struct bus_link *k = t->link;
 	struct bus_reply r;
 
+	if (t->out_at < t->out_len) { /* its rest would stand before the next question */
+		odd(t, "the answer came before the whole question was sent");
+		return;
+	}
 	if (t->in_len != BUS_MBAP_LEN + pdu_len) {
 		odd(t, "%zu bytes follow the answer", t->in_len - BUS_MBAP_LEN - pdu_len);
 		return;
@@ -156,7 +171,7 @@ static bool receive(struct tcp *t)
 			give_up(t, BUS_CLOSED, n == 0 ? "the device closed the connection instead of answering" :
 				"the connection broke: %s", strerror(error));
 		else
-			hang_up(t);
+			end_unasked(t);
 		return false;
 	}
 	t->link->counters.bytes_in += (uint64_t)n;
@@ -317,7 +332,8 @@ static void expired(struct bus_link *k)
 		return;
 	}
 	if (++t->timeouts >= TIMEOUTS_TO_CLOSE || t->out_at < t->out_len) {
-		give_up(t, BUS_TIMEOUT, "no answer in %d ms, again", k->answer_ms);
+		give_up(t, BUS_TIMEOUT, t->out_at < t->out_len ? "the device did not take the question in %d ms" :
+			"no answer in %d ms, again", k->answer_ms);
 		return;
 	}
 	t->waiting = false;

@@ -2,6 +2,7 @@
 #include "bus_ask.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -535,6 +536,202 @@ static void bytes_between_the_questions_end_the_connection(void **state)
 	loop_free(l);
 }
 
+/* ---- a socket that is full --------------------------------------------------------------------------------------- */
+
+/* What the engine's next calls of send do: so many bytes, or one of these; after the last step, all is sent. */
+
+enum { SEND_NONE = -1, SEND_FULL = -2 /* until another plan */, SEND_BROKEN = -3 };
+static const int *send_plan;
+static size_t send_plan_left;
+
+ssize_t __real_send(int fd, const void *data, size_t len, int flags);
+ssize_t __wrap_send(int fd, const void *data, size_t len, int flags);
+ssize_t __wrap_send(int fd, const void *data, size_t len, int flags)
+{
+	int step;
+
+	/* The server's are without MSG_DONTWAIT. */
+	if (!(flags & MSG_DONTWAIT) || send_plan_left == 0)
+		return __real_send(fd, data, len, flags);
+	step = *send_plan;
+	if (step != SEND_FULL)
+		send_plan++, send_plan_left--;
+	if (step > 0)
+		return __real_send(fd, data, (size_t)step < len ? (size_t)step : len, flags);
+	errno = step == SEND_BROKEN ? ECONNRESET : EAGAIN;
+	return -1;
+}
+
+#define PLAN(...) (send_plan = (const int[]){__VA_ARGS__}, send_plan_left = COUNT_OF(((const int[]){__VA_ARGS__})))
+
+static void a_question_may_leave_in_parts(void **state)
+{
+	struct bus_request q = read_holding(1, 10, 3);
+	struct loop *l = new_loop();
+	struct server s;
+	struct bus_link *k;
+	struct bus_reply r;
+	struct err e;
+
+	(void)state;
+	server_start(&s, answer_rightly, NULL);
+	k = link_to(l, s.port, NULL);
+	PLAN(5, SEND_NONE, 2, SEND_NONE, 1);
+	r = ask(l, k, &q);
+	assert_right(&r, &q);
+	assert_int_equal(send_plan_left, 0);
+	/* And then the socket's room is nothing to wake up for. */
+	assert_int_equal(loop_turn(l, now_read().boot_us + 50 * US_PER_MS, &e), 0);
+	assert_true(now_read().boot_us - r.received_boot_us >= 50 * US_PER_MS);
+	bus_link_free(k);
+	server_stop(&s);
+	loop_free(l);
+}
+
+/* A peer that answers the first question after five of its bytes: its number is all that it needs. */
+static void *answer_too_early(void *arg)
+{
+	struct server *s = arg;
+	uint8_t req[BUS_ADU_MAX], adu[BUS_ADU_MAX];
+	struct bus_request q = read_holding(1, 10, 3);
+	int fd = accept(s->listen_fd, NULL, NULL);
+
+	s->connections++;
+	if (recv(fd, req, 5, MSG_WAITALL) == 5) {
+		uint8_t whole[BUS_ADU_MAX], pdu[BUS_PDU_MAX];
+		size_t len = bus_mbap_frame((uint16_t)(req[0] << 8 | req[1]), q.unit, pdu, bus_pdu_encode(&q, pdu), whole);
+
+		say(fd, adu, right_answer(whole, len, adu));
+	}
+	while (recv(fd, req, sizeof req, 0) > 0)
+		;
+	close(fd);
+	return serve(arg); /* from now on rightly */
+}
+
+static void an_answer_before_the_whole_question_ends_it_once_and_the_connection(void **state)
+{
+	struct bus_request q = read_holding(1, 10, 3);
+	struct loop *l = new_loop();
+	struct asked a = {0};
+	struct server s = {.answer = answer_rightly};
+	struct bus_link *k;
+	struct bus_reply r;
+	struct err e;
+
+	(void)state;
+	server_listen(&s, 8);
+	assert_int_equal(pthread_create(&s.thread, NULL, answer_too_early, &s), 0);
+	k = link_to(l, s.port, NULL);
+	PLAN(5, SEND_FULL);
+	assert_int_equal(bus_link_ask(k, &q, 0, ask_note, &a, &e), 0);
+	while (a.calls == 0)
+		turn(l);
+	assert_outcome(&a.reply, BUS_GARBLED);
+	assert_non_null(strstr(a.reply.why, "before the whole question"));
+	/* Nothing of the old question is left to send, to fail, or to be told a second time. */
+	PLAN(SEND_BROKEN);
+	assert_int_equal(loop_turn(l, now_read().boot_us + 20 * US_PER_MS, &e), 0);
+	assert_int_equal(send_plan_left, 1);
+	assert_int_equal(a.calls, 1);
+	send_plan_left = 0;
+	r = ask(l, k, &q);
+	assert_right(&r, &q);
+	assert_int_equal(s.connections, 2);
+	bus_link_free(k);
+	server_stop(&s);
+	loop_free(l);
+}
+
+static void a_question_that_breaks_off_is_told_once(void **state)
+{
+	struct bus_request q = read_holding(1, 10, 3);
+	struct loop *l = new_loop();
+	struct server s;
+	struct bus_link *k;
+	struct bus_reply r;
+
+	(void)state;
+	server_start(&s, answer_rightly, NULL);
+	k = link_to(l, s.port, NULL);
+	r = ask(l, k, &q);
+	assert_right(&r, &q);
+	PLAN(5, SEND_BROKEN);
+	r = ask(l, k, &q);
+	assert_outcome(&r, BUS_CLOSED);
+	assert_int_equal(send_plan_left, 0);
+	r = ask(l, k, &q);
+	assert_right(&r, &q);
+	assert_int_equal(s.connections, 2);
+	bus_link_free(k);
+	server_stop(&s);
+	loop_free(l);
+}
+
+static bool end_when_told(struct server *s, int fd, int nth, const uint8_t *req, size_t len)
+{
+	answer_rightly(s, fd, nth, req, len);
+	while (nth == 0 && !s->go)
+		usleep(500);
+	return nth > 0;
+}
+
+static void a_question_that_found_no_room_is_asked_anew_when_the_connection_ends(void **state)
+{
+	struct bus_request q = read_holding(1, 10, 3);
+	struct loop *l = new_loop();
+	struct asked a = {0};
+	struct server s;
+	struct bus_link *k;
+	struct bus_reply r;
+	struct err e;
+
+	(void)state;
+	server_start(&s, end_when_told, NULL);
+	k = link_to(l, s.port, NULL);
+	r = ask(l, k, &q);
+	assert_right(&r, &q);
+	PLAN(SEND_FULL);
+	assert_int_equal(bus_link_ask(k, &q, 0, ask_note, &a, &e), 0);
+	s.go = true;
+	while (bus_link_counters(k)->connects < 2 && a.calls == 0)
+		turn(l);
+	assert_int_equal(a.calls, 0);
+	send_plan_left = 0;
+	while (a.calls == 0)
+		turn(l);
+	assert_right(&a.reply, &q);
+	assert_int_equal(s.connections, 2);
+	assert_int_equal(bus_link_counters(k)->timeouts, 0);
+	bus_link_free(k);
+	server_stop(&s);
+	loop_free(l);
+}
+
+static void a_question_that_is_not_taken_in_time_says_so(void **state)
+{
+	struct bus_request q = read_holding(1, 10, 3);
+	struct loop *l = new_loop();
+	struct asked a = {0};
+	struct server s;
+	struct bus_link *k;
+	struct err e;
+
+	(void)state;
+	server_start(&s, answer_rightly, NULL);
+	k = link_to(l, s.port, NULL);
+	PLAN(5, SEND_FULL);
+	assert_int_equal(bus_link_ask(k, &q, 30, ask_note, &a, &e), 0);
+	while (a.calls == 0)
+		turn(l);
+	assert_outcome(&a.reply, BUS_TIMEOUT);
+	assert_string_equal(a.reply.why, "the device did not take the question in 30 ms");
+	send_plan_left = 0;
+	bus_link_free(k);
+	server_stop(&s);
+	loop_free(l);
+}
+
 /* ---- connecting -------------------------------------------------------------------------------------------------- */
 
 static void a_port_where_nobody_listens_is_unreachable(void **state)
@@ -755,6 +952,11 @@ int main(void)
 		cmocka_unit_test(a_question_for_a_connection_that_is_gone_never_leaves),
 		cmocka_unit_test(a_device_that_ends_instead_of_answering_is_closed),
 		cmocka_unit_test(bytes_between_the_questions_end_the_connection),
+		cmocka_unit_test(a_question_may_leave_in_parts),
+		cmocka_unit_test(an_answer_before_the_whole_question_ends_it_once_and_the_connection),
+		cmocka_unit_test(a_question_that_breaks_off_is_told_once),
+		cmocka_unit_test(a_question_that_found_no_room_is_asked_anew_when_the_connection_ends),
+		cmocka_unit_test(a_question_that_is_not_taken_in_time_says_so),
 		cmocka_unit_test(a_port_where_nobody_listens_is_unreachable),
 		cmocka_unit_test(a_host_that_does_not_take_the_connection_is_unreachable_after_its_own_patience),
 		cmocka_unit_test(a_host_name_is_refused_because_none_is_looked_up_here),
