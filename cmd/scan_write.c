@@ -37,9 +37,11 @@ static bool in_site(const struct site *site, const struct bus_address *a)
 	return false;
 }
 
+struct put { char *text; int count; struct buf words; /* what to say once the text is in its place */ };
+
 /* Put one row into the text; the old text when it is not to be put in. */
-static int put_in(const struct cmd_env *env, const struct device_catalogue *c, const struct scan_row *row, char **text,
-		  int *added, struct err *e)
+static int put_in(const struct cmd_env *env, const struct device_catalogue *c, const struct scan_row *row,
+		  struct put *put, struct err *e)
 {
 	const struct device_profile *p = row->profile[0] ? device_profile_find(c, row->profile) : NULL;
 	struct diag_sink sink = { cmd_diag_to_stderr, env->err, 0 };
@@ -50,7 +52,7 @@ static int put_in(const struct cmd_env *env, const struct device_catalogue *c, c
 
 	if (!p || row->state != SCAN_DEVICE)
 		return 0;
-	if (site_parse(*text, strlen(*text), env->paths.file, site, &sink, e) < 0)
+	if (site_parse(put->text, strlen(put->text), env->paths.file, site, &sink, e) < 0)
 		return -1;
 	bus_address_format(&row->address, address);
 	if (in_site(site, &row->address)) {
@@ -66,36 +68,45 @@ static int put_in(const struct cmd_env *env, const struct device_catalogue *c, c
 	name_for(site, d.roles, d.name);
 	snprintf(comment, sizeof comment, "%s %s %s%s", row->identity.make, row->identity.model, row->identity.serial,
 		 row->match == DEVICE_PROPOSED ? " (a proposal: check it)" : "");
-	with = site_text_with_device(*text, env->paths.file, &d, comment, e);
+	with = site_text_with_device(put->text, env->paths.file, &d, comment, e);
 	if (!with)
 		return err_ctx(e, "cannot put %s into site.yaml", address);
-	free(*text);
-	*text = with;
-	fprintf(env->err, "added %s: %s, profile %s\n", d.name, address, row->profile);
-	++*added;
+	free(put->text);
+	put->text = with;
+	put->count++;
+	buf_addf(&put->words, "added %s: %s, profile %s\n", d.name, address, row->profile);
+	return 0;
+}
+
+static int put_all(const struct cmd_env *env, const struct device_catalogue *c, const struct scan_found *found,
+		   struct put *put, struct err *e)
+{
+	for (size_t i = 0; i < found->count; i++)
+		if (put_in(env, c, &found->rows[i], put, e) < 0)
+			return -1;
+	if (!put->count) {
+		fprintf(env->err, "nothing new for site.yaml\n");
+		return 0;
+	}
+	if (file_replace(env->paths.file, put->text, strlen(put->text), 0640, e) < 0)
+		return -1;
+	fprintf(env->err, "%s%d device%s put into %s; read it, then `psec%s%s site check`\n", put->words.data, put->count,
+		put->count == 1 ? "" : "s", env->paths.file, env->dir ? " -C " : "", env->dir ? env->dir : "");
 	return 0;
 }
 
 int scan_write_site(const struct cmd_env *env, const struct device_catalogue *c, const struct scan_found *found,
 		    struct err *e)
 {
+	struct put put = { .words = BUF_INIT };
 	auto_buf struct buf b = BUF_INIT;
-	auto_free char *text = NULL;
-	int added = 0;
+	int rc;
 
 	if (file_read(env->paths.file, SITE_FILE_MAX, &b, e) < 0)
 		return err_ctx(e, "--write needs a site.yaml, make one with `psec init`");
-	text = buf_take(&b);
-	for (size_t i = 0; i < found->count; i++)
-		if (put_in(env, c, &found->rows[i], &text, &added, e) < 0)
-			return -1;
-	if (!added) {
-		fprintf(env->err, "nothing new for site.yaml\n");
-		return 0;
-	}
-	if (file_replace(env->paths.file, text, strlen(text), 0640, e) < 0)
-		return -1;
-	fprintf(env->err, "%d device%s put into %s; read it, then `psec%s%s site check`\n", added,
-		added == 1 ? "" : "s", env->paths.file, env->dir ? " -C " : "", env->dir ? env->dir : "");
-	return 0;
+	put.text = buf_take(&b);
+	rc = put_all(env, c, found, &put, e);
+	free(put.text);
+	buf_release(&put.words);
+	return rc;
 }

@@ -108,11 +108,22 @@ row() {
 
 @test "what was found goes into site.yaml once, and it still checks" {
 	"$PSEC" init --id strangers --tier sim --yes
-	"$PSEC" scan --write "$NET.11-13:1502"
+	"$PSEC" scan --write "$NET.11-13:1502" 2>err
+	[ "$(grep -c '^added ' err)" = 3 ] && grep -q '^3 devices put into ' err
 	"$PSEC" site check
 	grep -q 'profile: sunspec-storage' site.yaml
 	cp site.yaml before
 	"$PSEC" scan --write "$NET.11-13:1502"
+	cmp before site.yaml
+}
+
+@test "nothing is said to be added when site.yaml cannot be replaced" {
+	"$PSEC" init --id full --tier sim --yes
+	cp site.yaml before
+	# no file may grow, as on a full disk
+	run bash -c 'trap "" XFSZ; ulimit -f 0; exec "$@"' - "$PSEC" scan --write "$NET.11:1502"
+	[ "$status" = 74 ]
+	[[ $output == *"too large"* && $output != *added* ]]
 	cmp before site.yaml
 }
 
