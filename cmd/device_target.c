@@ -85,7 +85,7 @@ int device_find_target(const struct cmd_env *env, const char *profile, const cha
 		return 0;
 	}
 	if (bus_address_parse(word, &out->address, e) < 0)
-		return err_ctx(e, "%s", word);
+		return -1;
 	if (!out->address.has_unit) {
 		out->address.unit = 1;
 		out->address.has_unit = true;

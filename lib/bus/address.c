@@ -132,7 +132,7 @@ static int parse_rtu(const char *text, const char *rest, const char *end, struct
 	bool has_stop = false;
 
 	if (*rest != '/')
-		return bad(e, text, "the line must be an absolute path, as in rtu:///dev/ttyS1");
+		return bad(e, text, "the line must be an absolute path, as in rtu:/dev/ttyS1");
 	if (!copy_part(a->path, sizeof a->path, rest, path_end))
 		return bad(e, text, "the line's path is longer than 63 characters");
 	for (const char *p = a->path; *p; p++)
@@ -170,7 +170,7 @@ int bus_address_parse(const char *text, struct bus_address *out, struct err *e)
 	} else if (str_starts(text, "rtu://")) {
 		a.kind = BUS_RTU;
 		r = parse_rtu(text, text + 6, end, &a, e);
-	} else if (str_starts(text, "rtu:/")) { /* as people type it */
+	} else if (str_starts(text, "rtu:")) { /* as people type it */
 		a.kind = BUS_RTU;
 		r = parse_rtu(text, text + 4, end, &a, e);
 	} else {

@@ -104,6 +104,8 @@ row() {
 		run "$PSEC" scan "$NET.11:1502" "$bad"
 		[ "$status" = 64 ] || { echo "$bad: $status $output"; false; }
 	done
+	run "$PSEC" scan rtu:ttyS1
+	[ "$output" = "psec scan: address 'rtu:ttyS1': the line must be an absolute path, as in rtu:/dev/ttyS1" ]
 }
 
 @test "what was found goes into site.yaml once, and it still checks" {
