@@ -131,19 +131,6 @@ static bool take_known(const struct work *w, struct one *o)
 
 /* ---- who else it is ---- */
 
-static bool same_place(const struct bus_address *a, const struct bus_address *b)
-{
-	return bus_address_same_link(a, b) && a->unit == b->unit;
-}
-
-static int entry_at(const struct site *s, const struct bus_address *a)
-{
-	for (size_t i = 0; i < s->device_count; i++)
-		if (same_place(&s->devices[i].address, a))
-			return (int)i;
-	return -1;
-}
-
 /* The same serial elsewhere: among those asked for, or at the address of site.yaml that psecd reads. */
 static void compare(struct work *w, struct one *o)
 {
@@ -154,7 +141,7 @@ static void compare(struct work *w, struct one *o)
 	if (o->identity.serial[0] == '\0' || o->note[0])
 		return;
 	for (i = 0; i < w->count; i++)
-		if (!same_place(&w->ones[i].d.address, &o->d.address) &&
+		if (!bus_address_same_unit(&w->ones[i].d.address, &o->d.address) &&
 		    str_eq(w->ones[i].identity.serial, o->identity.serial)) {
 			snprintf(o->note, sizeof o->note, "the same serial as at %s: one device, or two copies of one",
 				 bus_address_format(&w->ones[i].d.address, address));
@@ -203,7 +190,7 @@ static int add_one(struct work *w, const char *word, struct err *e)
 	/* what psecd polls is not asked again: what it knows is shown */
 	if (device_find_target(w->env, w->options->profile, word, &o->d, &by_name, e) < 0 && e->kind != ERR_AGAIN)
 		return -1;
-	o->entry = by_name ? site_find_device(w->site, word) : entry_at(w->site, &o->d.address);
+	o->entry = by_name ? site_find_device(w->site, word) : site_find_address(w->site, &o->d.address);
 	if (!by_name && o->entry >= 0 && o->d.profile[0] == '\0')
 		str_copy(o->d.profile, sizeof o->d.profile, w->site->devices[o->entry].profile);
 	w->count++;

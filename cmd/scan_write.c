@@ -29,14 +29,6 @@ static void name_for(const struct site *site, unsigned roles, char to[SITE_NAME_
 		snprintf(to, SITE_NAME_LEN, "%.20s-%d", base, n);
 }
 
-static bool in_site(const struct site *site, const struct bus_address *a)
-{
-	for (size_t i = 0; i < site->device_count; i++)
-		if (bus_address_same_link(&site->devices[i].address, a) && site->devices[i].address.unit == a->unit)
-			return true;
-	return false;
-}
-
 struct put { char *text; int count; struct buf words; /* what to say once the text is in its place */ };
 
 /* Put one row into the text; the old text when it is not to be put in. */
@@ -55,7 +47,7 @@ static int put_in(const struct cmd_env *env, const struct device_catalogue *c, c
 	if (site_parse(put->text, strlen(put->text), env->paths.file, site, &sink, e) < 0)
 		return -1;
 	bus_address_format(&row->address, address);
-	if (in_site(site, &row->address)) {
+	if (site_find_address(site, &row->address) >= 0) {
 		fprintf(env->err, "%s is in site.yaml already\n", address);
 		return 0;
 	}

@@ -209,3 +209,8 @@ bool bus_address_same_link(const struct bus_address *a, const struct bus_address
 		return a->port == b->port && strcasecmp(a->host, b->host) == 0;
 	return str_eq(a->path, b->path);
 }
+
+bool bus_address_same_unit(const struct bus_address *a, const struct bus_address *b)
+{
+	return bus_address_same_link(a, b) && a->unit == b->unit;
+}

@@ -38,6 +38,8 @@ must_check int bus_address_parse(const char *text, struct bus_address *out, stru
 char *bus_address_format(const struct bus_address *a, char to[BUS_ADDRESS_LEN]);
 /* Same host and port, or same line: one link serves both. */
 bool bus_address_same_link(const struct bus_address *a, const struct bus_address *b);
+/* That, and the same unit. */
+bool bus_address_same_unit(const struct bus_address *a, const struct bus_address *b);
 
 /* ---- PDUs -------------------------------------------------------------------------------------------------------- */
 

@@ -66,6 +66,14 @@ int site_find_device(const struct site *s, const char *name)
 	return -1;
 }
 
+int site_find_address(const struct site *s, const struct bus_address *a)
+{
+	for (size_t i = 0; i < s->device_count; i++)
+		if (bus_address_same_unit(&s->devices[i].address, a))
+			return (int)i;
+	return -1;
+}
+
 int site_find_role(const struct site *s, enum site_role role)
 {
 	for (size_t i = 0; i < s->device_count; i++)

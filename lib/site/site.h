@@ -109,6 +109,8 @@ struct json_t *site_roles_to_json(unsigned roles);
 
 /* Device of that name or -1. */
 int site_find_device(const struct site *s, const char *name);
+/* First device at that unit of that link, or -1. */
+int site_find_address(const struct site *s, const struct bus_address *a);
 /* First device with that role, or -1. */
 int site_find_role(const struct site *s, enum site_role role);
 

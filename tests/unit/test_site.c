@@ -144,6 +144,27 @@ static void every_key_arrives_in_its_field(void **state)
 	assert_int_equal(site_find_role(s, SITE_GENSET), -1);
 }
 
+static void a_device_is_found_by_where_it_is(void **state)
+{
+	static const struct { const char *address; int at; } where[] = {
+		{ "tcp://10.0.0.3:1502#2", 2 }, { "tcp://10.0.0.3:1502#3", -1 }, { "tcp://10.0.0.3#2", -1 },
+		{ "rtu:/dev/ttyS1?baud=19200#7", 1 }, /* the same line, whatever its speed */
+		{ "rtu:/dev/ttyS2?baud=9600&parity=none#7", -1 },
+	};
+	auto_free struct site *s = xcalloc(1, sizeof *s);
+	struct faults f;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(parse(whole, s, &f, &e), 0);
+	for (size_t i = 0; i < COUNT_OF(where); i++) {
+		struct bus_address a;
+
+		assert_int_equal(bus_address_parse(where[i].address, &a, &e), 0);
+		assert_int_equal(site_find_address(s, &a), where[i].at);
+	}
+}
+
 static void what_is_not_said_has_its_default(void **state)
 {
 	auto_free struct site *s = xcalloc(1, sizeof *s);
@@ -492,6 +513,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_key_arrives_in_its_field),
+		cmocka_unit_test(a_device_is_found_by_where_it_is),
 		cmocka_unit_test(what_is_not_said_has_its_default),
 		cmocka_unit_test(the_default_reserve_keeps_within_the_soc_bounds),
 		cmocka_unit_test(what_is_shown_has_every_key_and_its_value),
