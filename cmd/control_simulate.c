@@ -492,7 +492,7 @@ const struct cmd cmd_control_simulate = {
 		"Works without a site. One case is printed whole, several side by side; with --json an object or a "
 		"list.",
 	.example = "psec control simulate --series year.csv --battery-wh 10000 --battery-w 5000\n"
-		   "psec control simulate --series year.csv --compare --battery-wh 5000,10000,15000",
+		   "psec control simulate -s year.csv --compare --battery-wh 5000,10000,15000",
 	.opts = opts,
 	.opt_count = COUNT_OF(opts),
 	.flags = CMD_JSON | CMD_CSV,

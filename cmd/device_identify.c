@@ -337,11 +337,12 @@ static const struct cmd_opt opts[] = {
 static const struct cmd_arg args[] = { { "NAME|ADDRESS", false, true, "device" } };
 const struct cmd cmd_device_identify = {
 	.name = "identify", .summary = "which of several equal devices is it",
-	.more = "Shows make, model, serial and version of each, and tells which serial is where;\n"
-		"without a NAME of all devices of the site. With --step one battery inverter of\n"
-		"the site moves its power for some seconds: look which one it is. psecd does that,\n"
-		"only while control is off, within every limit, and goes back by itself, also\n"
-		"when psec is killed. 1: not all answered, or the step was not seen.",
+	.more = "Shows make, model, serial and version of each, and tells which serial is where; without a NAME of "
+		"all devices of the site.\n\n"
+		"With --step one battery inverter of the site moves its power for some seconds: look which one it is. "
+		"psecd does that, only while control is off, within every limit, and goes back by itself, also when "
+		"psec is killed.\n\n"
+		"Ends with 1 when not all answered, or the step was not seen.",
 	.example = "psec device identify tcp://192.168.1.21#1 tcp://192.168.1.22#1\n"
 		   "psec device identify battery-2 --step 500",
 	.opts = opts, .opt_count = COUNT_OF(opts), .args = args, .arg_count = COUNT_OF(args),

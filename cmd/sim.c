@@ -229,7 +229,7 @@ static const struct cmd_arg fault_args[] = {
 static const struct cmd sub_fault = {
 	.name = "fault",
 	.summary = "give a device a fault, or take it away with 'none'",
-	.more = "Without arguments the faults are listed. A device has one fault at a time, until it is\nset to none.",
+	.more = "Without arguments the faults are listed. A device has one fault at a time, until it is set to none.",
 	.example = "psec sim fault meter stale\npsec sim fault meter none",
 	.args = fault_args, .arg_count = COUNT_OF(fault_args),
 	.flags = CMD_JSON | CMD_CSV,
@@ -282,9 +282,8 @@ static const struct cmd *const subs[] = {
 const struct cmd cmd_sim = {
 	.name = "sim",
 	.summary = "a simulated site, to try and to train",
-	.more = "Meter, battery inverters, PV inverter and genset on loopback addresses (and a\n"
-		"meter on a serial line), driven by a year of a real house, with faults on\n"
-		"demand or from a scenario.",
+	.more = "Meter, battery inverters, PV inverter and genset on loopback addresses (and a meter on a serial "
+		"line), driven by a year of a real house, with faults on demand or from a scenario.",
 	.example = "psec -C demo sim run\npsec scan 127.0.0.11:1502 127.0.0.12:1502 127.0.0.13:1502",
 	.sub = subs,
 };

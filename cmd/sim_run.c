@@ -377,10 +377,10 @@ static const struct cmd_arg args[] = { { "SCENARIO", false, false, "scenario" } 
 const struct cmd cmd_sim_run = {
 	.name = "run",
 	.summary = "run the simulated site until Ctrl-C",
-	.more = "Prints where the devices are, then, on a terminal, a line of what happens. Other\n"
-		"terminals use `psec -C DIR sim status|fault|load|cloud|event` with the same DIR.\n"
-		"SCENARIO is a file, or the name of one that came with psec (`psec sim scenarios`):\n"
-		"a site with events at their times. Options stand before what it says.",
+	.more = "Prints where the devices are, then, on a terminal, a line of what happens. Other terminals use `psec "
+		"-C DIR sim status|fault|load|cloud|event` with the same DIR.\n\n"
+		"SCENARIO is a file, or the name of one that came with psec (`psec sim scenarios`): a site with events "
+		"at their times. Where both say something, the option counts.",
 	.example = "psec -C demo sim run\npsec -C demo sim run storm\n"
 		   "psec -C demo sim run --speed 20 --at 2016-02-01T17:00Z --soc 20",
 	.args = args, .arg_count = COUNT_OF(args),

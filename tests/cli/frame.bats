@@ -26,7 +26,22 @@ every_command() {
 		[ "$(wc -L <out)" -le 80 ] || { cat out; false; }
 		"$PSEC" $c -h | cmp - out
 		"$PSEC" help $c | cmp - out
+		{ cat out; printf '\f'; } >>helps
 	done <all
+	# No line of a paragraph ends where the next word had room, and an example can be copied.
+	/usr/bin/python3 - <<-'P'
+	for text in open("helps", newline="\n").read().split("\f"):
+	    told, _, rest = text.partition("\nOptions:")
+	    lines = [l for l in told.split("\nSubcommands:")[0].split("\n")]
+	    for line, after in zip(lines, lines[1:]):
+	        if line and after and not line.startswith(" ") and not after.startswith(" "):
+	            full = len(line) + 1 + len(after.split()[0]) > 80
+	            assert full or line[-1] in ".:;", f"broken in a sentence: {line!r}, {after!r}"
+	    goes_on = False
+	    for line in rest.partition("\nExamples:\n")[2].split("\n\n")[0].split("\n"):
+	        assert not line or goes_on or line.startswith(("  psec ", "  echo ")), f"an example is wrapped: {line!r}"
+	        goes_on = line.endswith("\\")
+	P
 }
 
 @test "every command says what is wrong with an unknown option, on stderr, with 64" {
