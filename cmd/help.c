@@ -6,21 +6,12 @@
 
 enum { COLUMNS = 80, LEFT_MAX = 26 };
 
-static size_t columns_of(const char *s, size_t len)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < len; i++)
-		n += ((unsigned char)s[i] & 0xC0) != 0x80;
-	return n;
-}
-
 void cmd_wrap(struct buf *to, const char *text, size_t indent, size_t at)
 {
 	bool as_it_is = str_starts(text, "  "), fresh = true;
 
 	while (*text) {
-		size_t len = as_it_is ? strcspn(text, "\n") : strcspn(text, " \n"), width = columns_of(text, len);
+		size_t len = as_it_is ? strcspn(text, "\n") : strcspn(text, " \n"), width = str_columns(text, len);
 
 		if (!fresh && at + 1 + width > COLUMNS) {
 			buf_addf(to, "\n%*s", (int)indent, "");
@@ -59,7 +50,7 @@ static void wrap(FILE *to, const char *text, size_t indent, size_t at)
 
 static void two_columns(FILE *to, const char *left, const char *right, size_t indent)
 {
-	size_t width = columns_of(left, strlen(left));
+	size_t width = str_columns(left, strlen(left));
 
 	fprintf(to, "  %s", left);
 	if (width + 4 > indent) {
@@ -147,7 +138,7 @@ static size_t option_indent(const struct cmd *c)
 
 	for (size_t i = 0; i < c->opt_count; i++) {
 		const struct cmd_opt *o = &c->opts[i];
-		size_t n = 4 + strlen(o->name) + 2 + (o->value ? 1 + columns_of(o->value, strlen(o->value)) : 0) + 4;
+		size_t n = 4 + strlen(o->name) + 2 + (o->value ? 1 + str_columns(o->value, strlen(o->value)) : 0) + 4;
 
 		if (n > most && n <= LEFT_MAX)
 			most = n;

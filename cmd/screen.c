@@ -21,38 +21,19 @@ struct drawing {
 	int row;
 };
 
-size_t screen_width(const char *text)
-{
-	size_t n = 0;
-
-	for (; *text; text++)
-		n += ((unsigned char)*text & 0xC0) != 0x80;
-	return n;
-}
-
 /* One line, cut to the terminal; colour for the whole of it. Lines beyond the terminal's rows are not drawn. */
 static void put(struct drawing *d, enum colour c, const char *text)
 {
-	const char *end = text, *last = text;
-	int columns = 0;
-	bool cut = false;
+	size_t columns = d->s->columns > 1 ? (size_t)d->s->columns : 1, len = strcspn(text, "\n");
+	bool cut = str_columns(text, len) > columns;
 
 	if (d->row >= d->s->rows)
 		return;
-	for (; *end && *end != '\n'; end++) {
-		if (((unsigned char)*end & 0xC0) == 0x80)
-			continue;
-		cut = ++columns > d->s->columns;
-		if (cut)
-			break;
-		if (columns == d->s->columns)
-			last = end;
-	}
 	if (d->row++)
 		buf_adds(d->b, "\r\n");
 	if (d->s->colour && c != PLAIN)
 		buf_adds(d->b, codes[c]);
-	buf_add(d->b, text, (size_t)((cut ? last : end) - text));
+	buf_add(d->b, text, cut ? str_fit(text, len, columns - 1) : len);
 	if (cut)
 		buf_adds(d->b, d->s->utf8 ? "…" : ">");
 	if (d->s->colour && c != PLAIN)
@@ -75,7 +56,7 @@ static void putf(struct drawing *d, enum colour c, const char *fmt, ...)
 /* Text to a width, on the left or the right of it. */
 static void pad(struct buf *b, const char *text, size_t width, bool right)
 {
-	size_t n = screen_width(text), gap = n < width ? width - n : 0;
+	size_t n = str_columns(text, strlen(text)), gap = n < width ? width - n : 0;
 
 	buf_addf(b, "%*s%s%*s", right ? (int)gap : 0, "", text, right ? 0 : (int)gap, "");
 }
@@ -247,7 +228,7 @@ static void head(struct drawing *d, const json_t *o)
 
 	snprintf(left, sizeof left, " %.31s (%.8s)   %.20s, %.20s", live_text(site, "id", id), live_text(site, "tier", tier),
 		 live_text(o, "mode", mode), live_text(o, "state", state));
-	width = screen_width(left) + 13;
+	width = str_columns(left, strlen(left)) + 13;
 	putf(d, BOLD, "%s%*s%.8s UTC", left, width < (size_t)d->s->columns ? d->s->columns - (int)width : 1, "", live_clock(o, "utc", at));
 	putf(d, colour_of_state(state), " %s", live_state_words(state));
 }

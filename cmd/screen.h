@@ -18,7 +18,5 @@ struct screen {
 
 /* The whole picture with its control sequences: home, every line to its end, the rest wiped. */
 void screen_draw(struct buf *b, const struct screen *s, const json_t *o);
-/* Columns that UTF-8 text takes. */
-size_t screen_width(const char *text);
 
 #endif

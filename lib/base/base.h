@@ -125,6 +125,10 @@ bool str_starts(const char *s, const char *prefix);
 /* Replace control characters and bytes that are not UTF-8 by \xNN, for text from devices that goes into a log,
  * an error or a terminal; to has room for n bytes. */
 void str_printable(char *to, size_t n, const char *from, size_t len);
+/* Columns that UTF-8 text takes on a screen, near enough: characters, not bytes. */
+size_t str_columns(const char *s, size_t len);
+/* How many of its bytes stand in so many columns; never half a character. */
+size_t str_fit(const char *s, size_t len, size_t columns);
 /* The one of names that word was probably meant to be, for "did you mean"; NULL when none is near. */
 const char *str_nearest(const char *word, const char *const *names, size_t count);
 

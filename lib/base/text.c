@@ -47,6 +47,30 @@ static size_t utf8_char(const unsigned char *s, size_t len, uint32_t *code)
 	return n;
 }
 
+static bool begins_character(char c)
+{
+	return ((unsigned char)c & 0xc0) != 0x80;
+}
+
+size_t str_columns(const char *s, size_t len)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < len; i++)
+		n += begins_character(s[i]);
+	return n;
+}
+
+size_t str_fit(const char *s, size_t len, size_t columns)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < len; i++)
+		if (begins_character(s[i]) && n++ == columns)
+			return i;
+	return len;
+}
+
 /* C0, DEL, C1, line and paragraph separators, and what turns the direction of writing: all of these can make a
  * terminal show something else than what is there. */
 static bool is_control(uint32_t c)

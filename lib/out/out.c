@@ -237,14 +237,9 @@ static int table(struct out *o, FILE *to, unsigned width, struct buf *b, struct 
 	return rc;
 }
 
-/* Columns on the screen, near enough for headings: characters, not bytes. */
-static size_t columns_of(const char *s)
+static size_t columns_of(const struct out_column *k)
 {
-	size_t n = 0;
-
-	for (; *s; s++)
-		n += ((unsigned char)*s & 0xc0) != 0x80;
-	return n;
+	return str_columns(k->heading, strlen(k->heading));
 }
 
 static void record(const struct out *o, struct buf *b)
@@ -252,8 +247,8 @@ static void record(const struct out *o, struct buf *b)
 	size_t widest = 0;
 
 	for (size_t i = 0; i < o->column_count; i++)
-		if (people_see(&o->columns[i]) && columns_of(o->columns[i].heading) > widest)
-			widest = columns_of(o->columns[i].heading);
+		if (people_see(&o->columns[i]) && columns_of(&o->columns[i]) > widest)
+			widest = columns_of(&o->columns[i]);
 	for (size_t row = 0; row < o->row_count; row++) {
 		if (row)
 			buf_adds(b, "\n");
@@ -264,7 +259,7 @@ static void record(const struct out *o, struct buf *b)
 			if (!people_see(k))
 				continue;
 			text = for_people(k, &o->cells[row * o->column_count + i]);
-			buf_addf(b, "%s%*s  %s\n", k->heading, (int)(widest - columns_of(k->heading)), "", text);
+			buf_addf(b, "%s%*s  %s\n", k->heading, (int)(widest - columns_of(k)), "", text);
 		}
 	}
 }

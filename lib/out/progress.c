@@ -34,12 +34,8 @@ void out_progress_step(struct out_progress *p, const struct now *now, uint64_t d
 	if (total)
 		len += (size_t)snprintf(text + len, sizeof text - len, " of %llu", (unsigned long long)total);
 	snprintf(text + len, sizeof text - len, "%s%s", *safe ? ", " : "", safe);
-	/* A line that wraps cannot be wiped; bytes are at least as many as columns. */
-	len = strlen(text);
-	if (len > most)
-		for (len = most; len && ((unsigned char)text[len] & 0xc0) == 0x80;)
-			len--;
-	text[len] = '\0';
+	/* A line that wraps cannot be wiped. */
+	text[str_fit(text, strlen(text), most)] = '\0';
 	snprintf(line, sizeof line, "\r%s\033[K", text);
 	write_line(line, strlen(line));
 	p->visible = true;

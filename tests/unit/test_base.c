@@ -247,6 +247,23 @@ static void a_cut_never_splits_a_character_or_an_escape(void **state)
 
 /* ---- numbers ---- */
 
+static void columns_are_characters_and_a_cut_fits_them(void **state)
+{
+	const char *text = "3 °C …k"; /* 7 columns, 10 bytes */
+
+	(void)state;
+	assert_int_equal(str_columns(text, strlen(text)), 7);
+	assert_int_equal(str_columns(text, 2), 2);
+	assert_int_equal(str_columns("", 0), 0);
+	assert_int_equal(str_fit(text, strlen(text), 0), 0);
+	assert_int_equal(str_fit(text, strlen(text), 2), 2);
+	assert_int_equal(str_fit(text, strlen(text), 3), 4);
+	assert_int_equal(str_fit(text, strlen(text), 6), 9);
+	assert_int_equal(str_fit(text, strlen(text), 7), 10);
+	assert_int_equal(str_fit(text, strlen(text), 100), 10);
+	assert_int_equal(str_fit(text, 2, 100), 2);
+}
+
 static void only_a_whole_number_in_range_is_a_number(void **state)
 {
 	static const char *const wrong[] = { "", " 1", "1 ", "+1", "1.0", "0x", "x", "-", "--1", "1e3", "9223372036854775808",
@@ -586,6 +603,7 @@ int main(void)
 		cmocka_unit_test(long_text_is_cut_not_spilt),
 		cmocka_unit_test(hostile_text_cannot_move_the_cursor),
 		cmocka_unit_test(a_cut_never_splits_a_character_or_an_escape),
+		cmocka_unit_test(columns_are_characters_and_a_cut_fits_them),
 		cmocka_unit_test(only_a_whole_number_in_range_is_a_number),
 		cmocka_unit_test(a_real_number_is_finite_and_in_range),
 		cmocka_unit_test(a_duration_names_its_unit_or_takes_the_default),
