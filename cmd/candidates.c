@@ -119,12 +119,6 @@ static void sim_device(const struct to *t)
 	ctl_client_free(c);
 }
 
-static void sim_with(const struct to *t)
-{
-	for (const char *const *word = (const char *const[]){ "hybrid", "bms", "genset", NULL }; *word; word++)
-		t->fn(t->arg, *word, NULL);
-}
-
 static int one_scenario(void *arg, const char *name, const char *path)
 {
 	const struct to *t = arg;
@@ -144,7 +138,7 @@ static void scenario(const struct to *t)
 static const struct { const char *kind; void (*name)(const struct to *t); } kinds[] = {
 	{ "device", device }, { "profile", profile }, { "point", point }, { "mode", mode }, { "role", role },
 	{ "fault", fault },
-	{ "sim-device", sim_device }, { "scenario", scenario }, { "sim-with", sim_with },
+	{ "sim-device", sim_device }, { "scenario", scenario },
 };
 
 void cmd_candidates(const struct cmd_env *env, const char *kind, const struct cmd_clue *clue, cmd_candidate_fn *fn,

@@ -14,7 +14,8 @@
 struct options {
 	bool rtu, calm, check;
 	int64_t port, seed, baud, speed, batteries, meter_period_ms, meter_delay_ms, dead_time_ms, lag_ms, watchdog_ms;
-	const char *host, *series, *at, *with;
+	const char *host, *series, *at;
+	struct cmd_choices with;
 	double soc, battery_wh, inverter_w, efficiency, ramp, genset_w;
 };
 
@@ -22,6 +23,11 @@ static const struct options defaults = {
 	.port = 1502, .seed = -1, .baud = -1, .speed = -1, .batteries = -1, .meter_period_ms = -1, .meter_delay_ms = -1,
 	.dead_time_ms = -1, .lag_ms = -1, .watchdog_ms = -1, .host = "127.0.0.11", .soc = -1, .battery_wh = -1,
 	.inverter_w = -1, .efficiency = -1, .ramp = -1, .genset_w = -1,
+};
+
+enum with { WITH_HYBRID, WITH_BMS, WITH_GENSET };
+static const char *const with_words[] = {
+	[WITH_HYBRID] = "hybrid", [WITH_BMS] = "bms", [WITH_GENSET] = "genset", NULL,
 };
 
 #define AT(field) offsetof(struct options, field)
@@ -32,8 +38,8 @@ static const struct cmd_opt opts[] = {
 	  .summary = "plant seconds in a second: 1" },
 	{ .name = "rtu", .type = CMD_FLAG, .offset = AT(rtu),
 	  .summary = "also an SDM630 meter on a serial line, DIR/run/rs485" },
-	{ .name = "with", .type = CMD_TEXT, .offset = AT(with), .value = "LIST",
-	  .summary = "more devices: hybrid, bms, genset", .complete = "sim-with" },
+	{ .name = "with", .type = CMD_CHOICES, .offset = AT(with), .value = "DEVICE,…",
+	  .summary = "more devices", .choices = with_words },
 	{ .name = "batteries", .type = CMD_INT, .offset = AT(batteries), .value = "N", .min = 1, .max = SIM_BATTERIES,
 	  .summary = "equal ones, each with its inverter: 1" },
 	{ .name = "host", .type = CMD_TEXT, .offset = AT(host), .value = "ADDRESS",
@@ -80,23 +86,20 @@ static const struct cmd_opt opts[] = {
 
 /* ---- options into a site ---- */
 
-/* A list of words, separated by commas. */
-static int add_with(const char *list, struct sim_options *so, struct err *e)
+static void add_with(const struct cmd_choices *with, struct sim_options *so)
 {
-	auto_free char *copy = xstrdup(list);
-	char *rest = copy, *word;
-
-	while ((word = strsep(&rest, ","))) {
-		if (str_eq(word, "hybrid"))
+	for (size_t i = 0; i < with->count; i++)
+		switch ((enum with)with->at[i]) {
+		case WITH_HYBRID:
 			so->batteries[0].hybrid = true;
-		else if (str_eq(word, "bms"))
+			break;
+		case WITH_BMS:
 			so->batteries[0].bms = true;
-		else if (str_eq(word, "genset"))
+			break;
+		case WITH_GENSET:
 			so->genset.rated_w = so->genset.rated_w > 0 ? so->genset.rated_w : 6000;
-		else
-			return err_set(e, ERR_USAGE, 0, "--with takes hybrid, bms and genset, not '%.40s'", word);
-	}
-	return 0;
+			break;
+		}
 }
 
 static void set_plant(const struct options *o, struct sim_parameters *p)
@@ -142,7 +145,8 @@ static int set_options(const struct options *o, struct sim_options *so, struct e
 		so->genset.rated_w = o->genset_w;
 	if (!str_copy(so->host, sizeof so->host, o->host))
 		return err_set(e, ERR_INPUT, 0, "--host is '%.40s', must be an address of 127.0.0.0/8", o->host);
-	return o->with ? add_with(o->with, so, e) : 0;
+	add_with(&o->with, so);
+	return 0;
 }
 
 /* Where the series starts; a time outside of it would show another day than the one that was asked for. */

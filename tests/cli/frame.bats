@@ -227,6 +227,7 @@ for p in json.load(sys.stdin)["points"]: print(p["point"])' | sort >has
 	offered device read tcp://127.0.0.9#1 '' | grep -qx bms.soc_percent
 	offered control mode '' | grep -qx self-consumption
 	offered sim run '' | grep -qx storm
+	offered sim run --with bms,g | grep -qx bms,genset
 }
 
 @test "bash completes what the program says" {

@@ -261,7 +261,7 @@ teardown() {
 	run -65 --separate-stderr "$PSEC" -C "$BATS_TEST_TMPDIR/x" sim run --host 192.0.2.1
 	[[ $stderr == *"127.0.0.0/8"* ]]
 	run -64 --separate-stderr "$PSEC" -C "$BATS_TEST_TMPDIR/x" sim run --with toaster
-	[[ $stderr == *"not 'toaster'"* ]]
+	[[ $stderr == *"--with is 'toaster', must be hybrid, bms or genset"* ]]
 	run -65 --separate-stderr "$PSEC" -C "$BATS_TEST_TMPDIR/x" sim run --at 2031-01-01T00:00Z
 	[[ $stderr == *"which goes from 2015-12-31T23:00"* ]]
 	run -69 --separate-stderr "$PSEC" -C "$BATS_TEST_TMPDIR/x" sim status
