@@ -2,16 +2,15 @@
 # psec scan against servers that were not written here: pymodbus, pysunspec2, and what else answers on a network.
 load ../cli/helper
 
+ready_or_gone() { grep -q ready "$RUN/plant.out" || ! kill -0 "$(cat "$RUN/pid")"; }
+
 setup_file() {
 	export NET=127.61.$((RANDOM % 250 + 1)) RUN=$BATS_FILE_TMPDIR
 	"${PSEC_PY:-$BATS_TEST_DIRNAME/../../build/venv/bin/python}" "$BATS_TEST_DIRNAME/peers/plant.py" --host "$NET" --port 1502 \
 		--status "$RUN/truth.json" --strangers >"$RUN/plant.out" 2>"$RUN/plant.err" 3>&- &
 	echo $! >"$RUN/pid"
-	for _ in $(seq 100); do
-		grep -q ready "$RUN/plant.out" && break
-		kill -0 "$(cat "$RUN/pid")" || { cat "$RUN/plant.err" >&2; return 1; }
-		read -rt 0.1 <> <(:) || true
-	done
+	wait_until 10 ready_or_gone
+	grep -q ready "$RUN/plant.out" || { cat "$RUN/plant.err" >&2; return 1; }
 	"${B:-$BATS_TEST_DIRNAME/../../build}/bin/psec" scan --json "$NET.11-30:1502" >"$RUN/found.json" 2>"$RUN/found.err"
 }
 
@@ -132,10 +131,8 @@ row() {
 @test "Ctrl-C prints what there is and ends with 130" {
 	"$PSEC" scan --json "$NET.11:1502" "$NET.17:1502" --answer 30s >out 2>err &
 	local pid=$!
-	for _ in $(seq 50); do
-		[ -n "$(ss -tnH state established dst "$NET.17" 2>/dev/null)" ] && break
-		read -rt 0.1 <> <(:) || true
-	done
+	connected() { [ -n "$(ss -tnH state established dst "$NET.17")" ]; }
+	wait_until 10 connected || { kill $pid; cat err; false; }
 	kill -INT $pid
 	local status=0
 	wait $pid || status=$?
