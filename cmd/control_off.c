@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "database.h"
 #include "device/device.h"
 #include "live.h"
 #include "loop/loop.h"
@@ -87,7 +88,52 @@ static int turn_until_ended(const struct cmd_env *env, struct off *o, struct loo
 	return 0;
 }
 
-static int judge(const struct cmd_env *env, const struct off *o, struct err *e)
+/* ---- the mode at psecd's next start ---- */
+
+/* As psecd-core stores and tells it. */
+static int put_off(struct store *store, struct err *e)
+{
+	struct now now = now_read();
+	auto_free char *before = NULL;
+	char text[64], who[32];
+	struct store_event event = { .utc_us = now.utc_us, .utc_valid = now.utc_valid, .severity = SEVERITY_INFO,
+				     .kind = "mode", .subject = "", .text = text, .who = who };
+
+	if (store_get_setting(store, "control.mode", &before, e))
+		return -1;
+	if (before && str_eq(before, site_mode_name(SITE_MODE_OFF)))
+		return 0;
+	if (store_put_setting(store, "control.mode", site_mode_name(SITE_MODE_OFF), e))
+		return -1;
+	snprintf(text, sizeof text, "mode is off, was %.20s; psecd did not run", before ? before : "that of site.yaml");
+	snprintf(who, sizeof who, getuid() ? "unix:%u" : "unix:root", (unsigned)getuid());
+	return store_put_event(store, &event, &event.id, e);
+}
+
+/* A psecd that is started later goes on in the mode it had: who switched off at night must not find the battery at
+ * work in the morning. */
+static bool keep_off(const struct cmd_env *env, const struct site *site)
+{
+	struct database database;
+	struct err e = { 0 };
+	int rc = database_open(env, &database, &e);
+
+	if (rc && e.kind == ERR_INPUT && site->control.mode == SITE_MODE_OFF) {
+		database_close(&database);
+		return true;
+	}
+	if (!rc)
+		rc = put_off(database.store, &e);
+	database_close(&database);
+	if (rc)
+		fprintf(env->err, "mode off could not be stored: %s. A psecd that is started goes on in its mode: then "
+				  "run `psec control off` again\n", e.text);
+	return !rc;
+}
+
+/* ---- what became of it ---- */
+
+static int judge(const struct cmd_env *env, const struct off *o, bool kept, struct err *e)
 {
 	for (size_t n = 0; n < o->site->device_count; n++) {
 		const struct inverter *i = &o->inverters[n];
@@ -107,10 +153,12 @@ static int judge(const struct cmd_env *env, const struct off *o, struct err *e)
 				       "0 W could not be written to '%s'%s%s; switch it off at the device", name,
 				       i->why[0] ? ": " : "", i->why);
 		if (!env->json)
-			fprintf(env->out, "%s shows 0 W; psecd does not run, so nobody sets it again\n", name);
+			fprintf(env->out, "%s shows 0 W; psecd does not run, so nobody sets it again%s\n", name,
+				kept ? ", and mode off is kept for its next start" : "");
 	}
 	if (env->json)
-		fprintf(env->out, "{\"mode\": \"off\", \"by\": \"psec\", \"setpoint_w\": 0.0}\n");
+		fprintf(env->out, "{\"mode\": \"off\", \"by\": \"psec\", \"setpoint_w\": 0.0, \"kept\": %s}\n",
+			kept ? "true" : "false");
 	return 0;
 }
 
@@ -138,7 +186,8 @@ static int off_by_ourselves(const struct cmd_env *env, struct err *e)
 	struct diag_sink sink = { .fn = cmd_diag_to_stderr, .arg = env->err };
 	struct device_catalogue *catalogue = NULL;
 	struct loop *l = NULL;
-	int rc = -1;
+	bool kept;
+	int rc;
 
 	if (cmd_read_site(env, site, e))
 		return -1;
@@ -146,9 +195,13 @@ static int off_by_ourselves(const struct cmd_env *env, struct err *e)
 	if (!site->device_count)
 		return err_set(e, ERR_INPUT, 0, "the site has no battery-inverter; nothing can be switched off");
 	o->site = site;
-	if (!device_catalogue_load(env->paths.profiles, &catalogue, &sink, e) && !loop_new(&l, e) &&
-	    !poll_new(l, site, catalogue, &hooks, &o->poll, e) && !turn_until_ended(env, o, l, e))
-		rc = judge(env, o, e);
+	rc = device_catalogue_load(env->paths.profiles, &catalogue, &sink, e) || loop_new(&l, e) ||
+			     poll_new(l, site, catalogue, &hooks, &o->poll, e) || turn_until_ended(env, o, l, e)
+		     ? -1
+		     : 0;
+	kept = keep_off(env, site); /* also when the inverter does not answer, or the waiting was broken off */
+	if (!rc)
+		rc = judge(env, o, kept, e);
 	poll_free(o->poll);
 	loop_free(l);
 	device_catalogue_free(catalogue);

@@ -1,11 +1,7 @@
 #include "recordings.h"
 
-#include <errno.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include "ctl/ctl.h"
-#include "store/store.h"
+#include "database.h"
 #include "study/study.h"
 
 struct source {
@@ -96,39 +92,6 @@ static int read_store(void *arg, const char *point, int64_t from_us, int64_t to_
 	return rc < 0 ? -1 : go_on(s, e);
 }
 
-/* Root becomes who the database belongs to, so that no file is left behind that psecd-core cannot open. */
-static int become(const struct stat *st, struct err *e)
-{
-	if (geteuid() != 0 || st->st_uid == 0)
-		return 0;
-	if (setegid(st->st_gid) < 0 || seteuid(st->st_uid) < 0)
-		return err_set(e, ERR_IO, errno, "cannot become the user of the database");
-	return 0;
-}
-
-static void return_to(uid_t uid, gid_t gid)
-{
-	if (seteuid(uid) < 0 || setegid(gid) < 0)
-		abort();
-}
-
-static int open_store(struct source *s, struct err *e)
-{
-	const char *path = s->env->paths.db;
-	bool recovered = false;
-	struct stat st;
-
-	if (stat(path, &st) < 0)
-		return errno == ENOENT
-			       ? err_set(e, ERR_INPUT, 0, "'%s' does not exist: psecd has not recorded here yet", path)
-			       : err_set(e, ERR_IO, errno, "cannot look at '%s'", path);
-	if (become(&st, e) < 0 || store_open(path, NULL, &s->store, &recovered, e) < 0)
-		return -1;
-	if (recovered)
-		fprintf(s->env->err, "the database was broken; it is kept aside, and a new one is begun\n");
-	return 0;
-}
-
 /* ---- either ---- */
 
 static int read_from(struct source *s, const struct site *site, int64_t from_us, int64_t to_us, int64_t step_us,
@@ -149,19 +112,23 @@ int recordings_read(const struct cmd_env *env, int64_t from_utc_us, int64_t to_u
 {
 	struct source s = { .env = env };
 	auto_free struct site *site = xcalloc(1, sizeof *site);
-	uid_t uid = geteuid();
-	gid_t gid = getegid();
+	struct database database = { 0 };
 	size_t below = 0;
 	int rc;
 
 	if (cmd_read_site(env, site, e) < 0)
 		return -1;
-	rc = cmd_daemon_runs(env) ? cmd_connect_daemon(env, &s.client, e) : open_store(&s, e);
+	if (cmd_daemon_runs(env))
+		rc = cmd_connect_daemon(env, &s.client, e);
+	else if (!(rc = database_open(env, &database, e)))
+		s.store = database.store;
+	else
+		database_close(&database);
 	if (rc == 0)
 		rc = read_from(&s, site, from_utc_us, to_utc_us, step_us, out, &below, e);
 	ctl_client_free(s.client);
-	store_close(s.store);
-	return_to(uid, gid);
+	if (s.store)
+		database_close(&database);
 	if (rc == 0 && out->gaps)
 		fprintf(env->err,
 			"%zu of %zu steps are gaps: not every device was recorded then; nothing is counted for them\n",

@@ -52,3 +52,36 @@ print([d["questions"] for d in json.load(sys.stdin)["devices"] if d["name"] == "
 	[ "$status" = 130 ]
 	grep -q "stopped before" err
 }
+
+kept_mode() { "$PSEC" control status --json | /usr/bin/python3 -c 'import json,sys; print(json.load(sys.stdin)["mode"])'; }
+runs() { [ -n "$(kept_mode)" ]; }
+
+@test "a psecd that was killed in an automatic mode and started after off begins in mode off" {
+	local psecd
+	"$PSECD" 2>psecd.err 3>&- &
+	psecd=$!
+	wait_until 10 "$PSEC" control mode observe
+	kill -KILL $psecd
+	wait $psecd || true
+	run -0 --separate-stderr "$PSEC" control off
+	[[ $output == *"mode off is kept for its next start"* ]]
+	[ -z "$stderr" ]
+	"$PSECD" 2>psecd.err 3>&- &
+	psecd=$!
+	wait_until 10 runs
+	run kept_mode
+	"$PSEC" status >said
+	kill $psecd
+	wait $psecd || true
+	[ "$output" = off ]
+	grep -q "mode is off, was observe; psecd did not run (unix:" said
+}
+
+@test "off that cannot be stored says what psecd will do, and keeps it for the inverter that does not answer" {
+	mkdir -p state/psec.db
+	run -0 --separate-stderr "$PSEC" control off
+	[[ $output == "battery shows 0 W"* ]] && [[ $output != *"is kept"* ]]
+	[[ $stderr == *"mode off could not be stored"*"run \`psec control off\` again"* ]]
+	run -0 --separate-stderr "$PSEC" control off --json
+	/usr/bin/python3 -c 'import json,sys; assert json.loads(sys.argv[1])["kept"] is False' "$output"
+}
