@@ -58,7 +58,8 @@ static int put_in(const struct cmd_env *env, const struct device_catalogue *c, c
 	}
 	str_copy(d.profile, sizeof d.profile, row->profile);
 	name_for(site, d.roles, d.name);
-	snprintf(comment, sizeof comment, "%s %s %s%s", row->identity.make, row->identity.model, row->identity.serial,
+	snprintf(comment, sizeof comment, "%s %s%s%s%s", row->identity.make, row->identity.model,
+		 row->identity.serial[0] ? " " : "", row->identity.serial,
 		 row->match == DEVICE_PROPOSED ? " (a proposal: check it)" : "");
 	with = site_text_with_device(put->text, env->paths.file, &d, comment, e);
 	if (!with)

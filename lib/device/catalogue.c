@@ -97,6 +97,7 @@ static void add_file(struct device_catalogue *c, size_t own, const char *path, b
 		return;
 	}
 	c->profiles = xrealloc(c->profiles, c->count + 1, sizeof *c->profiles);
+	p->info.own = check;
 	c->profiles[c->count++] = p;
 }
 

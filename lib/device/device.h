@@ -100,6 +100,7 @@ struct device_profile_info {
 	const char *id, *make, *model, *source, *note, *file;
 	unsigned roles;                 /* that it can fill */
 	bool sunspec;
+	bool own;                       /* of the site's folder, not an installed one */
 	const uint8_t *units;           /* likely units, best first */
 	size_t unit_count;
 	struct device_timing timing;
@@ -173,6 +174,11 @@ struct device_identity { char make[33], model[33], version[17], serial[33]; };
 void device_sunspec_identity(const uint16_t *regs, size_t count, struct device_identity *out);
 /* From FC 43/14 bytes (after the function code); false when they are not that. */
 must_check bool device_fc43_identity(const uint8_t *bytes, size_t count, struct device_identity *out);
+/* The reads of a profile's own identity, registers by address: the first part from *part on, which is set to it; false:
+ * no more. Its answer goes into out, where it says something. */
+must_check bool device_profile_identity(const struct device_profile *p, size_t *part, struct device_probe *out);
+void device_profile_identity_take(const struct device_profile *p, size_t part, const uint16_t *regs,
+				  struct device_identity *out);
 
 /* ---- maps: a profile laid on one live device ---------------------------------------------------------------- */
 

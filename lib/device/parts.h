@@ -200,5 +200,10 @@ must_check bool raw_encode(double number, enum device_type t, enum device_order 
 /* 10^sf; false when sf is none, with why (80). name: of the scale factor. */
 must_check bool sf_power(const char *name, int sf, double *out, char why[80]);
 void raw_text(const uint16_t *regs, size_t count, char *to, size_t n); /* printable, trimmed */
+/* identity.c: what the registers of one part say; "" when they are marked as not available. */
+struct identity_form { enum device_type type; enum device_order order; uint16_t count; double scale; };
+void identity_text(const struct identity_form *f, const uint64_t *absent, size_t absent_count, const uint16_t *regs,
+		   char *to, size_t n);
+char *identity_part(struct device_identity *i, enum identity_part part, size_t *n);
 
 #endif

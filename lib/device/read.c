@@ -12,20 +12,19 @@ static const uint16_t *regs_of(const struct device_map *m, int i)
 
 static void take_identity(struct device_map *m, int block)
 {
-	char *to[IDENTITY_PARTS] = { m->identity.make, m->identity.model, m->identity.serial, m->identity.version };
-	const size_t size[IDENTITY_PARTS] = { sizeof m->identity.make, sizeof m->identity.model,
-					      sizeof m->identity.serial, sizeof m->identity.version };
+	for (int i = 0; i < IDENTITY_PARTS; i++) {
+		int at = m->identity_values[i];
+		const struct device_value *v = &m->values[at < 0 ? 0 : at];
+		const struct identity_form form = { v->type, v->order, v->count, v->scale };
+		const struct source *s;
+		size_t n;
+		char *to = identity_part(&m->identity, (enum identity_part)i, &n);
 
-	for (size_t i = 0; i < IDENTITY_PARTS; i++) {
-		int v = m->identity_values[i];
-
-		if (v < 0 || m->mapped[v].block != block)
+		if (at < 0 || m->mapped[at].block != block)
 			continue;
-		if (m->values[v].type == DEVICE_TEXT)
-			raw_text(regs_of(m, v), m->values[v].count, to[i], size[i]);
-		else
-			snprintf(to[i], size[i], "%.0f",
-				 raw_decode(regs_of(m, v), m->values[v].type, m->values[v].order).number);
+		s = m->mapped[at].source;
+		identity_text(&form, s != NULL ? s->absent : NULL, s != NULL ? s->absent_count : 0, regs_of(m, at), to,
+			      n);
 	}
 }
 

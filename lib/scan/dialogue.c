@@ -23,10 +23,13 @@ struct dialogue {
 	struct bus_link *link;
 	struct loop_timer later;
 	struct search search;
+	uint8_t own[256];              /* units of the site's own profiles */
+	size_t own_count;
 	/* what the host showed so far */
 	bool spoke, named, busy, noise, over, gateway_tried;
 	int silences, closings, garbled, refusals;
 	uint8_t last_exception, gateway_exception; /* of the last unit that a gateway could not reach; 0: none */
+	uint8_t refusing;              /* the first unit that said no to every question */
 	int64_t slowest_us;
 	uint64_t late;                 /* of the link's late answers, those seen */
 	struct bus_second_master second_master;
@@ -75,8 +78,9 @@ static void tell_host(struct dialogue *d)
 	} else if (d->busy) {
 		host_row(d, SCAN_MODBUS, "busy (exception 6): another master may hold it; try again, or stop that one");
 	} else if (d->refusals) {
-		snprintf(text, sizeof text, "exception %u (%s) to every question; has it another unit or map?",
-			 d->last_exception, bus_exception_name(d->last_exception));
+		snprintf(text, sizeof text, "exception %u (%s) to every question of unit %u%s", d->last_exception,
+			 bus_exception_name(d->last_exception), d->refusing,
+			 d->refusals > 1 ? " and others" : ": has it another map?");
 		host_row(d, SCAN_MODBUS, text);
 	} else if (d->gateway_exception) {
 		snprintf(text, sizeof text, "exception %u (%s) for every unit tried; try --every-unit",
@@ -116,6 +120,13 @@ static void on_over(void *arg)
 
 static void on_reopen(void *arg);
 
+static void begin_search(struct dialogue *d, bool setting_given, bool few)
+{
+	const struct search_wish w = { setting_given, d->options->every_unit, few, d->own, d->own_count };
+
+	search_init(&d->search, &d->address, &w);
+}
+
 /* A host that takes a connection and knows no MBAP may be a gateway that passes bytes on raw. */
 static bool try_as_gateway(struct dialogue *d)
 {
@@ -124,7 +135,7 @@ static bool try_as_gateway(struct dialogue *d)
 		return false;
 	d->gateway_tried = true;
 	d->address.kind = BUS_RTU_TCP;
-	search_init(&d->search, &d->address, true, d->options->every_unit, true);
+	begin_search(d, true, true);
 	d->later.fn = on_reopen;
 	loop_timer_set(d->loop, &d->later, d->hooks.turn(d->hooks.arg));
 	return true;
@@ -201,7 +212,8 @@ static void concluded(struct dialogue *d)
 	if (d->busy)
 		row_fault(&d->unit.row, "was busy (exception 6) in between: another master?");
 	if (!d->unit.gave_value) {
-		d->refusals++;
+		if (!d->refusals++)
+			d->refusing = d->unit.row.address.unit;
 		d->last_exception = d->unit.last_exception;
 		next_unit(d);
 		return;
@@ -269,7 +281,8 @@ static void on_reopen(void *arg)
 
 static void next_unit(struct dialogue *d)
 {
-	bool enough = d->address.kind == BUS_TCP && d->silences >= SILENCES_MAX && !d->options->every_unit;
+	bool enough = d->address.kind == BUS_TCP && d->silences >= SILENCES_MAX && !d->options->every_unit &&
+		      !search_is_sure(&d->search);
 
 	d->unhurried = d->search.again_count > 0;
 	switch (enough ? SEARCH_END : search_next(&d->search)) {
@@ -423,6 +436,25 @@ static void on_reply(void *arg, const struct bus_request *q, const struct bus_re
 
 /* ---- life ---- */
 
+/* Each once: who wrote a profile for this site said where its device is likely to be. */
+static size_t units_of_own_profiles(const struct device_catalogue *c, uint8_t own[256])
+{
+	const struct device_profile *p;
+	bool listed[256] = { false };
+	size_t n = 0;
+
+	for (size_t i = 0; (p = device_profile_at(c, i)); i++) {
+		const struct device_profile_info *info = device_profile_info(p);
+
+		for (size_t k = 0; info->own && k < info->unit_count; k++) {
+			if (!listed[info->units[k]])
+				own[n++] = info->units[k];
+			listed[info->units[k]] = true;
+		}
+	}
+	return n;
+}
+
 int dialogue_new(struct loop *l, const struct device_catalogue *c, const struct bus_address *a, bool setting_given,
 		 const struct scan_options *o, const struct dialogue_hooks *hooks, struct dialogue **out, struct err *e)
 {
@@ -433,7 +465,8 @@ int dialogue_new(struct loop *l, const struct device_catalogue *c, const struct 
 	d->options = o;
 	d->hooks = *hooks;
 	d->later.arg = d;
-	search_init(&d->search, a, setting_given, o->every_unit, false);
+	d->own_count = units_of_own_profiles(c, d->own);
+	begin_search(d, setting_given, false);
 	unit_init(&d->unit, c);
 	if (open_link(d, e) < 0) {
 		free(d);

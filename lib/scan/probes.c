@@ -8,19 +8,26 @@ static int find(const struct probes *p, const struct device_probe *q)
 	return -1;
 }
 
-void probes_collect(struct probes *p, const struct device_catalogue *c)
+static void collect(struct probes *p, const struct device_catalogue *c, bool own)
 {
 	const struct device_profile *profile;
 
-	p->count = 0;
 	for (size_t i = 0; (profile = device_profile_at(c, i)); i++) {
 		const struct device_probe *probes;
-		size_t n = device_profile_probes(profile, &probes);
+		size_t n = device_profile_info(profile)->own == own ? device_profile_probes(profile, &probes) : 0;
 
 		for (size_t k = 0; k < n && p->count < PROBES_MAX; k++)
 			if (find(p, &probes[k]) < 0 && probes[k].count <= BUS_READ_MAX)
 				p->ask[p->count++] = probes[k];
 	}
+}
+
+/* The site's own first: they have their place however many there are, and a device that is recognised early is. */
+void probes_collect(struct probes *p, const struct device_catalogue *c)
+{
+	p->count = 0;
+	collect(p, c, true);
+	collect(p, c, false);
 	probes_forget(p);
 }
 

@@ -13,6 +13,7 @@ static const struct { uint32_t baud; char parity; } settings[] = {
 /* Factory settings first: 1 nearly everywhere; 247 GoodWe, 10 DSE, 126 Fronius, 240 SMA-like meters, 100, 20. */
 static const uint8_t first_rtu[] = { 1, 2, 3 }, later_rtu[] = { 247, 10, 4, 5, 6, 7, 8, 9, 20, 100, 126, 240 };
 static const uint8_t likely_tcp[] = { 1, 2, 3, 255, 247, 71, 100, 126, 240, 0 };
+enum { SURE_TCP = 2, SERIAL_MAX = 247 };
 
 static void list(struct search *s, const uint8_t *units, size_t n)
 {
@@ -24,24 +25,38 @@ static void list(struct search *s, const uint8_t *units, size_t n)
 	}
 }
 
-void search_init(struct search *s, const struct bus_address *a, bool setting_given, bool every_unit, bool few)
+/* A profile may name 0 and 255, which are no devices of a serial line. */
+static void list_own(struct search *s, const struct bus_address *a, const struct search_wish *w)
+{
+	for (size_t i = 0; i < w->own_count; i++)
+		if (a->kind == BUS_TCP || (w->own[i] > 0 && w->own[i] <= SERIAL_MAX))
+			list(s, &w->own[i], 1);
+}
+
+void search_init(struct search *s, const struct bus_address *a, const struct search_wish *w)
 {
 	uint8_t all[247];
 
-	*s = (struct search){ .on_line = a->kind == BUS_RTU, .settled = a->kind != BUS_RTU || setting_given };
+	*s = (struct search){ .on_line = a->kind == BUS_RTU, .settled = a->kind != BUS_RTU || w->setting_given };
 	for (size_t i = 0; i < COUNT_OF(all); i++)
 		all[i] = (uint8_t)(i + 1);
 	if (a->has_unit)
 		list(s, &a->unit, 1);
-	else if (a->kind == BUS_TCP)
-		list(s, likely_tcp, COUNT_OF(likely_tcp));
 	else
-		list(s, first_rtu, COUNT_OF(first_rtu));
+		list(s, a->kind == BUS_TCP ? likely_tcp : first_rtu,
+		     a->kind == BUS_TCP ? SURE_TCP : COUNT_OF(first_rtu));
+	if (!a->has_unit && (a->kind == BUS_TCP || w->few))
+		list_own(s, a, w);
+	s->sure = s->unit_count;
+	if (!a->has_unit && a->kind == BUS_TCP)
+		list(s, likely_tcp, COUNT_OF(likely_tcp));
 	s->ends[0] = s->unit_count;
-	if (!a->has_unit && a->kind != BUS_TCP && !few)
+	if (!a->has_unit && a->kind != BUS_TCP && !w->few) {
+		list_own(s, a, w);
 		list(s, later_rtu, COUNT_OF(later_rtu));
+	}
 	s->ends[1] = s->unit_count;
-	if (!a->has_unit && every_unit)
+	if (!a->has_unit && w->every_unit)
 		list(s, all, COUNT_OF(all));
 	s->ends[2] = s->unit_count;
 }
@@ -51,6 +66,11 @@ void search_setting(const struct search *s, struct bus_address *a)
 	a->baud = settings[s->setting].baud;
 	a->parity = settings[s->setting].parity;
 	a->stop = 1;
+}
+
+bool search_is_sure(const struct search *s)
+{
+	return s->unit_at < s->sure;
 }
 
 static size_t begin_of(const struct search *s, size_t round)

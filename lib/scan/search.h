@@ -17,6 +17,7 @@ struct search {
 	size_t setting, round;
 	uint8_t units[256];           /* in the order in which they are tried, */
 	size_t unit_count, unit_at;
+	size_t sure;                  /* of them, so many are tried whatever the first of them do */
 	size_t ends[SEARCH_ROUNDS];   /* by rounds: each ends before this one */
 	bool listed[256];
 	uint8_t again[SEARCH_AGAIN_MAX];
@@ -24,13 +25,21 @@ struct search {
 	uint8_t unit;                 /* being tried */
 };
 
-/* setting_given: the line's setting was named. few: only the likeliest units. */
-void search_init(struct search *s, const struct bus_address *a, bool setting_given, bool every_unit, bool few);
+struct search_wish {
+	bool setting_given;           /* the line's setting was named */
+	bool every_unit;
+	bool few;                     /* only the likeliest units, */
+	const uint8_t *own;           /* and these: of the site's own profiles */
+	size_t own_count;
+};
+void search_init(struct search *s, const struct bus_address *a, const struct search_wish *w);
 /* The setting that is being tried, into a serial address. */
 void search_setting(const struct search *s, struct bus_address *a);
 
 enum search_step { SEARCH_UNIT /* s->unit */, SEARCH_SETTING /* the next setting first */, SEARCH_END };
 enum search_step search_next(struct search *s);
+/* Two silent units tell that there are no others: but those that somebody wrote down are tried. */
+bool search_is_sure(const struct search *s);
 /* A unit answered: this is the setting. */
 void search_settle(struct search *s);
 /* This unit answered late: it is tried once more. false: it was before. */

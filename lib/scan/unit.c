@@ -31,6 +31,8 @@ void unit_begin(struct unit *u, const struct bus_address *a, uint8_t number)
 	u->gave_value = false;
 	u->same_exceptions = 0;
 	u->probe_at = 0;
+	u->known = NULL;
+	u->part = 0;
 	u->row = (struct scan_row){ .state = SCAN_DEVICE, .address = *a };
 	u->row.address.unit = number;
 	u->row.address.has_unit = true;
@@ -57,6 +59,10 @@ bool unit_question(struct unit *u, struct bus_request *q)
 	case UNIT_PROBES:
 		p = u->probes.ask[u->probe_at];
 		break;
+	case UNIT_IDENTITY:
+		if (!device_profile_identity(u->known, &u->part, &p))
+			return false;
+		break;
 	case UNIT_DONE:
 		return false;
 	}
@@ -82,14 +88,12 @@ static const struct device_profile *by_sunspec(struct unit *u)
 	return device_sunspec_profile(u->catalogue, s);
 }
 
-void unit_conclude(struct unit *u)
+/* What it is, by what it said until now. */
+static void name_unit(struct unit *u)
 {
 	struct scan_row *row = &u->row;
 	const struct device_profile *p;
 
-	if (u->phase == UNIT_DONE)
-		return;
-	u->phase = UNIT_DONE;
 	p = u->walk.found.found ? by_sunspec(u) : probes_match(&u->probes, u->catalogue, &row->match, row->evidence);
 	if (p)
 		str_copy(row->profile, sizeof row->profile, device_profile_info(p)->id);
@@ -100,6 +104,23 @@ void unit_conclude(struct unit *u)
 	}
 	if (!p && u->gave_value)
 		row_fault(row, "answers, but no profile fits: name one in site.yaml or write one, psec-profile(5)");
+	/* A proposal may be wrong, and what its registers say is then no serial number. */
+	if (p && !u->walk.found.found && row->match == DEVICE_IDENTIFIED)
+		u->known = p;
+}
+
+void unit_conclude(struct unit *u)
+{
+	if (u->phase != UNIT_DONE && u->phase != UNIT_IDENTITY)
+		name_unit(u);
+	u->phase = UNIT_DONE;
+}
+
+/* All registers of signatures were asked. */
+static void end_probes(struct unit *u)
+{
+	name_unit(u);
+	u->phase = u->known ? UNIT_IDENTITY : UNIT_DONE;
 }
 
 static void walk_answered(struct unit *u, const struct bus_reply *r)
@@ -153,9 +174,14 @@ void unit_answer(struct unit *u, const struct bus_reply *reply)
 		}
 		u->probe_at++;
 		break;
+	case UNIT_IDENTITY:
+		if (r)
+			device_profile_identity_take(u->known, u->part, r->regs, &u->row.identity);
+		u->part++;
+		return;
 	case UNIT_DONE:
 		return;
 	}
 	if (u->probe_at >= u->probes.count || u->same_exceptions >= SAME_EXCEPTIONS_MAX)
-		unit_conclude(u);
+		end_probes(u);
 }

@@ -7,13 +7,15 @@
 
 struct unit {
 	const struct device_catalogue *catalogue;
-	enum { UNIT_WALK, UNIT_MODEL_1, UNIT_FC43, UNIT_PROBES, UNIT_DONE } phase;
+	enum { UNIT_WALK, UNIT_MODEL_1, UNIT_FC43, UNIT_PROBES, UNIT_IDENTITY, UNIT_DONE } phase;
 	bool gave_value;
 	int same_exceptions;       /* in a row: the same no to everything */
 	uint8_t last_exception;
 	struct device_walk walk;
 	struct probes probes;
 	size_t probe_at;
+	const struct device_profile *known; /* by its signature; its own identity is asked, part by part */
+	size_t part;
 	struct scan_row row;
 };
 

@@ -72,11 +72,14 @@ static void tell_identity(struct trial *t)
 	const struct device_map *m = poll_device_map(t->poll, t->device);
 	const struct device_identity *i = m != NULL ? device_map_identity(m) : NULL;
 	struct trial_row row = trial_row_about("identity");
+	bool named;
 
 	if (i == NULL || !(i->make[0] || i->model[0] || i->serial[0]))
 		return;
-	snprintf(row.why, sizeof row.why, "%s%s%s%s%s%s%s", i->make, i->make[0] ? " " : "", i->model,
-		 i->serial[0] ? ", serial " : "", i->serial, i->version[0] ? ", version " : "", i->version);
+	named = i->make[0] || i->model[0];
+	snprintf(row.why, sizeof row.why, "%s%s%s%s%s%s%s%s", i->make, i->make[0] && i->model[0] ? " " : "", i->model,
+		 named && i->serial[0] ? ", " : "", i->serial[0] ? "serial " : "", i->serial,
+		 i->version[0] ? ", version " : "", i->version);
 	t->hooks.row(t->hooks.arg, &row);
 }
 

@@ -99,7 +99,7 @@ static void a_search_asks_likely_units_at_all_settings_before_rare_ones_at_any(v
 	struct tries t;
 
 	(void)state;
-	search_init(&s, &a_line, false, false, false);
+	search_init(&s, &a_line, &(struct search_wish){ .every_unit = false });
 	try_all(&s, &t);
 	assert_int_equal(t.count, 12 * 15);
 	assert_true(t.list[0].unit == 1 && t.list[0].baud == 9600 && t.list[0].parity == 'N');
@@ -114,7 +114,7 @@ static void a_search_for_every_unit_asks_each_once_at_each_setting(void **state)
 	static struct tries t;
 
 	(void)state;
-	search_init(&s, &a_line, false, true, false);
+	search_init(&s, &a_line, &(struct search_wish){ .every_unit = true });
 	try_all(&s, &t);
 	assert_int_equal(t.count, 12 * 247);
 	for (size_t i = 0; i < t.count; i++)
@@ -123,13 +123,48 @@ static void a_search_for_every_unit_asks_each_once_at_each_setting(void **state)
 		assert_int_equal(asked[unit], 12);
 }
 
+static void units_of_own_profiles_are_asked_although_the_first_two_are_silent(void **state)
+{
+	static const uint8_t own[] = { 17, 1, 255 }, order[] = { 1, 2, 17, 255, 3, 247, 71, 100, 126, 240, 0 };
+	const struct bus_address host = { .kind = BUS_TCP, .host = "127.0.0.1", .port = 502 };
+	const struct search_wish w = { .own = own, .own_count = COUNT_OF(own) };
+	struct search s;
+
+	(void)state;
+	search_init(&s, &host, &w);
+	for (size_t i = 0; i < COUNT_OF(order); i++) {
+		assert_int_equal(search_is_sure(&s), i < 4);
+		assert_int_equal(search_next(&s), SEARCH_UNIT);
+		assert_int_equal(s.unit, order[i]);
+	}
+	assert_int_equal(search_next(&s), SEARCH_END);
+	/* without any, two silent units are enough as before */
+	search_init(&s, &host, &(struct search_wish){ .few = false });
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(search_next(&s), SEARCH_UNIT);
+	assert_false(search_is_sure(&s));
+}
+
+static void on_a_line_units_of_own_profiles_come_after_the_first_and_only_if_a_line_has_them(void **state)
+{
+	static const uint8_t own[] = { 17, 0, 255, 2 };
+	struct search s;
+	struct tries t;
+
+	(void)state;
+	search_init(&s, &a_line, &(struct search_wish){ .own = own, .own_count = COUNT_OF(own) });
+	try_all(&s, &t);
+	assert_int_equal(t.count, 12 * 16);
+	assert_int_equal(t.list[12 * 3].unit, 17);
+}
+
 static void one_answer_fixes_the_setting_and_only_units_are_left(void **state)
 {
 	uint8_t before[256] = { 0 };
 	struct search s;
 
 	(void)state;
-	search_init(&s, &a_line, false, true, false);
+	search_init(&s, &a_line, &(struct search_wish){ .every_unit = true });
 	for (int i = 0; i < 5; i++) /* units 1, 2, 3, the next setting, unit 1 of it */
 		assert_int_equal(search_next(&s) == SEARCH_SETTING, i == 3);
 	search_settle(&s);
@@ -154,6 +189,8 @@ int main(void)
 		cmocka_unit_test(a_row_from_nowhere_is_refused),
 		cmocka_unit_test(a_search_asks_likely_units_at_all_settings_before_rare_ones_at_any),
 		cmocka_unit_test(a_search_for_every_unit_asks_each_once_at_each_setting),
+		cmocka_unit_test(units_of_own_profiles_are_asked_although_the_first_two_are_silent),
+		cmocka_unit_test(on_a_line_units_of_own_profiles_come_after_the_first_and_only_if_a_line_has_them),
 		cmocka_unit_test(one_answer_fixes_the_setting_and_only_units_are_left),
 	};
 
