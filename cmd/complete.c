@@ -126,8 +126,10 @@ static const struct cmd_opt *option_of(const struct cmd *c, const char *word)
 	return NULL;
 }
 
-/* Looks at the words of c that are whole: counts arguments, and *pending is the option whose value comes next. */
-static int walk(const struct cmd *c, char *const *words, int count, char **args, const struct cmd_opt **pending, bool *ended)
+/* Looks at the words of c that are whole: counts arguments; *pending is the option whose value comes next, *ended says
+ * that no option may come. */
+static int walk(const struct cmd *c, char *const *words, int count, char **args, const struct cmd_opt **pending,
+		bool *ended)
 {
 	int n = 0;
 

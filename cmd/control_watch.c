@@ -1,4 +1,5 @@
-/* psec control watch: the site live. A picture on a terminal, a line a change elsewhere, a JSON line a change with --json. */
+/* psec control watch: the site live. A picture on a terminal, a line a change elsewhere, a JSON line a change with
+ * --json. */
 #include <errno.h>
 #include <langinfo.h>
 #include <math.h>
@@ -42,7 +43,8 @@ static int write_out(const struct watch *w, const char *text, struct err *e)
 static int draw(const struct watch *w, struct err *e)
 {
 	struct winsize size = { 0 };
-	struct screen s = { .columns = 80, .rows = 24, .notice = w->notice, .grid = &w->grid, .battery = &w->battery, .soc = &w->soc };
+	struct screen s = { .columns = 80, .rows = 24, .notice = w->notice, .grid = &w->grid, .battery = &w->battery,
+			    .soc = &w->soc };
 	const char *no_colour = getenv("NO_COLOR");
 	auto_buf struct buf b = BUF_INIT;
 
@@ -60,9 +62,9 @@ static int draw(const struct watch *w, struct err *e)
 
 static int print_line(const struct watch *w, struct err *e)
 {
-	char at[LIVE_TEXT], mode[LIVE_TEXT], state[LIVE_TEXT], clamp[LIVE_TEXT], grid[64], pv[32], load[32], battery[64], setpoint[32],
-		text[700], doubt[LIVE_TEXT], doubtful[LIVE_TEXT + 16] = "";
-	char soc[32] = "not known";
+	char at[LIVE_TEXT], mode[LIVE_TEXT], state[LIVE_TEXT], clamp[LIVE_TEXT], doubt[LIVE_TEXT];
+	char grid[64], pv[32], load[32], battery[64], setpoint[32], soc[32] = "not known";
+	char text[700], doubtful[LIVE_TEXT + 16] = "";
 	const json_t *o = w->last;
 	double percent = live_real(o, "soc_percent");
 
@@ -202,7 +204,8 @@ const struct cmd cmd_control_watch = {
 	.name = "watch",
 	.summary = "the flows of the site, live, until Ctrl-C",
 	.more = "On a terminal of 80×24 or more a picture: flows, state of charge, the last minute, set-point and "
-		"the rule that made it, devices, events. Elsewhere a line a change, at most two a second; with --json each is one JSON object on a line.",
+		"the rule that made it, devices, events. Elsewhere a line a change, at most two a second; with --json "
+		"each is one JSON object on a line.",
 	.example = "psec control watch\npsec control watch --json --count 10",
 	.opts = opts,
 	.opt_count = COUNT_OF(opts),

@@ -75,7 +75,8 @@ static int bad_number(const struct cmd_opt *o, const char *text, struct err *e)
 
 	str_printable(shown, sizeof shown, text, strlen(text));
 	cmd_range_words(o, range);
-	return err_set(e, ERR_USAGE, 0, "--%s is '%s', must be %s%s%s", o->name, shown, kinds[o->type], range[0] ? ", " : "", range);
+	return err_set(e, ERR_USAGE, 0, "--%s is '%s', must be %s%s%s", o->name, shown, kinds[o->type],
+		       range[0] ? ", " : "", range);
 }
 
 static int bad_choice(const struct cmd_opt *o, const char *text, struct err *e)
@@ -215,6 +216,12 @@ static int unknown_option(const struct words *w, const char *word, struct err *e
 		    : err_set(e, ERR_USAGE, 0, "unknown option '--%s'", shown);
 }
 
+/* Of an option that needs no entry in the command's table. */
+static const char *common_name(int val)
+{
+	return val == VAL_JSON ? "json" : val == VAL_CSV ? "csv" : "help";
+}
+
 static int bad_word(const struct cmd *c, const struct words *w, const char *word, struct err *e)
 {
 	const struct cmd_opt *o;
@@ -223,7 +230,7 @@ static int bad_word(const struct cmd *c, const struct words *w, const char *word
 		return optopt ? err_set(e, ERR_USAGE, 0, "unknown option '-%c'", isprint(optopt) ? optopt : '?')
 			      : unknown_option(w, word + 2, e);
 	o = optopt >= VAL_FIRST ? opt_of(c, optopt) : NULL;
-	return err_set(e, ERR_USAGE, 0, "option '--%s' takes no value", o ? o->name : optopt == VAL_JSON ? "json" : optopt == VAL_CSV ? "csv" : "help");
+	return err_set(e, ERR_USAGE, 0, "option '--%s' takes no value", o ? o->name : common_name(optopt));
 }
 
 /* "-500" is a number, not the options -5, -0 and -0: `control set -500` charges. */
@@ -232,35 +239,46 @@ static bool is_number(const char *word)
 	return word[0] == '-' && (isdigit((unsigned char)word[1]) || (word[1] == '.' && isdigit((unsigned char)word[2])));
 }
 
-static int take_option(const struct cmd *c, const struct words *w, int val, const char *word, struct cmd_env *env, void *options,
-		       bool *given, struct err *e)
+/* What the words of one call become. */
+struct parse {
+	const struct cmd *c;
+	const struct words *w;
+	struct cmd_env *env;
+	void *options;
+	bool given[OPTIONS_MAX], help;
+};
+
+static int take_option(struct parse *p, int val, const char *word, struct err *e)
 {
 	const struct cmd_opt *o;
 
 	if (val == 'h' || val == VAL_HELP)
 		return 1;
 	if (val == VAL_JSON || val == VAL_CSV) {
-		*(val == VAL_JSON ? &env->json : &env->csv) = true;
-		return env->json && env->csv ? err_set(e, ERR_USAGE, 0, "--json and --csv are two forms of one answer; choose") : 0;
+		*(val == VAL_JSON ? &p->env->json : &p->env->csv) = true;
+		if (p->env->json && p->env->csv)
+			return err_set(e, ERR_USAGE, 0, "--json and --csv are two forms of one answer; choose");
+		return 0;
 	}
 	if (val == '?')
-		return bad_word(c, w, word, e);
-	o = opt_of(c, val == ':' ? optopt : val);
+		return bad_word(p->c, p->w, word, e);
+	o = opt_of(p->c, val == ':' ? optopt : val);
 	if (!o)
 		return err_set(e, ERR_BUG, 0, "option '%s' is in no table", word);
 	if (val == ':')
 		return err_set(e, ERR_USAGE, 0, "option '--%s' needs a value: %s", o->name, o->value ? o->value : "VALUE");
-	given[o - c->opts] = true;
-	return set_value(o, optarg, options, e);
+	p->given[o - p->c->opts] = true;
+	return set_value(o, optarg, p->options, e);
 }
 
-/* Arguments are moved to argv[1] and on; returns their count, 0 with *help, or -1. */
-static int parse_words(const struct cmd *c, const struct words *w, struct cmd_env *env, int argc, char **argv, void *options,
-		       bool *given, bool *help, struct err *e)
+/* Arguments are moved to argv[1] and on; returns their count, 0 with help, or -1. */
+static int parse_words(struct parse *p, int argc, char **argv, struct err *e)
 {
+	const struct words *w = p->w;
 	int kept = 0;
 
-	/* glibc: 0 begins anew. The shell parses many lines in one process, so the state of the last one is dropped first. */
+	/* glibc: 0 begins anew. The shell parses many lines in one process, so the state of the last one is dropped
+	 * first. */
 	optind = 0;
 	opterr = 0;
 	(void)getopt_long(1, argv, w->shorts, w->longs, NULL);
@@ -281,9 +299,9 @@ static int parse_words(const struct cmd *c, const struct words *w, struct cmd_en
 			argv[1 + kept++] = optarg;
 			continue;
 		}
-		rc = take_option(c, w, val, argv[at], env, options, given, e);
+		rc = take_option(p, val, argv[at], e);
 		if (rc) {
-			*help = rc > 0;
+			p->help = rc > 0;
 			return rc > 0 ? 0 : -1;
 		}
 	}
@@ -294,18 +312,18 @@ static int parse_words(const struct cmd *c, const struct words *w, struct cmd_en
 
 int cmd_parse(const struct cmd *c, struct cmd_env *env, int *argc, char ***argv, void *options, struct err *e)
 {
-	bool given[OPTIONS_MAX] = { false }, help = false;
 	struct words w;
+	struct parse p = { .c = c, .w = &w, .env = env, .options = options };
 	int kept;
 
 	if (c->opt_count > OPTIONS_MAX)
 		return err_set(e, ERR_BUG, 0, "%s has more than %d options", c->name, OPTIONS_MAX);
 	words_of(c, &w);
-	kept = parse_words(c, &w, env, *argc, *argv, options, given, &help, e);
-	if (kept < 0 || help)
+	kept = parse_words(&p, *argc, *argv, e);
+	if (kept < 0 || p.help)
 		return kept < 0 ? -1 : 1;
 	for (size_t i = 0; i < c->opt_count; i++)
-		if (c->opts[i].required && !given[i])
+		if (c->opts[i].required && !p.given[i])
 			return err_set(e, ERR_USAGE, 0, "option '--%s' is required", c->opts[i].name);
 	*argc = kept;
 	++*argv;

@@ -76,6 +76,13 @@ static int direction_of(double w)
 	return !isfinite(w) || fabs(w) < 10 ? 0 : w > 0 ? 1 : -1;
 }
 
+static const char *direction_word(double w, const char *positive, const char *negative)
+{
+	int direction = direction_of(w);
+
+	return direction > 0 ? positive : direction < 0 ? negative : "";
+}
+
 /* directed: the sign is said in words. */
 struct end { const char *name; double w; const char *word; bool directed; };
 
@@ -84,7 +91,8 @@ static char *end_power(const struct end *e, char to[32])
 	return live_power(e->directed ? fabs(e->w) : e->w, to);
 }
 
-static void flow_row(struct drawing *d, const struct end *left, int into, const struct end *right, int out, const char *cross)
+static void flow_row(struct drawing *d, const struct end *left, int into, const struct end *right, int out,
+		     const char *cross)
 {
 	auto_buf struct buf b = BUF_INIT;
 	char power[32];
@@ -107,25 +115,30 @@ static void flows(struct drawing *d, const json_t *o)
 {
 	double grid_w = live_real(o, "grid_w"), pv_w = live_real(o, "pv_w"), battery_w = live_real(o, "battery_w");
 	char doubt[LIVE_TEXT];
+	bool doubtful = live_doubt(o, "load_w", doubt)[0];
 	const struct end grid = { "Grid", grid_w, "", true }, pv = { "PV", pv_w, "", false };
-	const struct end load = { "Load", live_real(o, "load_w"), live_doubt(o, "load_w", doubt)[0] ? "doubtful" : "", false };
-	const struct end battery = { "Battery", battery_w, direction_of(battery_w) > 0 ? "discharging" :
-				     direction_of(battery_w) < 0 ? "charging" : "", true };
-	double soc = live_real(o, "soc_percent");
+	const struct end load = { "Load", live_real(o, "load_w"), doubtful ? "doubtful" : "", false };
+	const struct end battery = { "Battery", battery_w, direction_word(battery_w, "discharging", "charging"), true };
 	auto_buf struct buf b = BUF_INIT;
 
 	flow_row(d, &grid, direction_of(grid_w), &load, direction_of(load.w), d->g->top);
 	/* The name of the direction under the number, the bus between both. */
 	buf_adds(&b, "   ");
-	pad(&b, direction_of(grid_w) > 0 ? "import" : direction_of(grid_w) < 0 ? "export" : "", 15, true);
+	pad(&b, direction_word(grid_w, "import", "export"), 15, true);
 	buf_addf(&b, " %*s%s", WIRE, "", d->g->down);
 	put(d, DIM, b.data);
 	flow_row(d, &pv, direction_of(pv_w), &battery, -direction_of(battery_w), d->g->middle);
-	if (live_doubt(o, "load_w", doubt)[0])
+	if (doubtful)
 		putf(d, YELLOW, "   Doubtful: the load is %s", doubt);
 	else
 		put(d, PLAIN, "");
-	buf_clear(&b);
+}
+
+static void charge(struct drawing *d, const json_t *o)
+{
+	double soc = live_real(o, "soc_percent");
+	auto_buf struct buf b = BUF_INIT;
+
 	buf_adds(&b, "   SoC   ");
 	for (int i = 0; i < BAR; i++)
 		buf_adds(&b, isfinite(soc) && soc >= 100.0 * (i + 0.5) / BAR ? d->g->full : d->g->empty);
@@ -162,15 +175,18 @@ static enum colour colour_of_state(const char *state)
 
 static void decision(struct drawing *d, const json_t *o)
 {
+	bool check_runs = json_is_true(json_object_get(o, "check_runs"));
+	bool checked = json_is_object(json_object_get(o, "checked"));
 	char words[LIVE_TEXT], setpoint[64], wish[64], shown[64];
 
-	putf(d, BOLD, "   Set-point   %-22s wanted %s, shown %s", live_directed(live_real(o, "setpoint_w"), "discharge", "charge", setpoint),
-	     live_power(live_real(o, "wish_w"), wish), live_power(live_real(o, "shown_w"), shown));
-	putf(d, PLAIN, "   Why         %s", json_is_true(json_object_get(o, "check_runs")) ? "the sign check has the battery for some seconds"
-											    : live_text(o, "clamp_words", words));
+	live_directed(live_real(o, "setpoint_w"), "discharge", "charge", setpoint);
+	putf(d, BOLD, "   Set-point   %-22s wanted %s, shown %s", setpoint, live_power(live_real(o, "wish_w"), wish),
+	     live_power(live_real(o, "shown_w"), shown));
+	live_text(o, "clamp_words", words);
+	putf(d, PLAIN, "   Why         %s", check_runs ? "the sign check has the battery for some seconds" : words);
 	live_text(o, "lost_words", words);
 	putf(d, words[0] ? RED : PLAIN, "   Missing     %s", words[0] ? words : "nothing");
-	putf(d, json_is_object(json_object_get(o, "checked")) ? PLAIN : YELLOW, "   Sign check  %s", live_check_words(o, words));
+	putf(d, checked ? PLAIN : YELLOW, "   Sign check  %s", live_check_words(o, words));
 	putf(d, PLAIN, "   Reaction    %s", live_reaction(o, words)[0] ? words : "-");
 }
 
@@ -194,8 +210,9 @@ static void devices(struct drawing *d, const json_t *o, int most)
 				continue;
 			if (isfinite(live_real(v, "rate_hz")))
 				snprintf(rate, sizeof rate, "%.1f Hz", live_real(v, "rate_hz"));
+			live_text(v, "name", name);
 			live_text(v, "why", why);
-			putf(d, good ? PLAIN : RED, "   %-16.16s %-8.8s %8s   %s", live_text(v, "name", name), state, good ? rate : "",
+			putf(d, good ? PLAIN : RED, "   %-16.16s %-8.8s %8s   %s", name, state, good ? rate : "",
 			     good ? "" : why);
 			shown++;
 		}
@@ -203,33 +220,48 @@ static void devices(struct drawing *d, const json_t *o, int most)
 		putf(d, DIM, "   … %d more, %d of %zu live", (int)count - shown, live, count);
 }
 
+static const char *next_line(const char *line)
+{
+	const char *end = strchr(line, '\n');
+
+	return end ? end + 1 : line + strlen(line);
+}
+
+static bool line_has(const char *line, const char *word)
+{
+	const char *at = strstr(line, word);
+
+	return at && at < next_line(line);
+}
+
 static void events(struct drawing *d, const json_t *o, int rows)
 {
 	auto_buf struct buf b = BUF_INIT;
-	const char *line, *skip = NULL;
+	const char *line, *first;
 	int over = 0;
 
 	live_events(&b, o, 3);
+	first = b.data ? b.data : "";
 	/* The newest are wanted, and the last row may be taken. */
-	for (line = b.data; line && (line = strchr(line, '\n')); line++)
+	for (line = first; *line; line = next_line(line))
 		over++;
 	over -= d->row < rows ? rows - d->row : 0;
 	for (; over > 0; over--)
-		skip = strchr(skip ? skip : b.data, '\n') + 1;
-	for (line = skip ? skip : b.data; line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
-		put(d, strstr(line, "alarm") && strcspn(line, "\n") > (size_t)(strstr(line, "alarm") - line) ? RED : PLAIN, line);
+		first = next_line(first);
+	for (line = first; *line; line = next_line(line))
+		put(d, line_has(line, "alarm") ? RED : PLAIN, line);
 }
 
 static void head(struct drawing *d, const json_t *o)
 {
 	const json_t *site = json_object_get(o, "site");
 	char id[LIVE_TEXT], tier[LIVE_TEXT], mode[LIVE_TEXT], state[LIVE_TEXT], at[LIVE_TEXT], left[TEXT_MAX];
-	size_t width;
+	int gap;
 
-	snprintf(left, sizeof left, " %.31s (%.8s)   %.20s, %.20s", live_text(site, "id", id), live_text(site, "tier", tier),
-		 live_text(o, "mode", mode), live_text(o, "state", state));
-	width = str_columns(left, strlen(left)) + 13;
-	putf(d, BOLD, "%s%*s%.8s UTC", left, width < (size_t)d->s->columns ? d->s->columns - (int)width : 1, "", live_clock(o, "utc", at));
+	snprintf(left, sizeof left, " %.31s (%.8s)   %.20s, %.20s", live_text(site, "id", id),
+		 live_text(site, "tier", tier), live_text(o, "mode", mode), live_text(o, "state", state));
+	gap = d->s->columns - (int)str_columns(left, strlen(left)) - (int)strlen(" hh:mm:ss UTC");
+	putf(d, BOLD, "%s%*s%.8s UTC", left, gap > 0 ? gap : 1, "", live_clock(o, "utc", at));
 	putf(d, colour_of_state(state), " %s", live_state_words(state));
 }
 
@@ -261,6 +293,7 @@ void screen_draw(struct buf *b, const struct screen *s, const json_t *o)
 	head(&d, o);
 	put(&d, PLAIN, "");
 	flows(&d, o);
+	charge(&d, o);
 	minute(&d);
 	put(&d, PLAIN, "");
 	decision(&d, o);

@@ -1,4 +1,5 @@
-/* The picture of `psec control watch`: one JSON object to lines, without traffic and without a terminal, so that tests can look. */
+/* The picture of `psec control watch`: one JSON object to lines, without traffic and without a terminal, so that tests
+ * can look. */
 #ifndef PSEC_CMD_SCREEN_H
 #define PSEC_CMD_SCREEN_H
 

@@ -133,9 +133,9 @@ static const struct cmd_opt opts[] = {
 const struct cmd cmd_shell = {
 	.name = "shell",
 	.summary = "run commands line by line, with completion and history",
-	.more = "At a terminal, Tab completes commands, options, choices and the names of devices. Ctrl-C ends the command, not the "
-		"shell; Ctrl-D, exit or quit end the shell. Elsewhere a command a line is read from standard input, # begins a "
-		"comment, and the exit status is that of the last command.",
+	.more = "At a terminal, Tab completes commands, options, choices and the names of devices. Ctrl-C ends the "
+		"command, not the shell; Ctrl-D, exit or quit end the shell. Elsewhere a command a line is read from "
+		"standard input, # begins a comment, and the exit status is that of the last command.",
 	.example = "psec shell\necho status | psec shell",
 	.opts = opts,
 	.opt_count = COUNT_OF(opts),

@@ -51,7 +51,7 @@ void out_free_(struct out **o)
 	out_free(*o);
 }
 
-/* ---- filling ------------------------------------------------------------------------------------------------------ */
+/* ---- filling ----------------------------------------------------------------------------------------------------- */
 
 void out_row(struct out *o)
 {
@@ -117,7 +117,7 @@ void out_json(struct out *o, size_t column, json_t *value, const char *text)
 	c->text = text ? xstrdup(text) : NULL;
 }
 
-/* ---- for people --------------------------------------------------------------------------------------------------- */
+/* ---- for people -------------------------------------------------------------------------------------------------- */
 
 static char *printable(const char *text)
 {
@@ -264,7 +264,7 @@ static void record(const struct out *o, struct buf *b)
 	}
 }
 
-/* ---- for programs ------------------------------------------------------------------------------------------------- */
+/* ---- for programs ------------------------------------------------------------------------------------------------ */
 
 /* New reference. */
 static json_t *for_programs(const struct out_column *k, const struct cell *c)
@@ -324,9 +324,10 @@ static int json(const struct out *o, struct buf *b, struct err *e)
 	return 0;
 }
 
-/* ---- for spreadsheets --------------------------------------------------------------------------------------------- */
+/* ---- for spreadsheets -------------------------------------------------------------------------------------------- */
 
-/* Would a spreadsheet calculate it? A tab or a line's end before the sign is escaped already; full-width signs count. */
+/* Would a spreadsheet calculate it? A tab or a line's end before the sign is escaped already; full-width signs
+ * count. */
 static bool is_formula(const char *text)
 {
 	static const char *const signs[] = { "=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20" };
