@@ -59,7 +59,7 @@ man_pages := $(patsubst man/%.scd,$(B)/man/%,$(wildcard man/*.scd))
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .PHONY: all bin share man tests help deps deps-test deps-deb deb demo check check-long check-unit check-cli check-system \
-	check-fault check-layers check-headers check-lean bench golden-update install uninstall clean FORCE
+	check-fault check-layers check-headers check-lines check-lean bench golden-update install uninstall clean FORCE
 
 all: bin man
 bin: $(bin) share
@@ -138,7 +138,7 @@ check: deps-test
 check-long: deps-test
 	$(Q)$(MAKE) --no-print-directory tests man
 	$(Q)tests/check --long $(B)
-check-unit check-cli check-system check-fault check-layers check-headers check-lean: tests
+check-unit check-cli check-system check-fault check-layers check-headers check-lines check-lean: tests
 	$(Q)tests/check --only $(@:check-%=%) $(B)
 bench: deps-test
 	$(Q)$(MAKE) --no-print-directory bin $(bench_bin)

@@ -95,3 +95,22 @@ check() { run "$DIR/tests/check" "$@" --only unit "$DIR/build"; }
 	run "$DIR/tests/check"
 	[ "$status" = 64 ]
 }
+
+@test "a line, a function or a file that is too long is found, and one that is not is left alone" {
+	local check=$BATS_TEST_DIRNAME/../lines.sh
+	cd "$DIR/lib"
+	# a tab and 116 times … are 120 columns
+	awk 'BEGIN { s = "\t"; while (n++ < 116) s = s "…"; print s > "wide.c"; print s "x" > "wider.h" }'
+	awk 'BEGIN { print "int f(void)\n{" > "f.c"; while (n++ < 78) print "\tf();" > "f.c"; print "}" > "f.c" }'
+	awk 'BEGIN { while (n++ < 600) print "int f(void);" > "file.h" }'
+	run -1 sh "$check" "$DIR/lib"
+	[ "$output" = "$DIR/lib/wider.h:1: 121 columns, at most 120" ]
+	rm wider.h
+	run -0 sh "$check" "$DIR/lib"
+	[ -z "$output" ]
+	sed -i '3i\	f();' f.c
+	echo >>file.h
+	run -1 sh "$check" "$DIR/lib"
+	[ "${lines[0]}" = "$DIR/lib/f.c:2: a function of 81 lines, at most 80" ]
+	[ "${lines[1]}" = "$DIR/lib/file.h: 601 lines, at most 600: a room has more than one file" ]
+}
