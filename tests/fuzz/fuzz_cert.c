@@ -1,0 +1,71 @@
+/* Any text as what comes from a TPM, a request document or a file of roots: it is refused, or can be used. */
+#include <string.h>
+
+#include "crypto/crypto.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void expect(bool that)
+{
+	if (!that)
+		abort();
+}
+
+/* A certificate that was taken can be told, written, and read again as the same one. */
+static void use(const struct crypto_cert *c)
+{
+	auto_crypto_cert struct crypto_cert *again = NULL;
+	auto_crypto_key struct crypto_key *key = NULL;
+	struct crypto_cert_facts a, b;
+	auto_buf struct buf pem = BUF_INIT;
+	struct err e;
+
+	crypto_cert_facts(c, &a);
+	expect(crypto_cert_pem(c, &pem, &e) == 0);
+	expect(crypto_cert_from_pem(pem.data, &again, &e) == 0);
+	crypto_cert_facts(again, &b);
+	expect(str_eq(a.fingerprint, b.fingerprint) && str_eq(a.subject, b.subject));
+	if (crypto_cert_key(c, &key, &e) == 0)
+		expect(crypto_key_same(key, key));
+}
+
+static void as_bag(const char *text, const uint8_t *data, size_t size)
+{
+	auto_crypto_bag struct crypto_bag *bag = NULL;
+	auto_crypto_cert struct crypto_cert *first = NULL;
+	struct err e;
+	int rc;
+
+	expect(crypto_bag_new(&bag, &e) == 0);
+	rc = crypto_bag_add_pem(bag, "fuzz", text, &e);
+	if (rc == 0)
+		expect(crypto_bag_certs(bag) + crypto_bag_crls(bag) > 0);
+	if (crypto_bag_add_der(bag, data, size, &e) == 0)
+		expect(crypto_bag_certs(bag) > 0);
+	if (crypto_bag_cert(bag, 0, &first, &e) == 0)
+		use(first);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	auto_free char *text = xcalloc(size + 1, 1);
+	auto_crypto_cert struct crypto_cert *c = NULL;
+	auto_crypto_key struct crypto_key *k = NULL;
+	uint8_t r[32], s[32], out[64];
+	struct crypto_tss2 t;
+	struct err e;
+	size_t n;
+
+	memcpy(text, data, size);
+	as_bag(text, data, size);
+	if (crypto_cert_from_der(data, size, &c, &e) == 0)
+		use(c);
+	if (crypto_tss2_read(text, &t, &e) == 0 || crypto_tss2_der(data, size, &t, &e) == 0)
+		expect(t.pub_len <= sizeof t.pub && t.priv_len <= sizeof t.priv && t.pub_len > 2);
+	if (crypto_key_from_pem(text, &k, &e) == 0)
+		expect(crypto_key_same(k, k));
+	if (crypto_unbase64(text, out, sizeof out, &n, &e) == 0)
+		expect(n <= sizeof out);
+	(void)!crypto_sig_raw(data, size, r, s, &e);
+	return 0;
+}
