@@ -154,6 +154,32 @@ static void read_device(struct reader *r, const struct conf_node *map, const str
 		wrong(r, n, "which is not the name of a device");
 }
 
+static void read_numbers(struct reader *r, const struct conf_node *map, const struct key *k, unsigned *to)
+{
+	const struct conf_node *n = conf_get(map, k->name);
+	char must[80];
+	unsigned got = 0;
+
+	if (!n)
+		return;
+	snprintf(must, sizeof must, "must be a list of whole numbers from %g to %g, as [7]", k->min, k->max);
+	if (n->kind != CONF_LIST || !n->count) {
+		wrong(r, n, must);
+		return;
+	}
+	for (const struct conf_node *item = n->first; item; item = item->next) {
+		int64_t number;
+
+		if (item->kind != CONF_SCALAR || !parse_int(item->text, (int64_t)k->min, (int64_t)k->max, &number))
+			wrong(r, item, must);
+		else if (got & 1u << number)
+			conf_report(r->c, item, r->sink, "names %s a second time", item->text);
+		else
+			got |= 1u << number;
+	}
+	*to = got;
+}
+
 static void read_megabytes(struct reader *r, const struct conf_node *map, const struct key *k, int64_t *to)
 {
 	int64_t mb = *to / 1000000;
@@ -226,6 +252,9 @@ static void read_key(struct reader *r, const struct conf_node *map, const struct
 	case KEY_DEVICE:
 		read_device(r, map, k, to);
 		break;
+	case KEY_NUMBERS:
+		read_numbers(r, map, k, to);
+		break;
 	}
 }
 
@@ -264,6 +293,7 @@ static void set_defaults(struct site *s)
 			.mean_keep_ms = INT64_C(400) * 24 * 3600 * 1000,
 			.budget_bytes = INT64_C(1000) * 1000000,
 		},
+		.tpm.pcrs = 1u << 7,
 	};
 }
 

@@ -76,8 +76,15 @@ static const struct key sample_keys[] = {
 	{ "budget_mb", .type = KEY_MEGABYTES, .min = 10, .max = 1e6, AT(site_samples, budget_bytes) },
 };
 
+static const struct key tpm_keys[] = {
+	{ "tcti", .type = KEY_TEXT, AT(site_tpm, tcti) },
+	{ "ek_roots", .type = KEY_TEXT, AT(site_tpm, ek_roots) },
+	{ "recovery", .type = KEY_TEXT, AT(site_tpm, recovery) },
+	{ "pcrs", .type = KEY_NUMBERS, .min = 0, .max = 23, AT(site_tpm, pcrs) },
+};
+
 static const struct map site_map = MAP(site_keys), port_map = MAP(port_keys), control_map = MAP(control_keys),
-			sample_map = MAP(sample_keys), device_map = LISTED(device_keys, site_device),
+			sample_map = MAP(sample_keys), tpm_map = MAP(tpm_keys), device_map = LISTED(device_keys, site_device),
 			battery_map = LISTED(battery_keys, site_battery), access_map = LISTED(access_keys, site_access);
 
 #define LIST(field, counted, of) .type = KEY_LIST, .map = &of, AT(site, field), \
@@ -94,6 +101,7 @@ static const struct key top_keys[] = {
 	{ "control", .type = KEY_MAP, .map = &control_map, .offset = offsetof(struct site, control) },
 	{ "access", LIST(access, access_count, access_map) },
 	{ "samples", .type = KEY_MAP, .map = &sample_map, .offset = offsetof(struct site, samples) },
+	{ "tpm", .type = KEY_MAP, .map = &tpm_map, .offset = offsetof(struct site, tpm) },
 };
 const struct map site_schema = MAP(top_keys);
 

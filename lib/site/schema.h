@@ -19,6 +19,7 @@ enum key_type {
 	KEY_ADDRESS,   /* struct bus_address with unit */
 	KEY_ROLES,     /* unsigned, a list of role names */
 	KEY_DEVICE,    /* int, the name of a device above */
+	KEY_NUMBERS,   /* unsigned, a list of whole numbers in [min, max], each a bit */
 };
 
 struct map;

@@ -29,6 +29,16 @@ json_t *site_roles_to_json(unsigned roles)
 	return list;
 }
 
+static json_t *show_numbers(unsigned bits)
+{
+	json_t *list = json_array();
+
+	for (int i = 0; i < 32; i++)
+		if (bits & 1u << i)
+			json_array_append_new(list, json_integer(i));
+	return list;
+}
+
 static json_t *show_address(const struct bus_address *a)
 {
 	char text[BUS_ADDRESS_LEN];
@@ -82,6 +92,8 @@ static json_t *show_key(const struct site *s, const struct key *k, const char *b
 	case KEY_DEVICE:
 		memcpy(&number, at, sizeof number);
 		return json_string(s->devices[number].name);
+	case KEY_NUMBERS:
+		return show_numbers(*(const unsigned *)at);
 	}
 	return json_null();
 }

@@ -63,6 +63,14 @@ struct site_access {
 
 struct site_samples { int64_t raw_keep_ms, mean_keep_ms, budget_bytes; };
 
+/* Files are absolute paths or beside site.yaml. "": not stated. */
+struct site_tpm {
+	char tcti[160];                  /* as tpm2-tools write it, "device:/dev/tpmrm0" (the default) */
+	char ek_roots[256];              /* PEM: the makers whose endorsement certificates are believed */
+	char recovery[256];              /* PEM: the certificate that the hierarchies' authorisations are escrowed to */
+	unsigned pcrs;                   /* bits 1 << 7 …: what the storage key's first policy is bound to; default 7 alone */
+};
+
 struct site {
 	char id[SITE_NAME_LEN];          /* [a-z0-9-]+ */
 	char title[64];                  /* for people, or "" */
@@ -76,6 +84,7 @@ struct site {
 	struct site_access access[SITE_ACCESS_MAX];
 	size_t access_count;
 	struct site_samples samples;
+	struct site_tpm tpm;
 };
 
 /* Where things of a site are. /etc/psec has state in /var/lib/psec and run in /run/psec; any other DIR its own state/

@@ -45,7 +45,8 @@ static const char whole[] =
 	"access:\n"
 	"  - {user: anna, right: operator}\n"
 	"  - {group: adm, right: viewer}\n"
-	"samples: {raw_keep: 2d, mean_keep: 30d, budget_mb: 200}\n";
+	"samples: {raw_keep: 2d, mean_keep: 30d, budget_mb: 200}\n"
+	"tpm: {tcti: 'swtpm:path=/run/tpm', ek_roots: makers.pem, pcrs: [7, 11]}\n";
 
 struct faults {
 	int count;
@@ -138,6 +139,9 @@ static void every_key_arrives_in_its_field(void **state)
 	assert_int_equal(s->samples.raw_keep_ms, INT64_C(2) * 86400000);
 	assert_int_equal(s->samples.mean_keep_ms, INT64_C(30) * 86400000);
 	assert_int_equal(s->samples.budget_bytes, 200000000);
+	assert_string_equal(s->tpm.tcti, "swtpm:path=/run/tpm");
+	assert_string_equal(s->tpm.ek_roots, "makers.pem");
+	assert_int_equal(s->tpm.pcrs, 1 << 7 | 1 << 11);
 	assert_int_equal(site_find_device(s, "bms"), 2);
 	assert_int_equal(site_find_device(s, "nope"), -1);
 	assert_int_equal(site_find_role(s, SITE_PV_INVERTER), 1);
@@ -179,6 +183,8 @@ static void what_is_not_said_has_its_default(void **state)
 	assert_true(s->control.soc_min_percent == 5 && s->control.soc_max_percent == 100 && s->control.reserve_percent == 10);
 	assert_int_equal(s->samples.raw_keep_ms, INT64_C(14) * 86400000);
 	assert_int_equal(s->samples.budget_bytes, 1000000000);
+	assert_string_equal(s->tpm.tcti, "");
+	assert_int_equal(s->tpm.pcrs, 1 << 7);
 }
 
 static void the_default_reserve_keeps_within_the_soc_bounds(void **state)
