@@ -131,43 +131,15 @@ static int ask_events(const struct call *k, json_t **result, struct err *e)
 	return 0;
 }
 
-static void add_sample(void *arg, const struct store_sample *s)
-{
-	json_array_append_new(arg, json_pack("{s:o, s:o, s:o}", "point", jot_text(s->point), "utc", jot_time(s->utc_us),
-					     "value", jot_number(s->value)));
-}
-
-static int time_param(const struct call *k, const char *key, bool required, int64_t *utc_us, struct err *e)
+static int time_param(const struct call *k, const char *key, int64_t *utc_us, struct err *e)
 {
 	const char *text = NULL;
 
-	if (param_text(k->params, key, required, &text, e) < 0)
+	if (param_text(k->params, key, true, &text, e) < 0)
 		return -1;
-	return !text || time_parse(text, utc_us)
+	return time_parse(text, utc_us)
 		       ? 0
 		       : err_set(e, ERR_USAGE, 0, "'%s' is not a time; write 2026-10-01T12:00:00Z", text);
-}
-
-/* {point, from_utc, to_utc, means, max}; a page that is full is continued from the last row's time. */
-static int ask_samples(const struct call *k, json_t **result, struct err *e)
-{
-	const char *point = NULL;
-	int64_t max = 500, from_us = 0, to_us = INT64_MAX;
-	json_t *list;
-
-	if (param_text(k->params, "point", false, &point, e) < 0 ||
-	    time_param(k, "from_utc", false, &from_us, e) < 0 || time_param(k, "to_utc", false, &to_us, e) < 0 ||
-	    param_int(k->params, "max", 1, 500, &max, e) < 0)
-		return -1;
-	record_flush(k->core);
-	list = json_array();
-	if (store_read_samples(k->core->store, point, from_us, to_us, json_is_true(json_object_get(k->params, "means")),
-			       (size_t)max, add_sample, list, e) < 0) {
-		json_decref(list);
-		return -1;
-	}
-	*result = list;
-	return 0;
 }
 
 enum { PAGE_ROWS = 1000 }; /* of some 45 bytes: within a line of the socket */
@@ -189,8 +161,8 @@ static int ask_samples_page(const struct call *k, json_t **result, struct err *e
 	int64_t from_us, to_us, cursor_us = INT64_MIN;
 	bool more;
 
-	if (param_text(k->params, "point", true, &point, e) < 0 || time_param(k, "from_utc", true, &from_us, e) < 0 ||
-	    time_param(k, "to_utc", true, &to_us, e) < 0 ||
+	if (param_text(k->params, "point", true, &point, e) < 0 || time_param(k, "from_utc", &from_us, e) < 0 ||
+	    time_param(k, "to_utc", &to_us, e) < 0 ||
 	    param_int(k->params, "cursor", INT64_MIN, INT64_MAX, &cursor_us, e) < 0)
 		return -1;
 	record_flush(k->core);
@@ -226,8 +198,7 @@ static int ask_subscribe(const struct call *k, json_t **result, struct err *e)
 	}
 	return err_set(e, ERR_USAGE, 0,
 		       "there is no topic '%s'; there are live, event, check, scan.row, scan.progress, scan.done, "
-		       "trial.row, "
-		       "trial.done", topic);
+		       "trial.row, trial.done", topic);
 }
 
 /* ---- the table ---- */
@@ -242,7 +213,6 @@ static const struct method {
 	{ "control.status", RIGHT_VIEWER, ask_control },
 	{ "devices", RIGHT_VIEWER, ask_devices },
 	{ "events", RIGHT_VIEWER, ask_events },
-	{ "samples", RIGHT_VIEWER, ask_samples },
 	{ "samples.page", RIGHT_VIEWER, ask_samples_page },
 	{ "device.read", RIGHT_VIEWER, ask_device },
 	{ "subscribe", RIGHT_VIEWER, ask_subscribe },
