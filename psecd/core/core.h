@@ -139,7 +139,7 @@ bool record_event_at(struct core *c, int64_t utc_us, enum severity severity, con
 json_t *record_event_json(const struct store_event *event);
 void record_remember(void *core, const struct store_event *event); /* among the last few, for status */
 
-/* ---- quota.c: how many events the field may raise ---- */
+/* ---- quota.c: how many events the field may raise, and refused callers ---- */
 void quota_init(struct core *c);
 void quota_release(struct core *c);
 /* false: it is counted and not kept; the count is said by itself. */

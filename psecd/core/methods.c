@@ -225,21 +225,11 @@ static const struct method {
 	{ "device.step", RIGHT_TECHNICIAN, trying_step },
 };
 
-/* What was refused is noted with who asked; the same again within a second is not, or a refused one could fill the
- * disk. */
-static void note_refusal(struct core *c, const struct right_caller *caller, const char *what, const struct err *e)
+/* What was refused is noted with who asked, within the quota of that one: or who may do nothing could fill the disk. */
+static void note_refusal(struct core *c, const struct right_caller *caller, const struct err *e)
 {
-	static char last[160];
-	static int64_t last_boot_us;
-	char key[160];
-	int64_t now = loop_now(c->loop)->boot_us;
-
-	snprintf(key, sizeof(key), "%s %s", caller->name, what);
-	if (str_eq(key, last) && now - last_boot_us < US_PER_S)
-		return;
-	str_copy(last, sizeof(last), key);
-	last_boot_us = now;
-	record_event(c, SEVERITY_WARNING, "refused", "", caller->name, "%s", e->text);
+	if (quota_allows(c, SEVERITY_WARNING, "refused", caller->name, e->text))
+		record_event(c, SEVERITY_WARNING, "refused", "", caller->name, "%s", e->text);
 }
 
 static int answer(void *arg, struct ctl_peer *peer, const char *name, const json_t *params, json_t **result,
@@ -256,7 +246,7 @@ static int answer(void *arg, struct ctl_peer *peer, const char *name, const json
 		if (rc == 0)
 			rc = methods[i].fn(&k, result, e);
 		if (rc < 0 && e->kind == ERR_REFUSED)
-			note_refusal(c, k.caller, name, e);
+			note_refusal(c, k.caller, e);
 		return rc;
 	}
 	return err_set(e, ERR_USAGE, 0, "there is no method '%.40s'", name);
@@ -274,7 +264,7 @@ static void *admit(void *arg, int fd, struct err *e)
 			return caller;
 		err_set(e, ERR_REFUSED, 0, "%s has no right on site %s; see access in site.yaml", caller->name,
 			c->site->id);
-		note_refusal(c, caller, "connection", e);
+		note_refusal(c, caller, e);
 	}
 	free(caller);
 	return NULL;

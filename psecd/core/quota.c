@@ -1,5 +1,6 @@
-/* quota: how many events the field may raise. Each is a commit, and a field that was taken over, or a device that
- * flaps, must fill neither the disk nor the story. What is over it is counted, and the count is said. */
+/* quota: how many events the field may raise, and who asks for what is refused. Each is a commit, and a field that was
+ * taken over, a device that flaps, or a user without the right must fill neither the disk nor the story. What is over
+ * it is counted, and the count is said. */
 #include "core.h"
 
 #include <string.h>
@@ -75,7 +76,7 @@ static void say_kept_back(void *arg)
 		return;
 	}
 	record_event(c, q->worst, "kept-back", "", "",
-		     "%llu event%s of psecd-field came too fast and %s not kept, as: %s",
+		     "%llu event%s came too fast and %s not kept, as: %s",
 		     (unsigned long long)q->kept_back, q->kept_back > 1 ? "s" : "", q->kept_back > 1 ? "are" : "is",
 		     q->last);
 	q->kept_back = 0;

@@ -38,7 +38,7 @@ ends_the_sender() {
 	echo flood >libexec/odd
 	STATE=starting psecd_start
 	wait_until 20 event '"kind": "kept-back"'
-	event "events of psecd-field came too fast and are not kept"
+	event "events came too fast and are not kept"
 	[ "$(sqlite3 "file:$DIR/state/psec.db?mode=ro" "SELECT count(*) FROM event WHERE kind = 'state'")" -le 302 ]
 	[ "$(sqlite3 "file:$DIR/state/psec.db?mode=ro" "SELECT max(n) FROM (SELECT count(*) n FROM event GROUP BY kind, subject)")" -le 21 ]
 	run ! logged "broke the contract"

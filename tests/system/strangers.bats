@@ -144,4 +144,17 @@ balance() {
 	is mode off
 	[ "$(writes)" = "$before" ]
 	event '"who": "unix:daemon"'
+	# who is refused all the time fills neither the disk nor the log; what is kept back is said
+	setpriv --reuid daemon --regid daemon --clear-groups /usr/bin/python3 - "$DIR/run/psecd.sock" <<-'P'
+	import json, socket, sys
+	s = socket.socket(socket.AF_UNIX)
+	s.connect(sys.argv[1])
+	answers = s.makefile()
+	for n in range(200):
+	    method = ("control.set", "control.mode", "control.off")[n % 3]
+	    s.sendall(json.dumps({"jsonrpc": "2.0", "id": n, "method": method}).encode() + b"\n")
+	    assert json.loads(answers.readline())["error"]["data"]["kind"] == "refused"
+	P
+	[ "$(grep -c 'refused: .*(unix:daemon)' log)" -le 22 ]
+	wait_until 20 event 'came too fast and are not kept, as: refused unix:daemon'
 }
