@@ -273,11 +273,37 @@ static void handle(struct build *b, const yaml_event_t *ev)
 	}
 }
 
+/* What libyaml calls the commonest faults, and what the person with the editor has to look for. */
+static const char *plain_words(const char *problem)
+{
+	static const char *const words[][2] = {
+		{ "did not find expected '-' indicator", "is indented otherwise than the list it is in: every '-' of a "
+							 "list stands in one column, its keys in another" },
+		{ "did not find expected key", "is indented otherwise than the keys it belongs to (they stand in one "
+					       "column), or has more behind a value that has ended" },
+		{ "mapping values are not allowed in this context", "has a ':' where none can be: it is indented too "
+								    "far, or its text needs quotes" },
+		{ "could not find expected ':'", "or the line before has a key without ': ' behind it" },
+		{ "did not find expected ',' or ']'", "comes while a '[' is not closed" },
+		{ "did not find expected ',' or '}'", "comes while a '{' is not closed" },
+		{ "found unexpected end of stream", "is the end, and a quote is not closed" },
+		{ "found character that cannot start any token", "has a text that begins with a sign that needs quotes" },
+		{ "block sequence entries are not allowed in this context", "has a '- ' where no list can begin: put it "
+									    "on a line of its own, below the key" },
+	};
+
+	for (size_t i = 0; problem && i < COUNT_OF(words); i++)
+		if (str_eq(problem, words[i][0]))
+			return words[i][1];
+	return NULL;
+}
+
 static void report_syntax(struct build *b)
 {
 	const yaml_parser_t *p = &b->parser;
-	size_t line = p->problem_mark.line + 1, at;
-	const char *problem = p->problem ? p->problem : "cannot be read";
+	size_t line = p->problem_mark.line + 1, at, from = p->context ? p->context_mark.line + 1 : line;
+	const char *problem = p->problem ? p->problem : "cannot be read", *plain = plain_words(p->problem);
+	char began[48] = "";
 
 	b->bad = b->lost = true;
 	if (p->error == YAML_READER_ERROR) {
@@ -288,12 +314,16 @@ static void report_syntax(struct build *b)
 		diag_report(b->sink, b->c->name, (int)line, "", "is not UTF-8 text: %s", problem);
 		return;
 	}
+	if (from != line)
+		snprintf(began, sizeof began, " (it began on line %zu)", from);
 	at = byte_offset(b, p->problem_mark.index);
 	if (at < b->c->len && b->c->text[at] == '\t')
 		diag_report(b->sink, b->c->name, (int)line, "", "is not YAML: a tab cannot indent, use spaces");
-	else if (p->context && p->context_mark.line + 1 != line)
+	else if (plain)
+		diag_report(b->sink, b->c->name, (int)line, "", "is not YAML: the line %s%s", plain, began);
+	else if (from != line)
 		diag_report(b->sink, b->c->name, (int)line, "", "is not YAML: %s (%s, from line %zu)", problem,
-			    p->context, p->context_mark.line + 1);
+			    p->context, from);
 	else
 		diag_report(b->sink, b->c->name, (int)line, "", "is not YAML: %s", problem);
 }
@@ -319,6 +349,7 @@ struct conf *conf_parse(const char *text, size_t len, const char *name, struct d
 {
 	auto_conf struct conf *c = xcalloc(1, sizeof *c);
 	struct build b = { .c = c, .sink = sink };
+	size_t mark = len >= 3 && !memcmp(text, "\xef\xbb\xbf", 3) ? 3 : 0; /* that some editors begin a file with */
 
 	c->name = xstrdup(name);
 	if (len > TEXT_MAX) {
@@ -334,7 +365,8 @@ struct conf *conf_parse(const char *text, size_t len, const char *name, struct d
 		return NULL;
 	}
 	yaml_parser_set_encoding(&b.parser, YAML_UTF8_ENCODING);
-	yaml_parser_set_input_string(&b.parser, (const unsigned char *)c->text, len);
+	yaml_parser_set_input_string(&b.parser, (const unsigned char *)c->text + mark, len - mark);
+	b.at.bytes = mark;
 	build_tree(&b);
 	yaml_parser_delete(&b.parser);
 	if (b.bad)

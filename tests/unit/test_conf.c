@@ -447,6 +447,36 @@ static void quotes_are_set_only_where_they_must_be(void **state)
 	}
 }
 
+static void faults_of_indentation_are_told_in_words_for_who_edits(void **state)
+{
+	(void)state;
+	assert_refused("d:\n  - a: 1\n   - b: 1\n",
+		       "site.yaml:3: is not YAML: the line is indented otherwise than the list it is in: every '-' of a list "
+		       "stands in one column, its keys in another (it began on line 2)\n");
+	assert_refused("c:\n  a: 1\n   b: 1\n",
+		       "site.yaml:3: is not YAML: the line has a ':' where none can be: it is indented too far, or its text "
+		       "needs quotes\n");
+	assert_refused("c:\n  a: [1\nb: 2\n", "site.yaml:3: is not YAML: the line comes while a '[' is not closed (it "
+						"began on line 2)\n");
+	assert_refused("c:\n  a: \"x\n", "site.yaml:3: is not YAML: the line is the end, and a quote is not closed (it "
+					  "began on line 2)\n");
+}
+
+static void a_byte_order_mark_is_no_text_and_an_edit_keeps_it(void **state)
+{
+	static const char text[] = "\xef\xbb\xbfpsec: 1\r\ndevices:\r\n  - name: a\r\n";
+	auto_conf struct conf *c = parse(text);
+	auto_free char *out = NULL;
+
+	(void)state;
+	assert_non_null(c);
+	assert_string_equal(conf_get(conf_root(c), "psec")->text, "1");
+	out = conf_append_item(c, "devices", "- name: b\n", &sink);
+	assert_non_null(out);
+	assert_memory_equal(out, text, sizeof text - 1);
+	assert_non_null(strstr(out + sizeof text - 1, "- name: b"));
+}
+
 #define test(f) cmocka_unit_test_setup_teardown(f, reset, reset)
 
 int main(void)
@@ -468,6 +498,8 @@ int main(void)
 		test(an_edit_gives_the_same_document_and_the_new_item),
 		test(a_quoted_text_is_read_back_as_it_was),
 		test(quotes_are_set_only_where_they_must_be),
+		test(faults_of_indentation_are_told_in_words_for_who_edits),
+		test(a_byte_order_mark_is_no_text_and_an_edit_keeps_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
