@@ -360,7 +360,7 @@ static char *notice_of(const char *series)
 	auto_buf struct buf text = BUF_INIT;
 	struct err e;
 
-	if (file_read(path, NOTICE_MAX, &text, &e) < 0 || !text.data || strlen(text.data) != text.len ||
+	if (file_read_regular(path, NOTICE_MAX, &text, &e) < 0 || !text.data || strlen(text.data) != text.len ||
 	    !strstr(text.data, name))
 		return NULL;
 	return buf_take(&text);

@@ -207,6 +207,8 @@ int cmd_dispatch(const struct cmd_env *base, int argc, char **argv)
 	signals_restore(&before);
 	if (rc >= 0 && flush(&env, &e))
 		rc = -1;
+	if (rc < 0 && signo && e.errnum == EINTR) /* of a wait that is nobody's fault, as for a fifo's other end */
+		err_set(&e, ERR_INTERRUPTED, 0, "interrupted");
 	status = rc < 0 ? err_exit_status(e.kind) : signo ? err_exit_status(ERR_INTERRUPTED) : rc;
 	/* A pipe that its reader closed needs no word: the reader wanted no more. */
 	if (rc < 0 && !(e.kind == ERR_INTERRUPTED && !e.text[0]) && e.errnum != EPIPE)

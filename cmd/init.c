@@ -144,8 +144,8 @@ static int keep_copy(const struct cmd_env *env, char *copy, size_t n, struct err
 	char stamp[BASE_TIME_LEN];
 
 	snprintf(copy, n, "%s.%s", env->paths.file, time_format(now_read().utc_us, stamp));
-	if (file_read(env->paths.file, SITE_FILE_MAX, &old, e) < 0)
-		return -1;
+	if (file_read_regular(env->paths.file, SITE_FILE_MAX, &old, e) < 0)
+		return e->kind == ERR_REFUSED ? err_set(e, ERR_REFUSED, 0, "%s; take it away first", e->text) : -1;
 	return file_replace(copy, old.data ? old.data : "", old.len, 0600, e);
 }
 

@@ -193,6 +193,8 @@ void spread_merge(struct spread *into, const struct spread *more);
 
 /* The whole of path into b, at most max bytes (ERR_INPUT beyond). "-" is standard input. */
 must_check int file_read(const char *path, size_t max, struct buf *b, struct err *e);
+/* One that nobody named: what is no regular file is ERR_REFUSED, and a fifo is not waited for. */
+must_check int file_read_regular(const char *path, size_t max, struct buf *b, struct err *e);
 must_check int file_read_fd(int fd, const char *name, size_t max, struct buf *b, struct err *e);
 /* Write a new file beside path, fsync it, rename it into place, fsync the folder: path has the old or the new text,
  * never half. mode for a file that did not exist; an existing one keeps its own. */

@@ -45,6 +45,18 @@ int file_read(const char *path, size_t max, struct buf *b, struct err *e)
 	return file_read_fd(fd, path, max, b, e);
 }
 
+int file_read_regular(const char *path, size_t max, struct buf *b, struct err *e)
+{
+	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_set(e, ERR_IO, errno, "cannot open '%s'", path);
+	if (!S_ISREG(st.st_mode))
+		return err_set(e, ERR_REFUSED, 0, "'%s' is not a regular file", path);
+	return file_read_fd(fd, path, max, b, e);
+}
+
 int fd_write_all(int fd, const void *data, size_t len, struct err *e)
 {
 	const char *p = data;

@@ -137,6 +137,20 @@ assert o["overshoot_w"] <= 50 and o["mean_abs_w"] < 20 and o["writes"] > 2, o' $
 	/usr/bin/python3 "$BATS_TEST_DIRNAME/page.py" page.html text '<script>of nobody</script>'
 }
 
+@test "a fifo that is named like the notice of a series is not waited for, and Ctrl-C ends one that was named" {
+	local pid status=0
+	day
+	mkfifo NOTICE.md
+	run -0 timeout 60 "$PSEC" control simulate --series day.csv --html page.html
+	"$PSEC" control simulate --series NOTICE.md 2>err &
+	pid=$!
+	wait_until 10 grep -qE '^State:.S' /proc/$pid/status
+	kill -INT $pid
+	wait $pid || status=$?
+	[ "$status" = 130 ]
+	grep -q "interrupted" err
+}
+
 @test "a page that cannot be written is an error" {
 	day
 	run -74 simulate --series day.csv --html nowhere/page.html

@@ -43,6 +43,15 @@ init() { "$PSEC" -C hof init --id hof-7 --tier sim --yes "$@"; }
 	"$PSEC" -C hof site check
 }
 
+@test "a fifo in the place of site.yaml is refused, not waited for" {
+	mkdir hof
+	mkfifo hof/site.yaml
+	run timeout 20 "$PSEC" -C hof init --id a --tier sim --yes --force
+	[ "$status" = 77 ]
+	[[ $output == *"is not a regular file; take it away first"* ]]
+	[ -p hof/site.yaml ]
+}
+
 @test "where nobody can be asked, what is missing or wrong is told and nothing is written" {
 	local args
 	for args in '--tier sim --yes' '--id a --yes' '--id a --tier sim' '--id Hof --tier sim --yes' '--id a --tier simm --yes' \
