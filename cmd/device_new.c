@@ -403,6 +403,15 @@ static int prepare(struct draft *d, const char *address, struct err *e)
 	return survey_new(&d->at, &so, &d->survey, e);
 }
 
+/* Asking takes minutes: where the profile is to go is known before. A folder that nobody made is somebody else's. */
+static int has_place(const struct cmd_env *env, const struct options *o, struct err *e)
+{
+	if (o->to_stdout || access(env->paths.dir, F_OK) == 0)
+		return 0;
+	return err_set(e, ERR_INPUT, 0, "no site here for the profile: '%s' does not exist; `psec -C DIR device new` or "
+		       "$PSEC_SITE names the site's folder, --stdout needs none", env->paths.dir);
+}
+
 static int run(const struct cmd_env *env, const void *options, int argc, char **argv, struct err *e)
 {
 	struct draft d = { .env = env, .options = options };
@@ -416,7 +425,7 @@ static int run(const struct cmd_env *env, const void *options, int argc, char **
 		if (survey_sight_parse(argv[i], &sights[count++], e) < 0)
 			return -1;
 	}
-	if (device_load_profiles(env, &d.catalogue, e) < 0)
+	if (has_place(env, options, e) < 0 || device_load_profiles(env, &d.catalogue, e) < 0)
 		return -1;
 	d.found = json_array();
 	rc = prepare(&d, argv[0], e);

@@ -262,6 +262,8 @@ bool device_map_read(const struct device_map *m, enum device_point p, struct dev
 	if (m->nodes[p] == NULL)
 		return false;
 	node_read(m, m->nodes[p], out);
+	out->raw += 0.0; /* 0 by a negative scale is 0, not -0 */
+	out->value += 0.0;
 	if (out->quality == DEVICE_GOOD &&
 	    (!isfinite(out->value) || out->value < info->min || out->value > info->max)) {
 		out->quality = DEVICE_IMPOSSIBLE;
@@ -271,6 +273,6 @@ bool device_map_read(const struct device_map *m, enum device_point p, struct dev
 	if (out->quality != DEVICE_GOOD)
 		out->value = NAN;
 	else if (m->reversed && info->directed)
-		out->value = -out->value;
+		out->value = 0.0 - out->value;
 	return true;
 }

@@ -62,6 +62,10 @@ assert p["battery-inverter.setpoint_w"]["writable"] and p["bms.soc_percent"]["un
 	run -64 "$PSEC" device new tcp://127.0.0.1:1#1 --id Upper
 	run -64 "$PSEC" device new tcp://127.0.0.1:1#1 --role nobody
 	run -69 "$PSEC" device new tcp://127.0.0.1:1#1
+	run -65 "$PSEC" -C nowhere device new tcp://127.0.0.1:1#1
+	[[ $output == *"'nowhere' does not exist"*--stdout* ]]
+	[ ! -e nowhere ]
+	run -69 "$PSEC" -C nowhere device new tcp://127.0.0.1:1#1 --stdout
 	run -69 "$PSEC" device test tcp://127.0.0.1:1#1 --profile eastron-sdm630
 }
 

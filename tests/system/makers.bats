@@ -71,6 +71,7 @@ true_that() { holds truth.json "$1"; }
 	"$PSEC" -C "$DIR" device read "$INVERTER" --profile lumenta-l8 --json >read
 	holds read 'p["battery-inverter.discharge_rating_w"] == 8000 and p["battery-inverter.charge_rating_w"] == 6400'
 	holds read 'p["battery-inverter.setpoint_w"] is None and abs(p["bms.discharge_limit_w"] - 6144) < 0.01 and p["bms.alarm"] == 0'
+	holds read 'str(p["bms.current_a"]) == "0.0" and not any(str(r["raw"]) == "-0.0" for r in v)' # by a negative scale
 	run -0 "$PSEC" -C "$DIR" device test "$METER" --profile kestrel-pq3 --seconds 3
 	[[ $output == *" serial PQ3-0047711, version 2.14"*" 0 suspicious, 0 failed"* ]]
 	run ! grep -q ' , serial' <<<"$output"
