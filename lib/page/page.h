@@ -93,4 +93,12 @@ struct page_heat {
 };
 void page_heat(struct page *p, const struct page_heat *heat);
 
+/* ---- QR codes (ISO/IEC 18004, level Q), by themselves ---- */
+enum { PAGE_QR_MAX = 300 };
+/* A label of 62 mm, the width of common label tape, as an SVG file: the code of text, beside it the lines, the first
+ * one bold. ERR_INPUT: text is longer than PAGE_QR_MAX bytes. */
+must_check int page_qr_label(const char *text, const char *const *lines, size_t count, struct buf *svg, struct err *e);
+/* The code in half blocks, two modules a character, for a terminal with a dark background. */
+must_check int page_qr_terminal(const char *text, struct buf *to, struct err *e);
+
 #endif

@@ -68,7 +68,7 @@ struct site_tpm {
 	char tcti[160];                  /* as tpm2-tools write it, "device:/dev/tpmrm0" (the default) */
 	char ek_roots[256];              /* PEM: the makers whose endorsement certificates are believed */
 	char recovery[256];              /* PEM: the certificate that the hierarchies' authorisations are escrowed to */
-	unsigned pcrs;                   /* bits 1 << 7 …: what the storage key's first policy is bound to; default 7 alone */
+	unsigned pcrs;                   /* bits 1 << 7 …: what the first storage policy is bound to; default 7 alone */
 };
 
 struct site {
