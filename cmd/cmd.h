@@ -96,6 +96,7 @@ int cmd_dispatch(const struct cmd_env *base, int argc, char **argv);
 /* Read the site's site.yaml; faults go to env->err. For a command that needs it only sometimes; others say CMD_SITE. */
 must_check int cmd_read_site(const struct cmd_env *env, struct site *site, struct err *e);
 /* cmd/common.c: what several commands need. */
+int cmd_no_site(const struct cmd_env *env, enum err_kind kind, struct err *e); /* -1: where a site may be */
 enum out_form cmd_form(const struct cmd_env *env, bool record); /* table/record, JSON or CSV */
 bool cmd_for_people(const struct cmd_env *env); /* neither JSON nor CSV */
 must_check int cmd_print(const struct cmd_env *env, struct out *o, struct err *e);

@@ -1,5 +1,7 @@
 /* What several commands need. */
 #include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include "cmd.h"
 #include "ctl/ctl.h"
@@ -38,12 +40,24 @@ void cmd_diag_to_stderr(void *arg, const struct diag *d)
 	fprintf(arg, "%s\n", diag_format(d, line));
 }
 
+int cmd_no_site(const struct cmd_env *env, enum err_kind kind, struct err *e)
+{
+	if (!env->dir && !getenv("PSEC_SITE") && access("site.yaml", F_OK) == 0)
+		return err_set(e, kind, 0, "no site at '%s'; for the one in this folder say `psec -C . COMMAND`",
+			       env->paths.file);
+	return err_set(e, kind, 0,
+		       "no site here: '%s' does not exist; `psec init` writes one, `psec -C DIR` or $PSEC_SITE say where "
+		       "it is", env->paths.file);
+}
+
 /* ---- the daemon ---- */
 
 int cmd_connect_daemon(const struct cmd_env *env, struct ctl_client **c, struct err *e)
 {
 	if (!ctl_connect(env->paths.socket, c, e))
 		return 0;
+	if (e->kind == ERR_UNREACHABLE && access(env->paths.file, F_OK) < 0 && errno == ENOENT)
+		return cmd_no_site(env, ERR_UNREACHABLE, e);
 	if (e->kind == ERR_UNREACHABLE)
 		err_set(e, ERR_UNREACHABLE, 0, "psecd does not run for '%s'; start it with `%s%s`", env->paths.dir,
 			env->paths.is_system ? "systemctl start psecd" : "psecd -C ",

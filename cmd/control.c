@@ -96,8 +96,8 @@ static int mode(const struct cmd_env *env, const void *options, int argc, char *
 		near = str_nearest(argv[0], names, COUNT_OF(names));
 		str_printable(shown, sizeof shown, argv[0], strlen(argv[0]));
 		return err_set(e, ERR_USAGE, 0,
-			       "there is no mode '%s'%s%s%s; there are off, manual, self-consumption and observe",
-			       shown, near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
+			       "there is no mode '%s'; %s%s%sthere are off, manual, self-consumption and observe",
+			       shown, near ? "did you mean '" : "", near ? near : "", near ? "'? " : "");
 	}
 	if (m == SITE_MODE_OFF) /* whoever wants it off wants to know whether the battery rests, by whichever words */
 		return cmd_control_off.run(env, NULL, 0, NULL, e);

@@ -72,6 +72,21 @@ static void put_map(struct out *o, const struct device_map *m, const char *asked
 	}
 }
 
+static int no_such_point(const struct device_profile *profile, const char *word, const char *asked, struct err *e)
+{
+	const char *names[2 * POINT_COUNT], *near;
+	struct device_profile_point d;
+	size_t n = 0;
+
+	for (size_t i = 0; profile != NULL && device_profile_point(profile, i, &d) && n + 2 <= COUNT_OF(names); i++) {
+		names[n++] = device_point(d.point)->name;
+		names[n++] = strchr(device_point(d.point)->name, '.') + 1;
+	}
+	near = str_nearest(asked, names, n);
+	return err_set(e, ERR_INPUT, 0, "'%s' has no point '%s'; %s%s%s`psec device read %s` shows all", word, asked,
+		       near ? "did you mean '" : "", near ? near : "", near ? "'? " : "", word);
+}
+
 /* The daemon's answer: an array of {point, value, raw, quality, why, age_ms}. */
 static int put_answer(struct out *o, const struct device_profile *profile, const json_t *answer, const char *asked,
 		      struct shown *shown, struct err *e)
@@ -145,7 +160,7 @@ static int read_device(const struct cmd_env *env, const struct read_options *opt
 	if (r < 0)
 		return -1;
 	if (asked != NULL && shown.rows == 0)
-		return err_set(e, ERR_INPUT, 0, "%s has no point '%s'", word, asked);
+		return no_such_point(profile, word, asked, e);
 	if (cmd_print(env, o, e) < 0)
 		return -1;
 	return shown.good > 0 ? 0 : 1;

@@ -52,9 +52,24 @@ int device_refuse_polled(const struct cmd_env *env, const struct bus_address *a,
 	for (size_t i = 0; i < site->device_count; i++)
 		if (bus_address_same_link(&site->devices[i].address, a))
 			return err_set(e, ERR_AGAIN, 0,
-				       "psecd reads '%s' there; ask by its name, `psec device read %s`",
+				       "psecd reads '%s' there, and a line has one reader; `psec device read %s` shows "
+				       "what it reads, for anything else stop psecd first",
 				       site->devices[i].name, site->devices[i].name);
 	return 0;
+}
+
+static int no_such_device(const struct site *site, const char *word, struct err *e)
+{
+	const char *names[SITE_DEVICES_MAX], *near;
+
+	for (size_t i = 0; i < site->device_count; i++)
+		names[i] = site->devices[i].name;
+	near = str_nearest(word, names, site->device_count);
+	if (near)
+		return err_set(e, ERR_INPUT, 0, "the site has no device '%s'; did you mean '%s'?", word, near);
+	return err_set(e, ERR_INPUT, 0, "the site has no device '%s'%s; an address reads tcp://HOST#UNIT, "
+		       "rtu:///dev/…#UNIT or rtu+tcp://HOST:PORT#UNIT", word,
+		       site->device_count ? "" : ", nor any other yet: `psec scan --write` finds them");
 }
 
 bool device_is_address(const char *word)
@@ -76,9 +91,7 @@ int device_find_target(const struct cmd_env *env, const char *profile, const cha
 			return -1;
 		i = site_find_device(site, word);
 		if (i < 0)
-			return err_set(e, ERR_INPUT, 0,
-				       "the site has no device '%s'; an address reads tcp://HOST#UNIT, "
-				       "rtu:///dev/…#UNIT or rtu+tcp://HOST:PORT#UNIT", word);
+			return no_such_device(site, word, e);
 		*out = site->devices[i];
 		if (profile != NULL)
 			str_copy(out->profile, sizeof out->profile, profile);

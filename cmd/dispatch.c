@@ -99,6 +99,8 @@ static int unknown(const struct cmd *group, const char *path, const char *word, 
 	const char *names[64], *near = str_nearest(word, names, cmd_names(group, names, COUNT_OF(names)));
 	char shown[64], hint[96] = "";
 
+	if (str_starts(word, "-C")) /* before a command it is read before we are called */
+		return err_set(e, ERR_USAGE, 0, "the shell has its site; `exit`, then `psec -C DIR shell` for another");
 	str_printable(shown, sizeof shown, word, strlen(word));
 	if (near)
 		snprintf(hint, sizeof hint, "did you mean '%s'? ", near);
@@ -132,12 +134,7 @@ int cmd_read_site(const struct cmd_env *env, struct site *site, struct err *e)
 
 	if (!site_read(env->paths.file, site, &sink, e))
 		return 0;
-	if (e->errnum == ENOENT)
-		err_set(e, e->kind, 0,
-			"no site here: '%s' does not exist; `psec init` writes one, `psec -C DIR` or $PSEC_SITE "
-			"say where it is",
-			env->paths.file);
-	return -1;
+	return e->errnum == ENOENT ? cmd_no_site(env, e->kind, e) : -1;
 }
 
 /* argv[0] is the command's own word. */

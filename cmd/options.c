@@ -226,6 +226,8 @@ static int bad_word(const struct cmd *c, const struct words *w, const char *word
 {
 	const struct cmd_opt *o;
 
+	if (optopt == 'C')
+		return err_set(e, ERR_USAGE, 0, "-C stands before the command: `psec -C DIR COMMAND`");
 	if (optopt == 0 || !str_starts(word, "--"))
 		return optopt ? err_set(e, ERR_USAGE, 0, "unknown option '-%c'", isprint(optopt) ? optopt : '?')
 			      : unknown_option(w, word + 2, e);

@@ -121,8 +121,7 @@ static int can_write(const struct cmd_env *env, struct err *e)
 	auto_free struct site *site = xcalloc(1, sizeof *site);
 
 	if (access(env->paths.file, F_OK) < 0 && errno == ENOENT)
-		return err_set(e, ERR_INPUT, 0, "there is no '%s' to write into; `psec init` writes one",
-			       env->paths.file);
+		return cmd_no_site(env, ERR_INPUT, e);
 	return site_read(env->paths.file, site, &silent, e) < 0 && e->kind == ERR_REFUSED ? -1 : 0;
 }
 

@@ -29,6 +29,9 @@ static int ask(const struct cmd_env *env, const char *method, json_t *params, js
 			err_set(e, ERR_UNREACHABLE, 0,
 				"no simulated site runs in '%s'; start one with `psec -C %s sim run`", env->paths.dir,
 				env->paths.dir);
+		if (e->kind == ERR_REFUSED)
+			err_set(e, ERR_REFUSED, 0, "the simulated site in '%s' obeys who started it; be that user",
+				env->paths.dir);
 		return -1;
 	}
 	rc = ctl_call(c, method, params, ANSWER_MS, result, e);

@@ -1,4 +1,5 @@
 /* psec site: what site.yaml says, and what is wrong with it. */
+#include <errno.h>
 #include <string.h>
 
 #include "device/device.h"
@@ -43,8 +44,10 @@ static int check(const struct cmd_env *env, const char *path, struct diag_sink *
 	auto_free struct site *site = xcalloc(1, sizeof *site);
 	struct device_catalogue *catalogue;
 
-	if (read_any(path, site, sink, e) < 0)
-		return sink->count ? 0 : -1;
+	if (read_any(path, site, sink, e) < 0 && !sink->count)
+		return path == env->paths.file && e->errnum == ENOENT ? cmd_no_site(env, e->kind, e) : -1;
+	if (sink->count)
+		return 0;
 	if (!site->device_count)
 		return 0;
 	if (device_catalogue_load(env->paths.profiles, &catalogue, sink, e) < 0)

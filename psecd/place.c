@@ -121,7 +121,9 @@ static int take_lock(struct place *p, struct err *e)
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
 	if (fd < 0)
 		return err_set(e, ERR_IO, errno, "cannot open '%s'%s", path,
-			       errno == ENOSPC ? "; make room on this disk" : "");
+			       errno == ENOSPC	 ? "; make room on this disk"
+			       : errno == EACCES ? "; start psecd as root or as who owns that folder"
+						 : "");
 	for (int waited_ms = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; waited_ms += STEP_MS) {
 		if (errno != EWOULDBLOCK)
 			return err_set(e, ERR_IO, errno, "cannot lock '%s'", path);

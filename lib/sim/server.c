@@ -157,7 +157,8 @@ static int open_listener(struct server *s, struct err *e)
 	if (bind(fd, a, len) < 0 || listen(fd, 16) < 0)
 		return err_set(e, errno == EADDRINUSE ? ERR_AGAIN : ERR_IO, errno, "cannot serve %s at %s:%u%s",
 			       s->face->image.kind->name, host, ntohs(s->address.sin_port),
-			       errno == EADDRINUSE ? " (another simulated site?)"
+			       errno == EADDRINUSE ? " (another simulated site? end it, or take other places by --host and "
+							     "--port)"
 			       : errno == EACCES   ? " (ports below 1024 need root)"
 						   : "");
 	if (getsockname(fd, (struct sockaddr *)&s->address, &len) < 0)

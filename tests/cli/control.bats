@@ -129,6 +129,7 @@ END
 }
 
 @test "status --devices without psecd says how to start it" {
+	"$PSEC" init --id here --tier sim --yes >/dev/null
 	run -69 --separate-stderr "$PSEC" status --devices
 	[[ $stderr == *psecd* ]]
 	[ -z "$output" ]
@@ -162,6 +163,7 @@ END
 }
 
 @test "without psecd, the answer is 69 and says how to start it" {
+	"$PSEC" init --id here --tier sim --yes >/dev/null
 	local c
 	for c in "status" "mode observe" "set 5" "check" "watch"; do
 		run -69 --separate-stderr "$PSEC" control $c

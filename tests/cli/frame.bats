@@ -162,6 +162,44 @@ every_command() {
 	run -0 "$PSEC" -C"$DIR" version
 	run -64 "$PSEC" --frobnicate version
 	[[ $output == *"unknown option '--frobnicate'"* ]]
+	run -64 "$PSEC" site check -C "$DIR"
+	[[ $output == *"-C stands before the command"* ]]
+	run -64 "$PSEC" shell <<<'psec -C other status'
+	[[ $output == *"psec -C DIR shell"* ]]
+}
+
+@test "who stands in the folder of the site, or in none, is told so also where psecd is asked" {
+	local c
+	unset PSEC_SITE
+	[ ! -e /etc/psec/site.yaml ] || skip "this machine has a site of its own"
+	for c in status 'control status' 'control mode off' 'device read meter'; do
+		run "$PSEC" -C "$DIR/none" $c
+		[[ $output == *"no site here: '$DIR/none/site.yaml' does not exist; \`psec init\`"* || $output == *"there is no"* ]]
+	done
+	run -69 "$PSEC" control watch
+	[[ $output == *"\`psec init\` writes one"* ]]
+	"$PSEC" -C . init --id here --tier sim --yes >/dev/null
+	run -69 "$PSEC" control watch
+	[[ $output == *"say \`psec -C . COMMAND\`"* ]]
+	for c in 'site check' 'scan --write 127.0.0.1:1' 'control off'; do
+		run -65 "$PSEC" $c
+		[[ $output == *"say \`psec -C . COMMAND\`"* ]]
+	done
+	run -69 "$PSEC" -C . control watch
+	[[ $output == *"psecd does not run for '.'"* ]]
+}
+
+@test "a device or a point that is nearly one is answered with that one" {
+	"$PSEC" init --id near --tier sim --yes >/dev/null
+	run -65 "$PSEC" device read metre
+	[[ $output == *"nor any other yet: \`psec scan --write\`"* ]]
+	cat >>site.yaml <<-'END'
+	  - {name: meter, profile: eastron-sdm630, address: "tcp://127.0.0.9:1#1", roles: [grid-meter]}
+	END
+	run -65 "$PSEC" device test metre
+	[[ $output == *"no device 'metre'; did you mean 'meter'?"* ]]
+	run -65 "$PSEC" device read boiler
+	[[ $output == *"an address reads tcp://HOST#UNIT"* ]]
 }
 
 @test "completion knows commands, options and subcommands, with a word on each" {

@@ -182,6 +182,8 @@ P
 	[[ $output == *"has no model 802"* ]]
 	run -0 "$PSEC" device models "tcp://127.0.0.1:$PORT#8"
 	[[ $output == *"says length 65000, which ends beyond 65535"* ]]
+	run -65 "$PSEC" device read "tcp://127.0.0.1:$PORT#1" voltage_l1
+	[[ $output == *"has no point 'voltage_l1'; did you mean 'voltage_l1_v'?"* ]]
 	run -65 "$PSEC" device models "tcp://127.0.0.1:$PORT#2"
 	[[ $output == *"no SunSpec marker"* ]]
 }

@@ -175,10 +175,10 @@ static void a_refusal_says_what_is_needed_and_what_is_there(void **state)
 	assert_int_equal(right_require(&c, RIGHT_VIEWER, "see the state", &e), 0);
 	assert_int_equal(right_require(&c, RIGHT_OPERATOR, "set the mode", &e), -1);
 	assert_int_equal(e.kind, ERR_REFUSED);
-	assert_string_equal(e.text, "cannot set the mode: operator is needed, unix:anna is viewer");
+	assert_string_equal(e.text, "cannot set the mode: operator is needed, unix:anna is viewer; see access in site.yaml");
 	c.right = RIGHT_NONE;
 	assert_int_equal(right_require(&c, RIGHT_VIEWER, "see the state", &e), -1);
-	assert_string_equal(e.text, "cannot see the state: viewer is needed, unix:anna has no right on this site");
+	assert_string_equal(e.text, "cannot see the state: viewer is needed, unix:anna has no right on this site; see access in site.yaml");
 }
 
 static void what_is_not_a_socket_has_no_caller(void **state)
