@@ -118,11 +118,15 @@ void loop_remove(struct loop_source *s)
 		free(s);
 }
 
-static void handle(const struct epoll_event *ev)
+static void handle(struct loop *l, const struct epoll_event *ev)
 {
 	struct loop_source *s = ev->data.ptr;
 	unsigned events = 0;
 
+	if (!s) { /* timer_fd: the timers run after the descriptors, so that an answer beside its timeout counts */
+		l->armed_us = INT64_MAX;
+		return;
+	}
 	if (ev->events & EPOLLIN)
 		events |= LOOP_READ;
 	if (ev->events & EPOLLOUT)
@@ -136,18 +140,6 @@ static void handle(const struct epoll_event *ev)
 }
 
 /* ---- time ---- */
-
-static void on_timer_fd(void *arg, int fd, unsigned events)
-{
-	struct loop *l = arg;
-	uint64_t expirations;
-
-	(void)events;
-	/* Only to make it unreadable; the timers themselves run after the descriptors, so that an answer that came with
-	 * its timeout still counts. */
-	if (read(fd, &expirations, sizeof expirations) > 0)
-		l->armed_us = INT64_MAX;
-}
 
 static int arm(struct loop *l, int64_t at_us, struct err *e)
 {
@@ -219,6 +211,8 @@ int loop_add_signal(struct loop *l, int signo, loop_signal_fn *fn, void *arg, st
 int loop_new(struct loop **out, struct err *e)
 {
 	struct loop *l = xcalloc(1, sizeof *l);
+	/* Each expiry wakes once: nobody has to read it, the next setting takes it back. */
+	struct epoll_event expiry = { .events = EPOLLIN | EPOLLET };
 
 	sigemptyset(&l->handled);
 	sigemptyset(&l->blocked_by_us);
@@ -227,12 +221,9 @@ int loop_new(struct loop **out, struct err *e)
 	l->now = now_read();
 	l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	l->timer_fd = timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC);
-	if (l->epoll_fd < 0 || l->timer_fd < 0) {
+	if (l->epoll_fd < 0 || l->timer_fd < 0 ||
+	    epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, l->timer_fd, &expiry) < 0) {
 		err_set(e, ERR_IO, errno, "cannot make an event loop");
-		loop_free(l);
-		return -1;
-	}
-	if (loop_add_fd(l, l->timer_fd, LOOP_READ, on_timer_fd, l, NULL, e) < 0) {
 		loop_free(l);
 		return -1;
 	}
@@ -279,7 +270,7 @@ int loop_turn(struct loop *l, int64_t deadline_boot_us, struct err *e)
 	l->now = now_read();
 	l->depth++;
 	for (int i = 0; i < n; i++)
-		handle(&events[i]);
+		handle(l, &events[i]);
 	timers_run(&l->timers, l->now.boot_us);
 	if (!--l->depth)
 		list_free(&l->removed);
