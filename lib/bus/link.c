@@ -53,7 +53,8 @@ void link_done(struct bus_link *k, const struct bus_reply *r)
 
 	loop_timer_stop(k->loop, &k->timer);
 	k->phase = LINK_IDLE;
-	k->ended_boot_us = boot_now_us();
+	if (k->options.pause_ms > 0)
+		k->ended_boot_us = boot_now_us();
 	count(&k->counters, r->outcome);
 	remember(k, q.unit, r->outcome != BUS_OK && r->outcome != BUS_EXCEPTION);
 	fn(arg, &q, r);

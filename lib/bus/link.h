@@ -52,7 +52,7 @@ struct bus_link {
 	uint64_t only_on; /* the connection that the question is for, as counters.connects counts them; 0: any */
 	bus_reply_fn *fn;
 	void *arg;
-	int64_t ended_boot_us; /* of the last question, for pause_ms */
+	int64_t ended_boot_us; /* of the last question; 0: of none, or no pause is wanted */
 	uint8_t failed_units[256 / 8]; /* a bit a unit: its last question had no answer */
 
 	struct loop_timer timer; /* PAUSING: the pause; WORKING: the kind's; FAILING: at once */

@@ -207,7 +207,7 @@ static void send_failed(struct tcp *t)
 }
 
 /* Send what is left. */
-static void send_some(struct tcp *t)
+static void send_some(struct tcp *t, int64_t now_us)
 {
 	struct bus_link *k = t->link;
 	struct err e;
@@ -219,9 +219,9 @@ static void send_some(struct tcp *t)
 	}
 	if (n > 0) {
 		if (t->out_at == 0) {
-			t->sent_boot_us = boot_now_us();
+			t->sent_boot_us = now_us;
 			t->waiting = true;
-			loop_timer_set(k->loop, &k->timer, t->sent_boot_us + k->answer_ms * US_PER_MS);
+			loop_timer_set(k->loop, &k->timer, now_us + k->answer_ms * US_PER_MS);
 		}
 		k->counters.bytes_out += (uint64_t)n;
 		t->out_at += (size_t)n;
@@ -235,6 +235,7 @@ static void send_some(struct tcp *t)
 static void send_question(struct tcp *t)
 {
 	struct bus_link *k = t->link;
+	int64_t now_us = boot_now_us();
 
 	t->transaction++;
 	if (t->fresh)
@@ -242,8 +243,8 @@ static void send_question(struct tcp *t)
 	t->out_len = bus_mbap_frame(t->transaction, k->q.unit, k->pdu, k->pdu_len, t->out);
 	t->out_at = t->in_total = 0;
 	/* Should the socket be full, its patience begins all the same. */
-	loop_timer_set(k->loop, &k->timer, boot_now_us() + k->answer_ms * US_PER_MS);
-	send_some(t);
+	loop_timer_set(k->loop, &k->timer, now_us + k->answer_ms * US_PER_MS);
+	send_some(t, now_us);
 }
 
 static void connected(struct tcp *t)
@@ -274,7 +275,7 @@ static void on_socket(void *arg, int fd, unsigned events)
 	if (events & (LOOP_READ | LOOP_HANGUP))
 		receive(t);
 	else if (events & LOOP_WRITE)
-		send_some(t);
+		send_some(t, boot_now_us());
 }
 
 /* Begin to connect; when that fails at once, the failure is on its way to fn. */

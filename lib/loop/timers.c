@@ -55,6 +55,8 @@ void timers_stop(struct timers *ts, struct loop_timer *t)
 
 void timers_set(struct timers *ts, struct loop_timer *t, int64_t at_boot_us)
 {
+	if (t->index_ && t->at_boot_us == at_boot_us)
+		return;
 	timers_stop(ts, t);
 	if (ts->count == ts->cap) {
 		ts->cap = ts->cap ? 2 * ts->cap : 16;
