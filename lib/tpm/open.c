@@ -1,0 +1,119 @@
+/* open: a transaction from its lock to the last flush. */
+#include "inside.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Where an object stays loaded when its process dies. A "cmd:" ends at something that we do not know. */
+static bool is_unmanaged(const char *tcti)
+{
+	const char *device = tpm_device(tcti);
+
+	if (device)
+		return !tpm_device_managed(device);
+	return str_starts(tcti, "swtpm") || str_starts(tcti, "mssim");
+}
+
+static int cannot_reach(const char *tcti, TSS2_RC rc, struct err *e)
+{
+	const char *device = tpm_device(tcti);
+
+	if (device && access(device, R_OK | W_OK))
+		return err_set(e, errno == EACCES ? ERR_REFUSED : ERR_UNREACHABLE, errno, "cannot use the TPM at '%s'; %s",
+			       device, errno == EACCES ? "become root or join the group tss" :
+			       "switch it on in the firmware, load its driver, or name another by tpm.tcti");
+	if (device)
+		return err_set(e, ERR_AGAIN, 0, "the TPM at '%s' is held by another program; end that, or use /dev/tpmrm0, "
+			       "which many may open", device);
+	if ((rc & 0xffff) == TSS2_BASE_RC_BAD_VALUE || (rc & 0xffff) == TSS2_BASE_RC_NOT_SUPPORTED)
+		return err_set(e, ERR_INPUT, 0, "'%s' names no way to a TPM that is known here; it reads device:/dev/tpmrm0, "
+			       "swtpm:path=SOCKET or cmd:PROGRAM", tcti);
+	return err_set(e, ERR_UNREACHABLE, 0, "cannot reach the TPM at '%s'; does it run there?", tcti);
+}
+
+static bool is_no_answer(TSS2_RC rc)
+{
+	rc &= 0xffff;
+	return rc == TSS2_BASE_RC_MALFORMED_RESPONSE || rc == TSS2_BASE_RC_INSUFFICIENT_RESPONSE ||
+	       rc == TSS2_BASE_RC_GENERAL_FAILURE;
+}
+
+/* What answers is a TPM 2.0, and started. In failure mode it is one, too; tpm_health tells. */
+static int greet(struct tpm *t, struct err *e)
+{
+	TPMS_CAPABILITY_DATA auto_esys *c = NULL;
+	TPMI_YES_NO more;
+	TSS2_RC rc;
+
+	rc = tpm_try(t, Esys_GetCapability(t->esys, N3, TPM2_CAP_TPM_PROPERTIES, TPM2_PT_FAMILY_INDICATOR, 1, &more, &c));
+	if (rc == TPM2_RC_INITIALIZE) { /* a board whose firmware does not know its TPM */
+		rc = tpm_try(t, Esys_Startup(t->esys, TPM2_SU_CLEAR));
+		if (rc && rc != TPM2_RC_INITIALIZE)
+			return tpm_fail(t, rc, e, "cannot start the TPM");
+		rc = tpm_try(t, Esys_GetCapability(t->esys, N3, TPM2_CAP_TPM_PROPERTIES, TPM2_PT_FAMILY_INDICATOR, 1, &more,
+						   &c));
+	}
+	if (rc == TPM2_RC_FAILURE)
+		return 0;
+	if (rc == TPM2_RC_BAD_TAG || is_no_answer(rc))
+		return err_set(e, ERR_INPUT, 0, "what answers at '%s' is not a TPM 2.0", t->name);
+	if (rc)
+		return tpm_fail(t, rc, e, "cannot ask the TPM at '%s'", t->name);
+	if (c->capability != TPM2_CAP_TPM_PROPERTIES || c->data.tpmProperties.count != 1 ||
+	    c->data.tpmProperties.tpmProperty[0].value != 0x322e3000) /* "2.0" */
+		return err_set(e, ERR_INPUT, 0, "what answers at '%s' is not a TPM 2.0", t->name);
+	return 0;
+}
+
+int tpm_open(const char *tcti, int wait_ms, struct tpm **out, struct err *e)
+{
+	struct tpm *t;
+	TSS2_RC rc;
+
+	/* Libraries below would write about each expected failure on stderr. */
+	setenv("TSS2_LOG", "all+none", 0);
+	t = xcalloc(1, sizeof *t);
+	t->lock = -1;
+	t->bus = t->ek = ESYS_TR_NONE;
+	t->name = tcti[0] == '/' ? xasprintf("device:%s", tcti) : xstrdup(tcti);
+	t->unmanaged = is_unmanaged(t->name);
+	if (tpm_lock(t->name, wait_ms, &t->lock, e))
+		goto fail;
+	rc = Tss2_TctiLdr_Initialize(t->name, &t->tcti);
+	if (rc) {
+		cannot_reach(t->name, rc, e);
+		goto fail;
+	}
+	rc = Esys_Initialize(&t->esys, t->tcti, NULL);
+	if (rc) {
+		tpm_fail(NULL, rc, e, "cannot begin with the TPM");
+		goto fail;
+	}
+	if (greet(t, e))
+		goto fail;
+	*out = t;
+	return 0;
+fail:
+	tpm_close(t);
+	return -1;
+}
+
+void tpm_close(struct tpm *t)
+{
+	if (!t)
+		return;
+	while (t->loaded_count > 0) {
+		ESYS_TR tr = t->loaded[t->loaded_count - 1].tr;
+
+		tpm_drop(t, &tr);
+	}
+	if (t->esys)
+		Esys_Finalize(&t->esys);
+	if (t->tcti)
+		Tss2_TctiLdr_Finalize(&t->tcti);
+	base_close_(&t->lock);
+	tpm_auths_wipe(&t->auths);
+	free((char *)t->name);
+	free(t);
+}

@@ -1,0 +1,241 @@
+/* tpm: the room against a real TPM 2.0 in software: opening and its lock, health, what the dead leave behind. */
+#include <grp.h>
+#include <sys/file.h>
+
+#include "tpm_chip.h"
+
+/* ---- opening ----------------------------------------------------------------------------------------------------- */
+
+static void a_tpm_that_is_not_there_is_told_with_the_next_step(void **state)
+{
+	struct tpm *t = NULL;
+	struct err e;
+
+	(void)state;
+	assert_refused(tpm_open("device:/dev/tpmrm77", 0, &t, &e), ERR_UNREACHABLE, "there is no TPM at '/dev/tpmrm77'");
+	assert_refused(tpm_open("swtpm:path=/nowhere/s", 0, &t, &e), ERR_UNREACHABLE, "does it run there?");
+	assert_refused(tpm_open("wrongkind:x", 0, &t, &e), ERR_INPUT, "names no way to a TPM");
+	assert_refused(tpm_open("device:/dev/null/tpmrm0", 0, &t, &e), ERR_UNREACHABLE, "/dev/null/tpmrm0");
+	assert_null(t);
+}
+
+static void a_second_transaction_waits_with_a_bound(void **state)
+{
+	struct tpm *first = opened(), *second = NULL;
+	int64_t began = now_read().boot_us, took;
+	struct err e;
+
+	(void)state;
+	assert_refused(tpm_open(chip.tcti, 100, &second, &e), ERR_AGAIN, "waited 100 ms for the lock");
+	took = now_read().boot_us - began;
+	assert_true(took >= 100 * US_PER_MS && took < 5 * US_PER_S);
+	tpm_close(first);
+	assert_ok(tpm_open(chip.tcti, 0, &second, &e));
+	tpm_close(second);
+}
+
+static void the_lock_is_shared_by_users_whatever_the_umask(void **state)
+{
+	const char *tcti = "swtpm:path=/nobody/uses/this";
+	mode_t mask = umask(0077);
+	struct err e;
+	int fd, status;
+	pid_t child;
+
+	(void)state;
+	if (geteuid() != 0) {
+		umask(mask);
+		skip();
+	}
+	assert_ok(tpm_lock(tcti, 0, &fd, &e));
+	umask(mask);
+	child = fork();
+	if (child == 0) {
+		int mine;
+
+		if (setgroups(0, NULL) || setgid(65534) || setuid(65534))
+			_exit(3);
+		if (!tpm_lock(tcti, 50, &mine, &e) || e.kind != ERR_AGAIN)
+			_exit(1); /* it is held */
+		close(fd); /* but flock goes with the open file, which the parent still has */
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	flock(fd, LOCK_UN);
+	close(fd);
+	child = fork();
+	if (child == 0)
+		_exit(setgroups(0, NULL) || setgid(65534) || setuid(65534) || tpm_lock(tcti, 50, &fd, &e) ? 1 : 0);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+}
+
+static void a_link_in_the_locks_place_is_not_followed(void **state)
+{
+	const char *tcti = "swtpm:path=/nobody/uses/that";
+	char hex[CRYPTO_HEX], path[128];
+	uint8_t hash[CRYPTO_HASH];
+	struct stat s;
+	struct err e;
+	int fd;
+
+	(void)state;
+	crypto_sha256(tcti, strlen(tcti), hash);
+	crypto_hex(hash, sizeof hash, hex, sizeof hex);
+	snprintf(path, sizeof path, "%s/psec-tpm-%.32s", stat("/run/lock", &s) == 0 ? "/run/lock" : "/tmp", hex);
+	unlink(path);
+	assert_int_equal(symlink("/etc/passwd", path), 0);
+	assert_refused(tpm_lock(tcti, 0, &fd, &e), ERR_IO, path);
+	unlink(path);
+	assert_int_equal(mkfifo(path, 0666), 0);
+	assert_refused(tpm_lock(tcti, 0, &fd, &e), ERR_REFUSED, "is not a regular file");
+	unlink(path);
+}
+
+static void what_is_no_tpm_is_told(void **state)
+{
+	struct tpm *t;
+	struct err e;
+
+	(void)state;
+	/* Ten bytes of an answer as a TPM 1.2 gives it to a command that it does not know. */
+	assert_refused(tpm_open("cmd:head -c 22 >/dev/null; printf '\\0\\304\\0\\0\\0\\012\\0\\0\\0\\036'; cat >/dev/null",
+				0, &t, &e),
+		       ERR_INPUT, "not a TPM 2.0");
+}
+
+/* ---- health ------------------------------------------------------------------------------------------------------ */
+
+static void health_says_what_it_is_and_what_is_set(void **state)
+{
+	struct tpm *t = opened();
+	struct tpm_health h;
+	struct err e;
+
+	(void)state;
+	assert_ok(tpm_health(t, &h, &e));
+	assert_string_equal(h.manufacturer, "IBM");
+	assert_string_equal(h.model, "SW   TPM");
+	assert_true(h.storage_enabled && h.endorsement_enabled);
+	assert_false(h.owner_auth || h.endorsement_auth || h.lockout_auth || h.in_lockout || h.failed);
+	assert_true(h.max_tries > 0 && h.persistent_free > 0);
+	assert_int_equal(h.transient_loaded, 0);
+	assert_int_equal(h.sessions_loaded, 0);
+	tpm_close(t);
+}
+
+/* ---- left by the dead -------------------------------------------------------------------------------------------- */
+
+static void nothing_stays_after_each_transaction(void **state)
+{
+	struct tpm *t = opened();
+	struct tpm_health h;
+	struct err e;
+
+	(void)state;
+	assert_ok(tpm_health(t, &h, &e));
+	assert_int_equal(h.transient_loaded, 0);
+	assert_int_equal(h.sessions_loaded, 0);
+	tpm_close(t);
+}
+
+static void what_a_killed_process_left_does_not_stop_the_next(void **state)
+{
+	struct tpm *t = opened();
+	struct tpm_key srk = ensured(t, TPM_SRK), k;
+	struct tpm_health h;
+	struct err e;
+	int status, ready[2];
+	pid_t child;
+	char byte;
+
+	(void)state;
+	tpm_close(t);
+	assert_int_equal(pipe(ready), 0);
+	child = fork();
+	if (child == 0) {
+		TPM2B_PUBLIC *pub = NULL;
+		ESYS_TR tr;
+
+		if (tpm_open(chip.tcti, 5000, &t, &e))
+			_exit(1);
+		for (int i = 0; i < 3; i++)
+			if (tpm_primary(t, ESYS_TR_RH_OWNER, &tpm_template_sign, &tr, &pub, &e) || tpm_policy_start(t, &tr, &e))
+				_exit(2);
+		if (write(ready[1], "x", 1) != 1)
+			_exit(3);
+		pause();
+	}
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	kill(child, SIGKILL);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	t = opened();
+	assert_ok(tpm_health(t, &h, &e));
+	assert_int_equal(h.transient_loaded, 3); /* full: told, and not touched without need */
+	assert_int_equal(h.sessions_loaded, 3);
+	assert_ok(tpm_key_create(t, &k, &e));
+	assert_ok(tpm_key_probe(t, &k, &e));
+	assert_ok(tpm_bus(t, &e));
+	tpm_key_release(&k);
+	tpm_close(t);
+	tpm_key_release(&srk);
+	nothing_stays_after_each_transaction(state);
+}
+
+enum { CLIENTS = 6, ROUNDS = 5 };
+
+static void six_clients_at_once_all_sign(void **state)
+{
+	struct tpm *t = opened();
+	struct tpm_key srk = ensured(t, TPM_SRK), k;
+	pid_t child[CLIENTS];
+	struct err e;
+
+	(void)state;
+	assert_ok(tpm_key_create(t, &k, &e));
+	tpm_close(t);
+	for (int i = 0; i < CLIENTS; i++) {
+		child[i] = fork();
+		if (child[i] == 0) {
+			for (int n = 0; n < ROUNDS; n++) {
+				auto_buf struct buf der = BUF_INIT;
+				uint8_t digest[CRYPTO_HASH] = {(uint8_t)i, (uint8_t)n};
+
+				if (tpm_open(chip.tcti, 30000, &t, &e))
+					_exit(1);
+				if (tpm_sign(t, &k, digest, &der, &e))
+					_exit(2);
+				tpm_close(t);
+			}
+			_exit(0);
+		}
+	}
+	for (int i = 0; i < CLIENTS; i++) {
+		int status;
+
+		assert_int_equal(waitpid(child[i], &status, 0), child[i]);
+		assert_int_equal(status, 0);
+	}
+	tpm_key_release(&k);
+	tpm_key_release(&srk);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_tpm_that_is_not_there_is_told_with_the_next_step),
+		cmocka_unit_test(a_second_transaction_waits_with_a_bound),
+		cmocka_unit_test(the_lock_is_shared_by_users_whatever_the_umask),
+		cmocka_unit_test(a_link_in_the_locks_place_is_not_followed),
+		cmocka_unit_test(what_is_no_tpm_is_told),
+		cmocka_unit_test(health_says_what_it_is_and_what_is_set),
+		cmocka_unit_test(nothing_stays_after_each_transaction),
+		cmocka_unit_test(what_a_killed_process_left_does_not_stop_the_next),
+		cmocka_unit_test(six_clients_at_once_all_sign),
+	};
+
+	return cmocka_run_group_tests(tests, make_chip, end_chip);
+}

@@ -1,0 +1,383 @@
+/* tpm: keys of TCG's templates in a real TPM 2.0 in software, and what a CA checks of them. */
+#include "tpm_chip.h"
+
+/* ---- keys -------------------------------------------------------------------------------------------------------- */
+
+static void the_published_policies_are_those_of_the_branches(void **state)
+{
+	const enum tpm_key_role roles[] = {TPM_IAK, TPM_IDEVID};
+	const TPM2B_PUBLIC *const templates[] = {&tpm_template_iak, &tpm_template_idevid};
+	struct tpm *t = opened();
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(roles); i++) {
+		TPMT_SYM_DEF none = {.algorithm = TPM2_ALG_NULL};
+		TPM2B_DIGEST auto_esys *d = NULL;
+		TPML_DIGEST branches;
+		ESYS_TR s;
+
+		tpm_devid_branches(roles[i], &branches);
+		assert_int_equal(Esys_StartAuthSession(t->esys, ESYS_TR_NONE, ESYS_TR_NONE, N3, NULL, TPM2_SE_TRIAL, &none,
+						       TPM2_ALG_SHA256, &s), 0);
+		assert_int_equal(Esys_PolicyOR(t->esys, s, N3, &branches), 0);
+		assert_int_equal(Esys_PolicyGetDigest(t->esys, s, N3, &d), 0);
+		assert_int_equal(d->size, 32);
+		assert_memory_equal(d->buffer, templates[i]->publicArea.authPolicy.buffer, 32);
+		assert_int_equal(Esys_FlushContext(t->esys, s), 0);
+	}
+	tpm_close(t);
+}
+
+static void keys_are_made_once_and_found_again(void **state)
+{
+	const enum tpm_key_role roles[] = {TPM_SRK, TPM_IAK, TPM_IDEVID};
+	struct tpm_key first[3], again;
+	struct tpm *t = opened();
+	struct err e;
+	bool made, found;
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		assert_ok(tpm_key_find(t, roles[i], &again, &found, &e));
+		assert_false(found);
+		assert_ok(tpm_key_ensure(t, roles[i], &first[i], &made, &e));
+		assert_true(made);
+	}
+	tpm_close(t);
+	t = opened();
+	for (size_t i = 0; i < 3; i++) {
+		assert_ok(tpm_key_ensure(t, roles[i], &again, &made, &e));
+		assert_false(made);
+		assert_true(crypto_key_same(again.key, first[i].key));
+		assert_memory_equal(again.name, first[i].name, 34);
+		tpm_key_release(&again);
+		/* The same key comes of the same template: nothing is lost with the handle. */
+		assert_ok(tpm_key_evict(t, roles[i], &e));
+		assert_ok(tpm_key_evict(t, roles[i], &e));
+		assert_ok(tpm_key_ensure(t, roles[i], &again, &made, &e));
+		assert_true(made);
+		assert_true(crypto_key_same(again.key, first[i].key));
+		tpm_key_release(&again);
+		tpm_key_release(&first[i]);
+	}
+	tpm_close(t);
+}
+
+static void a_foreign_object_at_a_handle_is_refused_by_name(void **state)
+{
+	struct tpm *t = opened();
+	TPM2B_PUBLIC auto_esys *pub = NULL;
+	TPM2B_PUBLIC template = tpm_template_sign;
+	struct tpm_key k;
+	struct err e;
+	ESYS_TR tr, there, gone;
+	bool made;
+
+	(void)state;
+	assert_ok(tpm_key_evict(t, TPM_IAK, &e));
+	assert_ok(tpm_primary(t, ESYS_TR_RH_OWNER, &template, &tr, &pub, &e));
+	assert_int_equal(Esys_EvictControl(t->esys, ESYS_TR_RH_OWNER, tr, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
+					   (TPM2_HANDLE)TPM_HANDLE_IAK, &there), 0);
+	tpm_drop(t, &tr);
+	assert_refused(tpm_key_ensure(t, TPM_IAK, &k, &made, &e), ERR_REFUSED, "the place of the IAK, 0x81020001, holds "
+		       "another's object");
+	assert_refused(tpm_key_evict(t, TPM_IAK, &e), ERR_REFUSED, "0x81020001");
+	assert_int_equal(Esys_EvictControl(t->esys, ESYS_TR_RH_OWNER, there, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
+					   (TPM2_HANDLE)TPM_HANDLE_IAK, &gone), 0);
+
+	/* Our template, but of the owner's hierarchy. */
+	Esys_Free(pub);
+	pub = NULL;
+	assert_ok(tpm_primary(t, ESYS_TR_RH_OWNER, &tpm_template_iak, &tr, &pub, &e));
+	assert_int_equal(Esys_EvictControl(t->esys, ESYS_TR_RH_OWNER, tr, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
+					   (TPM2_HANDLE)TPM_HANDLE_IAK, &there), 0);
+	assert_refused(tpm_key_ensure(t, TPM_IAK, &k, &made, &e), ERR_REFUSED, "of another hierarchy or parent");
+	assert_int_equal(Esys_EvictControl(t->esys, ESYS_TR_RH_OWNER, there, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
+					   (TPM2_HANDLE)TPM_HANDLE_IAK, &gone), 0);
+	tpm_close(t);
+}
+
+static void a_created_key_signs_and_survives_its_file(void **state)
+{
+	struct tpm *t = opened();
+	struct tpm_key srk = ensured(t, TPM_SRK), k, read;
+	auto_buf struct buf pem = BUF_INIT, der = BUF_INIT;
+	struct crypto_tss2 file, back;
+	uint8_t digest[CRYPTO_HASH];
+	struct err e;
+
+	(void)state;
+	assert_ok(tpm_key_create(t, &k, &e));
+	tpm_key_to_tss2(&k, &file);
+	assert_ok(crypto_tss2_write(&file, &pem, &e));
+	assert_ok(crypto_tss2_read(pem.data, &back, &e));
+	assert_ok(tpm_key_from_tss2(&back, &read, &e));
+	assert_true(crypto_key_same(read.key, k.key));
+	assert_ok(tpm_key_probe(t, &read, &e));
+	crypto_sha256("words", 5, digest);
+	assert_ok(tpm_sign(t, &read, digest, &der, &e));
+	assert_ok(crypto_verify(k.key, "words", 5, der.data, der.len, &e));
+	assert_int_equal(crypto_verify(k.key, "wordz", 5, der.data, der.len, &e), -1);
+	back.parent = 0x81000007;
+	assert_refused(tpm_key_from_tss2(&back, &read, &e), ERR_INPUT, "parent is 0x81000007");
+	tpm_key_release(&k);
+	tpm_key_release(&read);
+	tpm_key_release(&srk);
+	tpm_close(t);
+}
+
+static void the_idevid_signs_too(void **state)
+{
+	struct tpm *t = opened();
+	struct tpm_key k = ensured(t, TPM_IDEVID);
+	auto_buf struct buf der = BUF_INIT;
+	uint8_t digest[CRYPTO_HASH];
+	struct err e;
+
+	(void)state;
+	crypto_sha256("words", 5, digest);
+	assert_ok(tpm_sign(t, &k, digest, &der, &e));
+	assert_ok(crypto_verify(k.key, "words", 5, der.data, der.len, &e));
+	tpm_key_release(&k);
+	tpm_close(t);
+}
+
+static void another_tpms_key_is_refused(void **state)
+{
+	struct swtpm other;
+	struct tpm_key srk, k;
+	struct tpm *t;
+	struct err e;
+	bool made;
+
+	(void)state;
+	swtpm_make(&other);
+	swtpm_start(&other);
+	assert_ok(tpm_open(other.tcti, 0, &t, &e));
+	assert_ok(tpm_key_ensure(t, TPM_SRK, &srk, &made, &e));
+	assert_ok(tpm_key_create(t, &k, &e));
+	tpm_close(t);
+	swtpm_end(&other);
+	t = opened();
+	assert_refused(tpm_key_probe(t, &k, &e), ERR_REFUSED, "made by another TPM");
+	assert_ok(tpm_key_evict(t, TPM_SRK, &e));
+	assert_refused(tpm_key_probe(t, &k, &e), ERR_REFUSED, "never provisioned, or cleared since");
+	tpm_close(t);
+	tpm_key_release(&k);
+	tpm_key_release(&srk);
+}
+
+/* ---- what a CA checks -------------------------------------------------------------------------------------------- */
+
+static void a_certified_key_is_believed_and_each_change_is_not(void **state)
+{
+	struct tpm *t = opened();
+	struct tpm_key srk = ensured(t, TPM_SRK), iak = ensured(t, TPM_IAK), idevid = ensured(t, TPM_IDEVID), k;
+	uint8_t nonce[CRYPTO_HASH] = {1, 2, 3}, other[CRYPTO_HASH] = {4};
+	struct tpm_public iak_pub, k_pub, idevid_pub;
+	struct tpm_blob attest, signature, changed;
+	struct err e;
+
+	(void)state;
+	assert_ok(tpm_key_create(t, &k, &e));
+	assert_ok(tpm_certify(t, &iak, &k, nonce, &attest, &signature, &e));
+	assert_ok(tpm_public_read(&iak.pub, &iak_pub, &e));
+	assert_ok(tpm_public_read(&k.pub, &k_pub, &e));
+	assert_ok(tpm_public_read(&idevid.pub, &idevid_pub, &e));
+	assert_true(iak_pub.fixed && iak_pub.restricted && iak_pub.signs);
+	assert_true(k_pub.fixed && !k_pub.restricted && k_pub.signs);
+	assert_true(crypto_key_same(k_pub.key, k.key));
+	assert_memory_equal(k_pub.name, k.name, 34);
+	assert_ok(tpm_certify_check(&iak_pub, &k_pub, nonce, &attest, &signature, &e));
+
+	assert_refused(tpm_certify_check(&iak_pub, &k_pub, other, &attest, &signature, &e), ERR_REFUSED, "nonce");
+	assert_refused(tpm_certify_check(&iak_pub, &idevid_pub, nonce, &attest, &signature, &e), ERR_REFUSED, "another "
+		       "key");
+	assert_refused(tpm_certify_check(&idevid_pub, &k_pub, nonce, &attest, &signature, &e), ERR_REFUSED, "restricted "
+		       "signing key");
+	changed = attest;
+	changed.data[0] ^= 1;
+	assert_refused(tpm_certify_check(&iak_pub, &k_pub, nonce, &changed, &signature, &e), ERR_REFUSED, "magic");
+	changed = attest;
+	changed.len--;
+	assert_refused(tpm_certify_check(&iak_pub, &k_pub, nonce, &changed, &signature, &e), ERR_INPUT, "TPMS_ATTEST");
+	changed = signature;
+	changed.data[20] ^= 1;
+	assert_refused(tpm_certify_check(&iak_pub, &k_pub, nonce, &attest, &changed, &e), ERR_REFUSED, "signature by the "
+		       "IAK");
+
+	/* The IDevID is certified by its policy. */
+	assert_ok(tpm_certify(t, &iak, &idevid, nonce, &attest, &signature, &e));
+	assert_ok(tpm_certify_check(&iak_pub, &idevid_pub, nonce, &attest, &signature, &e));
+	tpm_close(t);
+	tpm_public_release(&iak_pub);
+	tpm_public_release(&k_pub);
+	tpm_public_release(&idevid_pub);
+	tpm_key_release(&k);
+	tpm_key_release(&idevid);
+	tpm_key_release(&iak);
+	tpm_key_release(&srk);
+}
+
+static void what_is_no_public_area_is_refused(void **state)
+{
+	struct tpm *t = opened();
+	struct tpm_key iak = ensured(t, TPM_IAK);
+	struct tpm_public p;
+	struct tpm_blob b;
+	struct err e;
+
+	(void)state;
+	for (size_t len = 0; len < iak.pub.len; len++) {
+		b = iak.pub;
+		b.len = len;
+		assert_int_equal(tpm_public_read(&b, &p, &e), -1);
+		assert_int_equal(e.kind, ERR_INPUT);
+	}
+	b = iak.pub;
+	b.len++;
+	assert_int_equal(tpm_public_read(&b, &p, &e), -1);
+	b = iak.pub;
+	b.data[5] = 0x0c; /* nameAlg SHA-384 */
+	assert_int_equal(tpm_public_read(&b, &p, &e), -1);
+	tpm_key_release(&iak);
+	tpm_close(t);
+}
+
+/* One activation with the EK of that certificate; what comes out must be what went in. */
+static void activate_by(struct tpm *t, const struct crypto_key *ek)
+{
+	struct tpm_key iak = ensured(t, TPM_IAK), idevid = ensured(t, TPM_IDEVID);
+	auto_buf struct buf credential = BUF_INIT, secret = BUF_INIT;
+	struct tpm_blob c = {0}, s = {0};
+	struct secret value;
+	uint8_t want[CRYPTO_HASH];
+	struct err e;
+
+	assert_ok(crypto_random(want, sizeof want, &e));
+	assert_ok(crypto_make_credential(ek, iak.name, iak.name_len, want, sizeof want, &credential, &secret, &e));
+	memcpy(c.data, credential.data, c.len = credential.len);
+	memcpy(s.data, secret.data, s.len = secret.len);
+	assert_ok(tpm_activate(t, &iak, &c, &s, &value, &e));
+	assert_int_equal(value.len, sizeof want);
+	assert_memory_equal(value.data, want, sizeof want);
+
+	/* Another key's name is in the credential: this one may not have it. */
+	buf_clear(&credential);
+	buf_clear(&secret);
+	assert_ok(crypto_make_credential(ek, idevid.name, idevid.name_len, want, sizeof want, &credential, &secret, &e));
+	memcpy(c.data, credential.data, c.len = credential.len);
+	memcpy(s.data, secret.data, s.len = secret.len);
+	assert_refused(tpm_activate(t, &iak, &c, &s, &value, &e), ERR_REFUSED, "not for this TPM's EK and this IAK");
+	tpm_key_release(&iak);
+	tpm_key_release(&idevid);
+}
+
+static void the_ek_certificate_is_that_of_the_ek_and_activates(void **state)
+{
+	struct tpm *t = opened();
+	auto_crypto_cert struct crypto_cert *cert = NULL;
+	auto_crypto_bag struct crypto_bag *chain = NULL;
+	auto_crypto_key struct crypto_key *key = NULL;
+	struct tpm_key ek;
+	struct err e;
+	bool found;
+
+	(void)state;
+	assert_ok(crypto_bag_new(&chain, &e));
+	assert_ok(tpm_ek_certificate(t, &cert, chain, &e));
+	assert_non_null(cert);
+	assert_ok(crypto_cert_key(cert, &key, &e));
+	assert_refused(tpm_key_find(t, TPM_EK, &ek, &found, &e), ERR_BUG, "tpm_ek_use");
+	assert_ok(tpm_ek_use(t, cert, &e));
+	assert_ok(tpm_key_find(t, TPM_EK, &ek, &found, &e));
+	assert_true(crypto_key_same(ek.key, key));
+	assert_true(ek.handle != 0);
+	activate_by(t, key);
+	tpm_key_release(&ek);
+	tpm_close(t);
+}
+
+static void take_away(struct tpm *t, TPM2_HANDLE h)
+{
+	ESYS_TR tr, gone;
+
+	assert_int_equal(Esys_TR_FromTPMPublic(t->esys, h, N3, &tr), 0);
+	assert_int_equal(Esys_EvictControl(t->esys, ESYS_TR_RH_OWNER, tr, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, h,
+					   &gone), 0);
+}
+
+static void every_ek_template_makes_the_key_of_its_certificate(void **state)
+{
+	struct tpm *t = opened();
+	TPM2_HANDLE h[16];
+	size_t count;
+	struct err e;
+
+	(void)state;
+	assert_ok(tpm_handles(t, 0x81010000, h, COUNT_OF(h), &count, &e));
+	for (size_t i = 0; i < count; i++)
+		if (h[i] <= 0x8101ffff)
+			take_away(t, h[i]);
+	for (size_t i = 0, seen = 0; i < tpm_ek_profile_count; i++) {
+		auto_crypto_cert struct crypto_cert *cert = NULL;
+		auto_crypto_key struct crypto_key *key = NULL;
+		uint8_t der[4096];
+		size_t len;
+
+		assert_ok(tpm_nv_read(t, tpm_ek_profiles[i].certificate, der, sizeof der, &len, &e));
+		seen += len > 0;
+		if (i + 1 == tpm_ek_profile_count)
+			assert_true(seen >= 2); /* swtpm's P-384 and RSA */
+		if (!len)
+			continue;
+		assert_ok(crypto_cert_from_der(der, len, &cert, &e));
+		assert_ok(crypto_cert_key(cert, &key, &e));
+		assert_ok(tpm_ek_use(t, cert, &e));
+		assert_int_equal(t->ek_handle, 0);
+		activate_by(t, key);
+	}
+	tpm_close(t);
+	t = opened();
+	assert_ok(tpm_ek_use(t, NULL, &e)); /* no certificate: P-256 by template */
+	assert_int_equal(t->ek_handle, 0);
+	tpm_close(t);
+}
+
+static void a_certificate_of_another_tpm_is_refused(void **state)
+{
+	auto_crypto_cert struct crypto_cert *cert = NULL;
+	struct swtpm other;
+	struct tpm *t;
+	struct err e;
+
+	(void)state;
+	swtpm_make(&other);
+	swtpm_start(&other);
+	assert_ok(tpm_open(other.tcti, 0, &t, &e));
+	assert_ok(tpm_ek_certificate(t, &cert, NULL, &e));
+	tpm_close(t);
+	swtpm_end(&other);
+	t = opened();
+	assert_refused(tpm_ek_use(t, cert, &e), ERR_REFUSED, "does not have the key of its EK certificate");
+	tpm_close(t);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_published_policies_are_those_of_the_branches),
+		cmocka_unit_test(keys_are_made_once_and_found_again),
+		cmocka_unit_test(a_foreign_object_at_a_handle_is_refused_by_name),
+		cmocka_unit_test(a_created_key_signs_and_survives_its_file),
+		cmocka_unit_test(the_idevid_signs_too),
+		cmocka_unit_test(another_tpms_key_is_refused),
+		cmocka_unit_test(a_certified_key_is_believed_and_each_change_is_not),
+		cmocka_unit_test(what_is_no_public_area_is_refused),
+		cmocka_unit_test(the_ek_certificate_is_that_of_the_ek_and_activates),
+		cmocka_unit_test(every_ek_template_makes_the_key_of_its_certificate),
+		cmocka_unit_test(a_certificate_of_another_tpm_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, make_chip, end_chip);
+}

@@ -1,0 +1,57 @@
+/* One TPM for a test program, and what its tests say of it. */
+#ifndef PSEC_TESTS_TPM_CHIP_H
+#define PSEC_TESTS_TPM_CHIP_H
+
+#include "swtpm.h"
+#include "tpm/inside.h"
+
+static struct swtpm chip;
+
+static inline struct tpm *opened(void)
+{
+	struct tpm *t;
+	struct err e = {0};
+
+	if (tpm_open(chip.tcti, 5000, &t, &e))
+		fail_msg("%s", e.text);
+	return t;
+}
+
+#define assert_ok(call) do { \
+	if (call) \
+		fail_msg("%s: %s", #call, e.text); \
+} while (0)
+
+#define assert_refused(call, kind_, words) do { \
+	assert_int_equal(call, -1); \
+	if (!strstr(e.text, words)) \
+		fail_msg("'%s' does not say '%s'", e.text, words); \
+	assert_int_equal(e.kind, kind_); \
+} while (0)
+
+static inline struct tpm_key ensured(struct tpm *t, enum tpm_key_role role)
+{
+	struct tpm_key k;
+	struct err e;
+	bool made;
+
+	assert_ok(tpm_key_ensure(t, role, &k, &made, &e));
+	return k;
+}
+
+static inline int make_chip(void **state)
+{
+	(void)state;
+	swtpm_make(&chip);
+	swtpm_start(&chip);
+	return 0;
+}
+
+static inline int end_chip(void **state)
+{
+	(void)state;
+	swtpm_end(&chip);
+	return 0;
+}
+
+#endif
