@@ -127,8 +127,9 @@ int right_require(const struct right_caller *caller, enum right least, const cha
 	if (caller->right >= least)
 		return 0;
 	if (caller->right == RIGHT_NONE)
-		return err_set(e, ERR_REFUSED, 0, "cannot %s: %s is needed, %s has no right on this site; see access in site.yaml", act,
+		return err_set(e, ERR_REFUSED, 0,
+			       "cannot %s: %s is needed, %s has no right on this site; see access in site.yaml", act,
 			       right_name(least), caller->name);
-	return err_set(e, ERR_REFUSED, 0, "cannot %s: %s is needed, %s is %s; see access in site.yaml", act, right_name(least), caller->name,
-		       right_name(caller->right));
+	return err_set(e, ERR_REFUSED, 0, "cannot %s: %s is needed, %s is %s; see access in site.yaml", act,
+		       right_name(least), caller->name, right_name(caller->right));
 }
