@@ -360,6 +360,7 @@ static int run(const struct cmd_env *env, const void *options, int argc, char **
 {
 	const struct options *o = options;
 	struct sim_scenario x = { .start_utc_us = INT64_MIN };
+	struct diag_sink sink = { .fn = cmd_diag_to_stderr, .arg = env->err };
 	char path[PATH_MAX];
 	int rc;
 
@@ -370,8 +371,8 @@ static int run(const struct cmd_env *env, const void *options, int argc, char **
 		sim_options_default(&x.options);
 		return run_site(env, o, NULL, &x, e);
 	}
-	if (sim_read_scenario(env, argv[0], path, &x, e) < 0)
-		return -1;
+	if (sim_read_scenario(argv[0], path, &x, &sink, e) < 0)
+		return o->check ? sim_judge_faults(env, path, &sink) : -1;
 	rc = run_site(env, o, path, &x, e);
 	sim_scenario_release(&x);
 	return rc;

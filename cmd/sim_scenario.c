@@ -7,9 +7,8 @@
 
 #include "sim.h"
 
-int sim_read_scenario(const struct cmd_env *env, const char *word, char *path, struct sim_scenario *out, struct err *e)
+int sim_read_scenario(const char *word, char *path, struct sim_scenario *out, struct diag_sink *sink, struct err *e)
 {
-	struct diag_sink sink = { .fn = cmd_diag_to_stderr, .arg = env->err };
 	char name[80], shipped[SHARE_PATH_LEN];
 
 	snprintf(path, PATH_MAX, "%s", word);
@@ -23,7 +22,15 @@ int sim_read_scenario(const struct cmd_env *env, const char *word, char *path, s
 				       word);
 		snprintf(path, PATH_MAX, "%s", shipped);
 	}
-	return sim_scenario_read(path, out, &sink, e);
+	return sim_scenario_read(path, out, sink, e);
+}
+
+int sim_judge_faults(const struct cmd_env *env, const char *path, const struct diag_sink *sink)
+{
+	if (!sink->count)
+		return -1;
+	fprintf(env->err, "%s has %d fault%s\n", path, sink->count, sink->count == 1 ? "" : "s");
+	return 1;
 }
 
 /* ---- check ---- */
@@ -57,14 +64,15 @@ int sim_print_scenario(const struct cmd_env *env, const struct sim_scenario *x, 
 
 static int run_check(const struct cmd_env *env, const void *options, int argc, char **argv, struct err *e)
 {
+	struct diag_sink sink = { .fn = cmd_diag_to_stderr, .arg = env->err };
 	struct sim_scenario x;
 	char path[PATH_MAX];
 	int rc = 0;
 
 	(void)options;
 	for (int n = 0; n < argc && rc == 0; n++) {
-		if (sim_read_scenario(env, argv[n], path, &x, e) < 0)
-			return -1;
+		if (sim_read_scenario(argv[n], path, &x, &sink, e) < 0)
+			return sim_judge_faults(env, path, &sink);
 		rc = sim_print_scenario(env, &x, e);
 		sim_scenario_release(&x);
 	}
