@@ -116,6 +116,94 @@ size_t crypto_bag_crls(const struct crypto_bag *b);
 /* The certificate number i, from 0, in the order they came; the caller's to free. */
 must_check int crypto_bag_cert(const struct crypto_bag *b, size_t i, struct crypto_cert **out, struct err *e);
 
+enum crypto_use {
+	CRYPTO_USE_EK,     /* tcg-kp-EKCertificate, 2.23.133.8.1 */
+	CRYPTO_USE_CLIENT, /* clientAuth */
+	CRYPTO_USE_DEVICE, /* none is asked: IDevID, IAK */
+	CRYPTO_USE_SERVER, /* serverAuth */
+};
+struct crypto_check {
+	const struct crypto_bag *roots;   /* trust anchors, self-signed; their revocation lists count, too */
+	const struct crypto_bag *between; /* intermediates and revocation lists; NULL: none */
+	enum crypto_use use;
+	bool crl_needed;                  /* each link below the root needs a list of its issuer that is in date */
+	const struct now *now;
+};
+/* RFC 5280, strict, 112 bits of strength at least. A list that is given counts, needed or not. When the clock says
+ * nothing (!now->utc_valid), signatures, names, uses and revocations are judged and dates are not: *time_checked is
+ * then false, and the caller checks again when the clock is right. An endorsement certificate may be without
+ * subject, key identifiers and the critical mark on its subjectAltName: vendors have it so. ERR_REFUSED, and the
+ * text names the link and why: 'CN=…' is not signed by a given root; has expired (date); is not valid before …; was
+ * revoked on … (reason); lacks the key usage tcg-kp-EKCertificate (2.23.133.8.1); signed another certificate and is
+ * no CA; is a CA's certificate, not a device's; no revocation list of '…' says whether …. */
+must_check int crypto_cert_check(const struct crypto_cert *c, const struct crypto_check *how, bool *time_checked,
+				 struct err *e);
+
+/* ---- requests and issuing --------------------------------------------------------------------------------------- */
+
+/* Who signs what OpenSSL makes: a key in memory, or one in the TPM. der gets an ECDSA-Sig-Value added. */
+typedef int crypto_sign_fn(void *arg, const uint8_t digest[CRYPTO_HASH], struct buf *der, struct err *e);
+
+struct crypto_names {
+	const char *cn;              /* at most 64 characters; NULL or "": left out, as the others */
+	const char *serial_number;   /* of the subject; letters, digits and '()+,-./:=? only (PrintableString) */
+	const char *hardware_serial; /* subjectAltName hardwareModuleName (RFC 4108), type TPM 2.0 (2.23.133.1.2) */
+};
+/* A PKCS#10 request for the public P-256 key. ERR_REFUSED when another key signed. */
+must_check int crypto_request_make(const struct crypto_key *key, const struct crypto_names *names, crypto_sign_fn *sign,
+				   void *arg, struct buf *pem, struct err *e);
+/* What it asks for, its own signature checked (else ERR_REFUSED); *key is the caller's to free. Names are printable, ""
+ * when it has none. */
+must_check int crypto_request_read(const char *pem, struct crypto_key **key, char cn[65], char serial_number[65],
+				   struct err *e);
+
+enum crypto_profile {
+	CRYPTO_ROOT,         /* CA, one CA below it; certificates and lists */
+	CRYPTO_INTERMEDIATE, /* CA, no CA below it; certificates and lists */
+	CRYPTO_IDEVID,       /* digitalSignature (IEEE 802.1AR) */
+	CRYPTO_IAK,          /* digitalSignature */
+	CRYPTO_LDEVID,       /* digitalSignature, clientAuth */
+	CRYPTO_BROKER,       /* digitalSignature, serverAuth */
+};
+struct crypto_issue {
+	enum crypto_profile profile;
+	const struct crypto_key *subject_key;
+	const struct crypto_cert *issuer;    /* NULL for the root, which signs itself */
+	const struct crypto_key *issuer_key; /* P-256, that of the issuer's certificate: else ERR_INPUT */
+	struct crypto_names names;
+	const char *const *dns;              /* DNS names and IP addresses, NULL-ended; NULL: none */
+	uint8_t number[16];                  /* the certificate's serial: random, not 0 */
+	int64_t not_before_us, not_after_us; /* INT64_MAX: 99991231235959Z */
+};
+must_check int crypto_cert_issue(const struct crypto_issue *how, struct crypto_cert **out, struct err *e);
+
+struct crypto_revoked {
+	const char *number; /* hex, as in struct crypto_cert_facts */
+	int64_t utc_us;
+	int reason;         /* RFC 5280 5.3.1: 0 unspecified, 1 key compromised, 4 superseded, 5 out of operation … */
+};
+/* A revocation list of the CA, signed by its P-256 key; count may be 0. */
+must_check int crypto_crl_make(const struct crypto_cert *issuer, const struct crypto_key *key, int64_t crl_number,
+			       int64_t this_us, int64_t next_us, const struct crypto_revoked *list, size_t count,
+			       struct buf *pem, struct err *e);
+
+/* ---- envelopes and seals ---------------------------------------------------------------------------------------- */
+
+/* CMS AuthEnvelopedData (RFC 5083, AES-256-GCM) in PEM for the key of one certificate, RSA (OAEP, SHA-256) or ECDH:
+ * `openssl cms -decrypt -inform PEM` opens it. 1…131072 bytes. */
+must_check int crypto_envelope(const struct crypto_cert *to, const void *data, size_t len, struct buf *pem,
+			       struct err *e);
+/* out gets the contents added in one piece; wipe it when they are secret (auto_buf_wipe). ERR_REFUSED when it is for
+ * another key or was changed. */
+must_check int crypto_envelope_open(const char *pem, const struct crypto_cert *cert, const struct crypto_key *key,
+				    struct buf *out, struct err *e);
+/* AES-256-GCM, random nonce; the name (what it is, where it lies) must be the same to unseal. At most 1 MiB. */
+must_check int crypto_seal(const uint8_t key[32], const char *name, const void *data, size_t len, struct buf *out,
+			   struct err *e);
+/* As crypto_envelope_open: added in one piece, ERR_REFUSED when it was changed or key or name are others. */
+must_check int crypto_unseal(const uint8_t key[32], const char *name, const void *data, size_t len, struct buf *out,
+			     struct err *e);
+
 /* ---- what TCG defines and needs no TPM -------------------------------------------------------------------------- */
 
 /* TPM2_MakeCredential in software: value, of at most the size of the hash of the EK's template, can be had only by

@@ -6,6 +6,7 @@
 #include <openssl/bio.h>
 #include <openssl/evp.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 #include <string.h>
 
 #include "crypto/crypto.h"
@@ -65,5 +66,14 @@ void parts_number(const ASN1_INTEGER *n, char to[41]);
 int parts_cert(X509 *x, struct crypto_cert **out);
 /* One text of a name; "" when it is absent, ERR_INPUT when it is too long for to. */
 int parts_text_of(const X509_NAME *name, int nid, char *to, size_t n, struct err *e);
+
+/* ---- names.c ---- */
+int parts_set_name(X509_NAME *name, const struct crypto_names *names, struct err *e);
+/* subjectAltName: hardwareModuleName, DNS names and addresses; *out NULL when there is none to name. The caller
+ * frees. */
+int parts_alt_names(const char *hardware_serial, const char *const *dns, STACK_OF(GENERAL_NAME) **out, struct err *e);
+int parts_set_time(ASN1_TIME *t, int64_t utc_us, struct err *e);
+/* "CN=…", or "number 1f…" for one without a subject, as endorsement certificates are. */
+void parts_call(const X509 *x, char *to, size_t n);
 
 #endif

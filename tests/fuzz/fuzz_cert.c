@@ -29,6 +29,33 @@ static void use(const struct crypto_cert *c)
 		expect(crypto_key_same(key, key));
 }
 
+/* Whatever the chain looks like, it is good or refused in words. */
+static void judge(const struct crypto_cert *c, const struct crypto_bag *bag)
+{
+	const struct now now = { .utc_us = INT64_C(1790000000) * US_PER_S, .utc_valid = true };
+
+	for (int use_as = CRYPTO_USE_EK; use_as <= CRYPTO_USE_SERVER; use_as++) {
+		struct crypto_check how = { .roots = bag, .between = bag, .use = (enum crypto_use)use_as, .now = &now };
+		struct err e = { 0 };
+		bool time_checked;
+
+		if (crypto_cert_check(c, &how, &time_checked, &e) < 0)
+			expect(e.kind == ERR_REFUSED && *e.text);
+	}
+}
+
+static void as_request(const char *text)
+{
+	auto_crypto_key struct crypto_key *k = NULL;
+	char cn[65], serial_number[65];
+	struct err e;
+
+	if (crypto_request_read(text, &k, cn, serial_number, &e) == 0)
+		expect(k && strlen(cn) < sizeof cn && strlen(serial_number) < sizeof serial_number);
+	else
+		expect(k == NULL);
+}
+
 static void as_bag(const char *text, const uint8_t *data, size_t size)
 {
 	auto_crypto_bag struct crypto_bag *bag = NULL;
@@ -42,8 +69,10 @@ static void as_bag(const char *text, const uint8_t *data, size_t size)
 		expect(crypto_bag_certs(bag) + crypto_bag_crls(bag) > 0);
 	if (crypto_bag_add_der(bag, data, size, &e) == 0)
 		expect(crypto_bag_certs(bag) > 0);
-	if (crypto_bag_cert(bag, 0, &first, &e) == 0)
+	if (crypto_bag_cert(bag, 0, &first, &e) == 0) {
 		use(first);
+		judge(first, bag);
+	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -58,6 +87,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	memcpy(text, data, size);
 	as_bag(text, data, size);
+	as_request(text);
 	if (crypto_cert_from_der(data, size, &c, &e) == 0)
 		use(c);
 	if (crypto_tss2_read(text, &t, &e) == 0 || crypto_tss2_der(data, size, &t, &e) == 0)
