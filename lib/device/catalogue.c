@@ -13,6 +13,8 @@ struct device_catalogue {
 	struct device_profile **profiles;
 	size_t count;
 	bool faulty;                   /* something was left out */
+	char **broken;                 /* ids of the site's own profiles that were left out */
+	size_t broken_count;
 };
 
 void device_catalogue_free(struct device_catalogue *c)
@@ -22,6 +24,9 @@ void device_catalogue_free(struct device_catalogue *c)
 	for (size_t i = 0; i < c->count; i++)
 		profile_free(c->profiles[i]);
 	free(c->profiles);
+	for (size_t i = 0; i < c->broken_count; i++)
+		free(c->broken[i]);
+	free(c->broken);
 	free(c);
 }
 
@@ -65,26 +70,63 @@ static bool is_trusted(const char *path, struct diag_sink *sink)
 	return true;
 }
 
-static void add_file(struct device_catalogue *c, size_t own, const char *path, bool check, struct diag_sink *sink)
+static bool is_broken(const struct device_catalogue *c, const char *id)
 {
-	auto_buf struct buf text = BUF_INIT;
+	for (size_t i = 0; i < c->broken_count; i++)
+		if (str_eq(c->broken[i], id))
+			return true;
+	return false;
+}
+
+/* The installed profile of the same id must not stand in for one of the site's own that has a fault: it says other
+ * registers, or other signs, and nobody asked for it. Where the id cannot be read, the file's name tells it. */
+static void note_broken(struct device_catalogue *c, const char *path, const struct buf *text)
+{
+	struct diag_sink silent = { 0 };
+	auto_conf struct conf *conf = conf_parse(text->data != NULL ? text->data : "", text->len, path, &silent);
+	const struct conf_node *id = conf != NULL && conf_root(conf)->kind == CONF_MAP ? conf_get(conf_root(conf), "id")
+										       : NULL;
+	const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path;
+
+	c->broken = xrealloc(c->broken, c->broken_count + 1, sizeof *c->broken);
+	c->broken[c->broken_count++] = id != NULL && id->text[0] != '\0'
+					       ? xstrdup(id->text)
+					       : xasprintf("%.*s", (int)(strlen(name) - strlen(".yaml")), name);
+}
+
+static struct device_profile *read_profile(const char *path, bool check, struct buf *text, struct diag_sink *sink)
+{
 	struct err e = { 0 };
 	struct device_profile *p;
 	int faults;
 
 	if (check && !is_trusted(path, sink))
-		return;
-	if (file_read(path, PARTS_FILE_MAX, &text, &e) < 0) {
+		return NULL;
+	if (file_read(path, PARTS_FILE_MAX, text, &e) < 0) {
 		diag_report(sink, path, 0, "", "%s", e.text);
-		return;
+		return NULL;
 	}
-	p = profile_parse(text.data != NULL ? text.data : "", text.len, path, sink);
+	p = profile_parse(text->data != NULL ? text->data : "", text->len, path, sink);
 	if (p == NULL)
-		return;
+		return NULL;
 	faults = sink->count;
 	if (check)
 		profile_check_models(p, sink); /* the installed ones are checked by the tests */
 	if (sink->count > faults) {
+		profile_free(p);
+		return NULL;
+	}
+	return p;
+}
+
+static void add_file(struct device_catalogue *c, size_t own, const char *path, bool check, struct diag_sink *sink)
+{
+	auto_buf struct buf text = BUF_INIT;
+	struct device_profile *p = read_profile(path, check, &text, sink);
+
+	if (p == NULL && check)
+		note_broken(c, path, &text);
+	if (p == NULL || (!check && is_broken(c, p->id))) {
 		profile_free(p);
 		return;
 	}
@@ -221,7 +263,10 @@ static void check_device(const struct device_catalogue *c, const struct site *s,
 
 	snprintf(path, sizeof path, "devices[%zu].profile", i);
 	if (p == NULL) {
-		diag_report(sink, file, d->line, path, "'%s' is no profile here; `psec device list` shows them",
+		diag_report(sink, file, d->line, path,
+			    is_broken(c, d->profile) ? "'%s' is a profile of the site's own that has faults: mend them, or "
+						       "take its file away"
+						     : "'%s' is no profile here; `psec device list` shows them",
 			    d->profile);
 		return;
 	}

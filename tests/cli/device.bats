@@ -47,6 +47,24 @@ assert p["battery-inverter.setpoint_w"]["writable"] and p["bms.soc_percent"]["un
 	run ! grep -q 'My own' out
 }
 
+@test "a site's own profile with a fault is not replaced by the installed one of its id: the site cannot run" {
+	"$PSEC" -C site init --id own --tier lab --yes >/dev/null
+	cat >>site/site.yaml <<-'END'
+	  - {name: meter, profile: eastron-sdm630, address: "tcp://127.0.0.9:1#1", roles: [grid-meter]}
+	END
+	run -0 "$PSECD" -C site -n
+	sed 's/^model: .*/modell: My own/' "$TOP/lib/device/profiles/eastron-sdm630.yaml" >site/profiles/mine.yaml
+	run -65 "$PSECD" -C site -n
+	[[ $output == *"'eastron-sdm630' is a profile of the site's own that has faults"* ]]
+	run -1 "$PSEC" -C site site check
+	run -65 "$PSEC" -C site device read meter
+	rm site/profiles/mine.yaml
+	echo 'id: [' >site/profiles/eastron-sdm630.yaml # what cannot be read is known by the file's name
+	run -65 "$PSECD" -C site -n
+	mv site/profiles/eastron-sdm630.yaml site/profiles/draft.yaml
+	run -0 "$PSECD" -C site -n # nobody uses it
+}
+
 @test "where nobody answers is unreachable, a wrong address is bad input" {
 	run -69 "$PSEC" device read tcp://127.0.0.1:1#1
 	run -69 "$PSEC" device read tcp://127.0.0.1:1#1 --profile eastron-sdm630
