@@ -1,9 +1,10 @@
-/* Devices that count how often they are asked, and two of those who ask them; the third is threads.c. What is measured is
+/* Devices that count how often they are asked, and three of those who ask them; the fourth is threads.c. What is measured is
  * seen by the devices: nothing here trusts what a poller says of itself.
  *
  *     rates serve HOST PORT N SLOW    N devices at HOST and the addresses after it; the SLOW-th answers after 800 ms (-1: none)
  *     rates poll  HOST PORT N HZ      psec's poller reads them, 50 registers each, until stdin ends
  *     rates loop  HOST PORT N HZ      one thread around libmodbus's blocking calls does
+ *     rates bare  HOST PORT N HZ      the same questions, and nothing is done with the answers: what the kernel takes of it
  *
  * serve says "ready"; on stdin a line each: "go" forgets what was counted, "report" prints over the devices that are not slow
  *
@@ -264,13 +265,70 @@ static int loop_over(const char *first, int port, int hz)
 	}
 }
 
+/* ---- the bound: send, epoll_wait, recv ---- */
+
+struct bare { int fd; uint16_t transaction; bool waiting; struct loop_source *source; };
+static struct bare bare[DEVICES_MAX];
+static struct loop_timer beat;
+static int64_t period_us;
+
+static void bare_answer(void *arg, int fd, unsigned events)
+{
+	struct bare *b = arg;
+	uint8_t in[BUS_ADU_MAX];
+
+	(void)events;
+	if (recv(fd, in, sizeof in, MSG_DONTWAIT) > 0)
+		b->waiting = false;
+	else if (errno != EAGAIN)
+		loop_stop(loop);
+}
+
+static void bare_ask(void *arg)
+{
+	uint8_t pdu[] = { BUS_READ_HOLDING, 0, 0, 0, READ }, out[BUS_ADU_MAX];
+
+	(void)arg;
+	for (int d = 0; d < device_count; d++) {
+		size_t n = bus_mbap_frame(bare[d].transaction, 1, pdu, sizeof pdu, out);
+
+		if (!bare[d].waiting)
+			bare[d].waiting = send(bare[d].fd, out, n, MSG_NOSIGNAL | MSG_DONTWAIT) > 0;
+		bare[d].transaction += bare[d].waiting;
+	}
+	loop_timer_set(loop, &beat, beat.at_boot_us + period_us);
+}
+
+static int bare_loop(const char *first, uint16_t port, int hz, struct err *e)
+{
+	struct loop_source *end;
+	int on = 1;
+
+	for (int d = 0; d < device_count; d++) {
+		struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(host_at(first, d)) };
+
+		bare[d].fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		if (bare[d].fd < 0 || connect(bare[d].fd, (struct sockaddr *)&a, sizeof a) < 0)
+			return err_set(e, ERR_UNREACHABLE, errno, "cannot connect to %s", inet_ntoa(a.sin_addr));
+		(void)setsockopt(bare[d].fd, IPPROTO_TCP, 1 /* TCP_NODELAY */, &on, sizeof on);
+		if (loop_add_fd(loop, bare[d].fd, LOOP_READ, bare_answer, &bare[d], &bare[d].source, e) < 0)
+			return -1;
+	}
+	period_us = US_PER_S / hz;
+	beat.fn = bare_ask;
+	loop_timer_set(loop, &beat, now_read().boot_us);
+	if (loop_add_fd(loop, STDIN_FILENO, LOOP_READ, on_end, NULL, &end, e) < 0)
+		return -1;
+	return loop_run(loop, e);
+}
+
 int main(int argc, char **argv)
 {
 	struct err e;
 	int port, last, rc;
 
 	if (argc != 6) {
-		fputs("usage: rates serve|poll|loop HOST PORT N SLOW|HZ\n", stderr);
+		fputs("usage: rates serve|poll|loop|bare HOST PORT N SLOW|HZ\n", stderr);
 		return 64;
 	}
 	port = atoi(argv[3]);
@@ -282,7 +340,12 @@ int main(int argc, char **argv)
 		return loop_over(argv[2], port, last);
 	if (loop_new(&loop, &e) < 0)
 		return 74;
-	rc = str_eq(argv[1], "serve") ? serve(argv[2], (uint16_t)port, last, &e) : poll_them(argv[2], (uint16_t)port, last, &e);
+	if (str_eq(argv[1], "serve"))
+		rc = serve(argv[2], (uint16_t)port, last, &e);
+	else if (str_eq(argv[1], "bare"))
+		rc = bare_loop(argv[2], (uint16_t)port, last, &e);
+	else
+		rc = poll_them(argv[2], (uint16_t)port, last, &e);
 	if (rc < 0)
 		fprintf(stderr, "rates: %s\n", e.text);
 	return rc < 0 ? 74 : 0;
