@@ -185,10 +185,15 @@ static int open_state(struct place *p, struct err *e)
 	static const char *const files[] = { "psec.db", "psec.db-wal", "psec.db-shm", "psec.db-lock",
 					     "psec.db-suspect" };
 	const struct passwd *pw;
+	struct stat st;
 
 	if (dir_make(p->start.paths.state, 0750, e) < 0)
 		return -1;
 	p->state_fd = open(p->start.paths.state, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (p->state_fd < 0 && lstat(p->start.paths.state, &st) == 0 && S_ISLNK(st.st_mode))
+		return err_set(e, ERR_REFUSED, 0,
+			       "'%s' is a symbolic link, and what it leads to would be given to psecd-core; make it a "
+			       "folder, and mount another disk on it (mount --bind)", p->start.paths.state);
 	if (p->state_fd < 0)
 		return err_set(e, ERR_IO, errno, "cannot open '%s'", p->start.paths.state);
 	if (!p->user[CORE][0])

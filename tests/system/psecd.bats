@@ -159,6 +159,18 @@ slow_field() {
 	is state idle
 }
 
+@test "a state folder that is a link is refused with what to do, and what it leads to is left alone" {
+	"$PSEC" -C "$DIR/linked" init --id linked --tier sim --yes >/dev/null
+	mkdir elsewhere
+	rmdir linked/state
+	ln -s ../elsewhere linked/state
+	before=$(stat -c '%u %g %a' elsewhere)
+	run -77 timeout 20 "$PSECD" -C "$DIR/linked"
+	[[ $output == *"is a symbolic link"*"mount --bind"* ]]
+	[ "$(stat -c '%u %g %a' elsewhere)" = "$before" ]
+	[ -z "$(ls elsewhere)" ]
+}
+
 @test "a psecd that is started while the one before is stopping waits for it" {
 	sim_start --series none
 	psecd_start
