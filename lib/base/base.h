@@ -141,6 +141,14 @@ must_check bool parse_duration(const char *s, int64_t unit_ms, int64_t min_ms, i
 
 double clamp_real(double x, double lo, double hi);
 
+/* SHA-256, for chains and fingerprints in programs that load no cryptographic library; never for secrets. */
+enum { SHA256_LEN = 32 };
+void sha256(const void *data, size_t len, uint8_t out[SHA256_LEN]);
+/* Bytes as lower-case hex, to has 2 * len + 1 bytes; returns to. */
+char *hex_format(const void *data, size_t len, char *to);
+/* The whole text as exactly len bytes, lower case; false otherwise. */
+must_check bool hex_parse(const char *text, void *to, size_t len);
+
 /* A seeded generator (xoshiro256**): same seed, same sequence, on every machine. For the simulator and for tests,
  * never for keys. */
 struct rng {

@@ -108,3 +108,37 @@ void str_printable(char *to, size_t n, const char *from, size_t len)
 	}
 	to[at] = '\0';
 }
+
+char *hex_format(const void *data, size_t len, char *to)
+{
+	static const char digits[] = "0123456789abcdef";
+	const uint8_t *at = data;
+
+	for (size_t i = 0; i < len; i++) {
+		to[2 * i] = digits[at[i] >> 4];
+		to[2 * i + 1] = digits[at[i] & 15];
+	}
+	to[2 * len] = '\0';
+	return to;
+}
+
+static int hex_value(char c)
+{
+	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+bool hex_parse(const char *text, void *to, size_t len)
+{
+	uint8_t *out = to;
+
+	if (strlen(text) != 2 * len)
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		int high = hex_value(text[2 * i]), low = hex_value(text[2 * i + 1]);
+
+		if (high < 0 || low < 0)
+			return false;
+		out[i] = (uint8_t)(high << 4 | low);
+	}
+	return true;
+}

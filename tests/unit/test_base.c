@@ -563,6 +563,51 @@ static void a_full_pipe_does_not_cut_what_is_written(void **state)
 
 /* ---- log ---- */
 
+static void assert_digest(const void *data, size_t len, const char *expected)
+{
+	uint8_t digest[SHA256_LEN];
+	char hex[2 * SHA256_LEN + 1];
+
+	sha256(data, len, digest);
+	assert_string_equal(hex_format(digest, sizeof digest, hex), expected);
+}
+
+/* FIPS 180-4's examples, and every length around the borders of blocks, held against another implementation's sum. */
+static void a_digest_is_sha256(void **state)
+{
+	auto_free uint8_t *many = xcalloc(1, 1000000);
+	uint8_t digests[200][SHA256_LEN];
+
+	(void)state;
+	assert_digest("", 0, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+	assert_digest("abc", 3, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+	assert_digest("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq", 56,
+		      "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+	memset(many, 'a', 1000000);
+	assert_digest(many, 1000000, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+	for (size_t i = 0; i < COUNT_OF(digests); i++)
+		many[i] = (uint8_t)(i * 7 + 3);
+	for (size_t i = 0; i < COUNT_OF(digests); i++)
+		sha256(many, i, digests[i]);
+	assert_digest(digests, sizeof digests, "615d67a99b8c846e1f0582dfe127019e93c33a66e89ced6a4f81f932c82ece87");
+}
+
+static void hex_reads_back_and_nothing_else_is_taken(void **state)
+{
+	uint8_t bytes[3] = { 0x00, 0xa5, 0xff }, back[3] = { 1, 2, 3 };
+	char hex[7];
+
+	(void)state;
+	assert_string_equal(hex_format(bytes, 3, hex), "00a5ff");
+	assert_true(hex_parse(hex, back, 3));
+	assert_memory_equal(back, bytes, 3);
+	assert_false(hex_parse("00a5f", back, 3));
+	assert_false(hex_parse("00a5ff0", back, 3));
+	assert_false(hex_parse("00A5ff", back, 3));
+	assert_false(hex_parse("00a5fg", back, 3));
+	assert_true(hex_parse("", back, 0));
+}
+
 static void a_log_entry_is_one_line_whatever_it_says(void **state)
 {
 	auto_buf struct buf b = BUF_INIT;
@@ -618,6 +663,8 @@ int main(void)
 		IN_FOLDER(a_file_beyond_the_bound_is_refused),
 		IN_FOLDER(folders_are_made_all_the_way),
 		cmocka_unit_test(a_full_pipe_does_not_cut_what_is_written),
+		cmocka_unit_test(a_digest_is_sha256),
+		cmocka_unit_test(hex_reads_back_and_nothing_else_is_taken),
 		cmocka_unit_test(a_log_entry_is_one_line_whatever_it_says),
 	};
 
