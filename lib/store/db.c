@@ -48,6 +48,19 @@ static const char *const sql[S_COUNT] = {
 	[S_SETTING_PUT] = "INSERT OR REPLACE INTO setting (key, value) VALUES (?, ?)",
 	[S_SETTING_GET] = "SELECT value FROM setting WHERE key = ?",
 
+	[S_AUDIT_ADD] = "INSERT INTO audit (seq, utc_us, utc_valid, who, kind, subject, detail, before, hash)"
+			" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	[S_AUDIT_AFTER] = "SELECT seq, utc_us, utc_valid, who, kind, subject, detail, before, hash FROM audit"
+			  " WHERE seq > ? ORDER BY seq LIMIT ?",
+	[S_AUDIT_LAST] = "SELECT * FROM (SELECT seq, utc_us, utc_valid, who, kind, subject, detail, before, hash"
+			 " FROM audit ORDER BY seq DESC LIMIT ?) ORDER BY seq",
+	[S_AUDIT_CERTIFICATE_ADD] = "INSERT OR IGNORE INTO audit_certificate (pem) VALUES (?)",
+	[S_AUDIT_HEAD_ADD] = "INSERT INTO audit_head (seq, counter, utc_us, utc_valid, hash, signature, certificate_id)"
+			     " VALUES (?, ?, ?, ?, ?, ?, (SELECT id FROM audit_certificate WHERE pem = ?))",
+	[S_AUDIT_HEADS] = "SELECT seq, counter, utc_us, utc_valid, hash, signature, pem FROM audit_head LEFT JOIN"
+			  " audit_certificate c ON c.id = certificate_id WHERE seq > ? AND seq <= ?"
+			  " ORDER BY seq, audit_head.id",
+
 	[S_PAGES] = "SELECT page_count, freelist_count, page_size FROM pragma_page_count(), pragma_freelist_count(),"
 		    " pragma_page_size()",
 	[S_VACUUM] = "PRAGMA incremental_vacuum(512)",

@@ -18,6 +18,7 @@ enum stmt {
 	S_MEAN_ADD, S_MEAN_CHANGE, S_MEAN_FIRST, S_MEAN_DROP, S_MEAN_COUNT, S_MEAN_ALL, S_MEAN_POINT,
 	S_EVENT_ADD, S_EVENT_AFTER, S_EVENT_LAST, S_EVENT_FIRST, S_EVENT_DROP, S_EVENT_COUNT,
 	S_SETTING_PUT, S_SETTING_GET,
+	S_AUDIT_ADD, S_AUDIT_AFTER, S_AUDIT_LAST, S_AUDIT_CERTIFICATE_ADD, S_AUDIT_HEAD_ADD, S_AUDIT_HEADS,
 	S_PAGES, S_VACUUM,
 	S_COUNT,
 };
@@ -28,6 +29,7 @@ struct store {
 	int lock_fd;
 	sqlite3 *db;
 	sqlite3_stmt *stmts[S_COUNT];
+	bool joined;                           /* between store_begin and its end */
 
 	/* Points by their id (names[1] is the first one), and a table from hash to id. */
 	char **names;

@@ -84,17 +84,21 @@ int store_put_setting(struct store *s, const char *key, const char *value, struc
 	return db_run(s, st, "store a setting", e);
 }
 
+static int put_settings(struct store *s, const struct store_setting *settings, size_t count, struct err *e)
+{
+	for (size_t i = 0; i < count; i++)
+		if (store_put_setting(s, settings[i].key, settings[i].value, e) < 0)
+			return -1;
+	return 0;
+}
+
 int store_put_settings(struct store *s, const struct store_setting *settings, size_t count, struct err *e)
 {
+	if (s->joined)
+		return put_settings(s, settings, count, e);
 	if (db_begin(s, e) < 0)
 		return -1;
-	for (size_t i = 0; i < count; i++) {
-		if (store_put_setting(s, settings[i].key, settings[i].value, e) < 0) {
-			db_rollback(s);
-			return -1;
-		}
-	}
-	if (db_commit(s, "store settings", e) == 0)
+	if (put_settings(s, settings, count, e) == 0 && db_commit(s, "store settings", e) == 0)
 		return 0;
 	db_rollback(s);
 	return -1;

@@ -20,6 +20,16 @@ static const char *const steps[] = {
 	" severity INTEGER NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL, text TEXT NOT NULL, who TEXT NOT NULL);"
 	"CREATE TABLE setting (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
 	"CREATE TABLE mark (name TEXT PRIMARY KEY, utc_us INTEGER NOT NULL) WITHOUT ROWID;",
+
+	/* Entries are known by their own numbers: one that is missing leaves a gap. */
+	"CREATE TABLE audit (seq INTEGER PRIMARY KEY, utc_us INTEGER NOT NULL, utc_valid INTEGER NOT NULL,"
+	" who TEXT NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL, detail TEXT NOT NULL, before BLOB NOT NULL,"
+	" hash BLOB NOT NULL);"
+	"CREATE TABLE audit_certificate (id INTEGER PRIMARY KEY, pem TEXT NOT NULL UNIQUE);"
+	"CREATE TABLE audit_head (id INTEGER PRIMARY KEY, seq INTEGER NOT NULL, counter INTEGER NOT NULL,"
+	" utc_us INTEGER NOT NULL, utc_valid INTEGER NOT NULL, hash BLOB NOT NULL, signature BLOB NOT NULL,"
+	" certificate_id INTEGER NOT NULL);"
+	"CREATE INDEX audit_head_seq ON audit_head (seq);",
 };
 
 static int number(sqlite3 *db, const char *sql, int64_t *out, struct err *e)

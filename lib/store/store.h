@@ -1,5 +1,5 @@
-/* store: psec.db. Samples, events, settings and proofs of commissioning in SQLite (WAL); one writer, who holds the
- * lock.
+/* store: psec.db. Samples, events, settings, proofs of commissioning and the audit log in SQLite (WAL); one writer, who
+ * holds the lock.
  *
  * What was accepted is committed before the call returns. Schema changes go forward only, one transaction each
  * (PRAGMA user_version).
@@ -69,6 +69,42 @@ struct store_setting { const char *key, *value; };
 must_check int store_put_settings(struct store *s, const struct store_setting *settings, size_t count, struct err *e);
 /* *value is NULL when there is none; caller frees. */
 must_check int store_get_setting(struct store *s, const char *key, char **value, struct err *e);
+
+/* ---- several writes as one: settings and audit entries between these two are all kept, or none ---- */
+must_check int store_begin(struct store *s, struct err *e);
+/* When it fails nothing of it is kept. */
+must_check int store_commit(struct store *s, struct err *e);
+void store_rollback(struct store *s);
+
+/* ---- the rows of the audit log, never dropped; what they mean, and their chain, is the room audit's ---- */
+enum { STORE_HASH = 32 };
+struct store_audit {
+	int64_t seq, utc_us;
+	bool utc_valid;
+	const char *who, *kind, *subject, *detail;
+	const uint8_t *before, *hash;    /* STORE_HASH bytes each */
+};
+/* ERR_BUG when there is an entry of that number. */
+must_check int store_put_audit(struct store *s, const struct store_audit *entry, struct err *e);
+/* 0; -1 ends the reading, with *e. It may read heads, and call the store for nothing else. */
+typedef int store_audit_fn(void *arg, const struct store_audit *entry, struct err *e);
+/* Entries with seq > after, by their numbers, at most max. A hash of another length is told as zeros. */
+must_check int store_read_audit(struct store *s, int64_t after_seq, size_t max, store_audit_fn *fn, void *arg,
+				struct err *e);
+/* The last max entries, oldest first. */
+must_check int store_last_audit(struct store *s, size_t max, store_audit_fn *fn, void *arg, struct err *e);
+struct store_audit_head {
+	int64_t seq, counter, utc_us;
+	bool utc_valid;
+	const uint8_t *hash, *signature; /* signature may be NULL */
+	size_t signature_len;
+	const char *certificate;         /* PEM; equal ones are kept once */
+};
+must_check int store_put_audit_head(struct store *s, const struct store_audit_head *head, struct err *e);
+typedef int store_audit_head_fn(void *arg, const struct store_audit_head *head, struct err *e);
+/* Heads of entries in (after, to], by entry and then as they came. */
+must_check int store_read_audit_heads(struct store *s, int64_t after_seq, int64_t to_seq, store_audit_head_fn *fn,
+				      void *arg, struct err *e);
 
 struct store_size {
 	int64_t bytes;                   /* database and log */

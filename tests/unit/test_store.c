@@ -384,7 +384,7 @@ static void a_foreign_or_newer_database_is_left_as_it_is(void **state)
 	static const char *const sql[] = { "CREATE TABLE precious (x); INSERT INTO precious VALUES (1)",
 					   "PRAGMA application_id=0x70736563; PRAGMA user_version=99; CREATE TABLE later (x)" };
 	static const char *const why[] = { "is a database of another program",
-					   "was written by a newer psec: its schema is 99, this psec knows 1" };
+					   "was written by a newer psec: its schema is 99, this psec knows 2" };
 
 	(void)state;
 	for (int i = 0; i < 2; i++) {
