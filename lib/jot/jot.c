@@ -47,6 +47,14 @@ json_t *jot_number(double v)
 	return isfinite(v) ? json_real(v) : json_null();
 }
 
+json_t *jot_real_text(double v)
+{
+	char text[32];
+
+	snprintf(text, sizeof text, "%.9g", v == 0 ? 0.0 : v);
+	return isfinite(v) ? json_string(text) : json_null();
+}
+
 json_t *jot_time(int64_t utc_us)
 {
 	char text[BASE_TIME_LEN];

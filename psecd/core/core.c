@@ -17,20 +17,19 @@ static void stop(void *arg, int signo)
 	loop_stop(c->loop);
 }
 
-static int open_store(struct core *c, struct err *e)
+static int open_store(struct core *c, bool *recovered, struct err *e)
 {
 	const struct site_samples *s = &c->site->samples;
 	const struct store_limits limits = {
 		.raw_keep_us = s->raw_keep_ms * US_PER_MS, .mean_keep_us = s->mean_keep_ms * US_PER_MS,
 		.budget_bytes = s->budget_bytes,
 	};
-	bool recovered;
 
-	if (store_open("psec.db", &limits, &c->store, &recovered, e) < 0)
+	if (store_open("psec.db", &limits, &c->store, recovered, e) < 0)
 		return err_ctx(e, "'%s'", c->start->paths.state);
 	if (store_last_events(c->store, LAST_EVENTS, record_remember, c, e) < 0)
 		return -1;
-	if (recovered) {
+	if (*recovered) {
 		log_line(LOG_ERROR, "psec.db was broken; it is kept aside and a new one is begun");
 		record_event(c, SEVERITY_ALARM, "store", "", "",
 			     "psec.db was broken; it is kept aside and a new one is begun");
@@ -42,6 +41,7 @@ static int open_store(struct core *c, struct err *e)
 static int prepare(struct core *c, struct wire_running *running, struct err *e)
 {
 	struct jail_spec jail = { .families = JAIL_UNIX, .needs = JAIL_FILES };
+	bool recovered;
 
 	if (wire_start_map(WIRE_FD_START, &c->start, e) < 0)
 		return -1;
@@ -56,7 +56,10 @@ static int prepare(struct core *c, struct wire_running *running, struct err *e)
 		return -1;
 	record_init(c);
 	quota_init(c);
-	if (open_store(c, e) < 0 || keep_load(c, e) < 0 || methods_serve(c, e) < 0)
+	if (open_store(c, &recovered, e) < 0)
+		return -1;
+	audited_init(c, recovered);
+	if (keep_load(c, e) < 0 || methods_serve(c, e) < 0)
 		return -1;
 	return 0;
 }
@@ -82,6 +85,7 @@ static void release(struct core *c)
 	wire_free(c->supervisor);
 	record_release(c);
 	quota_release(c);
+	audited_release(c);
 	if (c->store)
 		store_close(c->store);
 	loop_free(c->loop);

@@ -69,6 +69,8 @@ struct core {
 	/* kept */
 	struct wish wish;
 	bool wish_unkept;        /* mode off holds, but the store did not take it */
+	struct wish kept;        /* what the store has */
+	char unkept_who[64];     /* who wants what it has not */
 	struct proof proof;
 	bool check_runs;
 	char check_who[64];
@@ -83,6 +85,7 @@ struct core {
 	char store_fault[160];   /* why the last write failed, or "" */
 	struct record *record;
 	struct quota *quota;
+	struct audited *audited;
 	json_t *last_events;     /* an array of the last few */
 	struct store_size size;
 	int64_t size_at_boot_us;
@@ -136,14 +139,30 @@ void record_event(struct core *c, enum severity severity, const char *kind, cons
 /* true: it is in the database. */
 bool record_event_at(struct core *c, int64_t utc_us, enum severity severity, const char *kind,
 		     const char *subject, const char *who, const char *text);
+/* The store failed: said once, in the log. */
+void record_failed(struct core *c, const struct err *e);
 json_t *record_event_json(const struct store_event *event);
 void record_remember(void *core, const struct store_event *event); /* among the last few, for status */
 
 /* ---- quota.c: how many events the field may raise, and refused callers ---- */
+struct bucket { int taken; int64_t since_boot_us; };
+/* One more within burst, of which one comes back every refill. */
+bool bucket_take(struct bucket *b, int burst, int64_t refill_ms, int64_t now_us);
 void quota_init(struct core *c);
 void quota_release(struct core *c);
 /* false: it is counted and not kept; the count is said by itself. */
 bool quota_allows(struct core *c, enum severity severity, const char *kind, const char *subject, const char *text);
+
+/* ---- audited.c: the audit log ---- */
+/* With the store open: notes a configuration that is another one, and a log that begins anew. */
+void audited_init(struct core *c, bool recovered);
+void audited_release(struct core *c);
+/* Who did what; bounded for each caller and kind, so that 0 may also mean counted. detail is stolen. Within store_begin
+ * it is kept with what it tells of, or neither is. */
+must_check int audited_put(struct core *c, const char *who, const char *kind, const char *subject, json_t *detail,
+			   struct err *e);
+/* What has happened already: a store that fails is said and stops nothing. */
+void audited(struct core *c, const char *who, const char *kind, const char *subject, json_t *detail);
 
 /* ---- report.c: JSON for people and scripts ---- */
 json_t *report_control(struct core *c);
@@ -168,6 +187,11 @@ int change_mode(const struct call *k, json_t **result, struct err *e);
 int change_set(const struct call *k, json_t **result, struct err *e);
 int change_off(const struct call *k, json_t **result, struct err *e);
 int change_check(const struct call *k, json_t **result, struct err *e);
+/* audited.c */
+int audited_page(const struct call *k, json_t **result, struct err *e);
+int audited_last(const struct call *k, json_t **result, struct err *e);
+int audited_append(const struct call *k, json_t **result, struct err *e);
+int audited_head(const struct call *k, json_t **result, struct err *e);
 /* scanning.c */
 int scanning_scan(const struct call *k, json_t **result, struct err *e);
 bool scanning_take_row(struct core *c, const struct wire_scan_row *w);

@@ -20,8 +20,33 @@ static int load_real(struct core *c, const char *key, double *out, struct err *e
 	return 0;
 }
 
-/* All of it or nothing: a change that was refused must not come true at the next start. */
-static int put_wish(struct core *c, const struct wish *w, struct err *e)
+/* A power in the audit log, where numbers that are not whole stand as texts. */
+static void add_power(json_t *o, const char *key, double is, const char *was_key, double was)
+{
+	if (is == was)
+		return;
+	json_object_set_new(o, key, jot_real_text(is));
+	json_object_set_new(o, was_key, jot_real_text(was));
+}
+
+static int audit_wish(struct core *c, const struct wish *w, const char *who, struct err *e)
+{
+	const struct wish *was = &c->kept;
+	json_t *o = json_object();
+
+	if (w->mode != was->mode) {
+		json_object_set_new(o, "mode", json_string(site_mode_name(w->mode)));
+		json_object_set_new(o, "mode_was", json_string(site_mode_name(was->mode)));
+	}
+	add_power(o, "manual_w", w->manual_w, "manual_was_w", was->manual_w);
+	add_power(o, "target_w", w->target_w, "target_was_w", was->target_w);
+	if (json_object_size(o))
+		return audited_put(c, who, w->mode != was->mode ? "mode" : "set", "", o, e);
+	json_decref(o);
+	return 0;
+}
+
+static int put_settings(struct core *c, const struct wish *w, struct err *e)
 {
 	char manual[32], target[32];
 	const struct store_setting settings[] = {
@@ -32,6 +57,21 @@ static int put_wish(struct core *c, const struct wish *w, struct err *e)
 	snprintf(manual, sizeof(manual), "%.3f", w->manual_w);
 	snprintf(target, sizeof(target), "%.3f", w->target_w);
 	return store_put_settings(c->store, settings, COUNT_OF(settings), e);
+}
+
+/* All of it and its audit entry, or nothing: a change that was refused must not come true at the next start. */
+static int put_wish(struct core *c, const struct wish *w, const char *who, struct err *e)
+{
+	if (store_begin(c->store, e) < 0)
+		return -1;
+	if (put_settings(c, w, e) < 0 || audit_wish(c, w, who, e) < 0) {
+		store_rollback(c->store);
+		return -1;
+	}
+	if (store_commit(c->store, e) < 0)
+		return -1;
+	c->kept = *w;
+	return 0;
 }
 
 static int load_wish(struct core *c, struct err *e)
@@ -45,14 +85,16 @@ static int load_wish(struct core *c, struct err *e)
 		log_line(LOG_WARNING, "setting control.mode is '%s', which is none; the mode is off", mode);
 		c->wish.mode = SITE_MODE_OFF;
 	}
-	return load_real(c, "control.manual_w", &c->wish.manual_w, e) < 0
-		       ? -1
-		       : load_real(c, "control.target_w", &c->wish.target_w, e);
+	if (load_real(c, "control.manual_w", &c->wish.manual_w, e) < 0 ||
+	    load_real(c, "control.target_w", &c->wish.target_w, e) < 0)
+		return -1;
+	c->kept = c->wish;
+	return 0;
 }
 
-static int store_wish(struct core *c, const struct wish *w, struct err *e)
+static int store_wish(struct core *c, const struct wish *w, const char *who, struct err *e)
 {
-	if (put_wish(c, w, e) < 0)
+	if (put_wish(c, w, who, e) < 0)
 		return err_ctx(e, "keep the mode");
 	return 0;
 }
@@ -61,7 +103,7 @@ void keep_again(struct core *c)
 {
 	struct err e;
 
-	if (!c->wish_unkept || store_wish(c, &c->wish, &e) < 0)
+	if (!c->wish_unkept || store_wish(c, &c->wish, c->unkept_who, &e) < 0)
 		return;
 	c->wish_unkept = false;
 	record_event(c, SEVERITY_INFO, "mode", "", "", "mode %s is stored now", site_mode_name(c->wish.mode));
@@ -75,13 +117,15 @@ int keep_wish(struct core *c, const struct wish *w, const char *who, struct err 
 	if (w->mode == SITE_MODE_SELF_CONSUMPTION && !keep_proof_stands(c))
 		return err_set(e, ERR_REFUSED, 0,
 			       "mode self-consumption needs the sign check first: run `psec control check`");
-	c->wish_unkept = store_wish(c, w, e) < 0;
+	c->wish_unkept = store_wish(c, w, who, e) < 0;
 	/* Who wants the battery at rest must get it from a full disk, too. Every other wish would be lost by a
 	 * restart. */
 	if (c->wish_unkept && w->mode != SITE_MODE_OFF) {
 		c->wish_unkept = old_unkept;
 		return -1;
 	}
+	if (c->wish_unkept)
+		str_copy(c->unkept_who, sizeof(c->unkept_who), who);
 	c->wish = *w;
 	keep_send_envelope(c);
 	if (w->mode != old.mode)
@@ -184,10 +228,11 @@ static int load_proof(struct core *c, struct err *e)
 	return 0;
 }
 
-static void drop_proof(struct core *c)
+static void drop_proof(struct core *c, const char *why)
 {
 	struct err e;
 
+	audited(c, "psecd", "check", "", json_pack("{s:s, s:o}", "result", "void", "why", jot_text(why)));
 	c->proof.there = false;
 	if (store_proof(c, &e) < 0)
 		log_line(LOG_ERROR, "%s", e.text);
@@ -205,7 +250,7 @@ void keep_judge_proof(struct core *c)
 		return;
 	record_event(c, SEVERITY_ALARM, "check", "", "", "the sign check is void: devices were '%.100s', are '%.100s'",
 		     c->proof.devices, now);
-	drop_proof(c);
+	drop_proof(c, "the devices are others");
 }
 
 void keep_meter_turned(struct core *c)
@@ -215,7 +260,7 @@ void keep_meter_turned(struct core *c)
 	record_event(c, SEVERITY_ALARM, "check", "", "",
 		     "the sign check is void: the meter went where the battery went; see to meter and CTs, then run "
 		     "`psec control check`");
-	drop_proof(c);
+	drop_proof(c, "the meter went where the battery went");
 }
 
 int keep_begin_check(struct core *c, const char *who, struct err *e)
@@ -258,6 +303,11 @@ void keep_check_result(struct core *c, const struct wire_checked *w)
 	if (isfinite(w->check.before_w) && isfinite(w->check.after_w))
 		snprintf(numbers, sizeof(numbers), " (grid %.0f W before, %.0f W after %+.0f W)", w->check.before_w,
 			 w->check.after_w, w->check.step_w);
+	audited(c, c->check_who, "check", "", json_pack("{s:o, s:o, s:o, s:o}", "result",
+							jot_text(control_check_words((enum control_check_result)w->result)),
+							"step_w", jot_real_text(w->check.step_w), "before_w",
+							jot_real_text(w->check.before_w), "after_w",
+							jot_real_text(w->check.after_w)));
 	record_event(c, passed ? SEVERITY_INFO : SEVERITY_ALARM, "check", "", c->check_who, "sign check: %s%s",
 		     control_check_words((enum control_check_result)w->result), numbers);
 	keep_send_envelope(c);

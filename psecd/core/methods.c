@@ -216,6 +216,10 @@ static const struct method {
 	{ "samples.page", RIGHT_VIEWER, ask_samples_page },
 	{ "device.read", RIGHT_VIEWER, ask_device },
 	{ "subscribe", RIGHT_VIEWER, ask_subscribe },
+	{ "audit.page", RIGHT_VIEWER, audited_page },
+	{ "audit.last", RIGHT_SITE_ADMIN, audited_last },
+	{ "audit.append", RIGHT_SITE_ADMIN, audited_append },
+	{ "audit.head", RIGHT_SITE_ADMIN, audited_head },
 	{ "control.mode", RIGHT_OPERATOR, change_mode },
 	{ "control.set", RIGHT_OPERATOR, change_set },
 	{ "control.off", RIGHT_OPERATOR, change_off },
@@ -226,8 +230,9 @@ static const struct method {
 };
 
 /* What was refused is noted with who asked, within the quota of that one: or who may do nothing could fill the disk. */
-static void note_refusal(struct core *c, const struct right_caller *caller, const struct err *e)
+static void note_refusal(struct core *c, const struct right_caller *caller, const char *what, const struct err *e)
 {
+	audited(c, caller->name, "refused", what, json_pack("{s:o}", "why", jot_text(e->text)));
 	if (quota_allows(c, SEVERITY_WARNING, "refused", caller->name, e->text))
 		record_event(c, SEVERITY_WARNING, "refused", "", caller->name, "%s", e->text);
 }
@@ -246,7 +251,7 @@ static int answer(void *arg, struct ctl_peer *peer, const char *name, const json
 		if (rc == 0)
 			rc = methods[i].fn(&k, result, e);
 		if (rc < 0 && e->kind == ERR_REFUSED)
-			note_refusal(c, k.caller, e);
+			note_refusal(c, k.caller, name, e);
 		return rc;
 	}
 	return err_set(e, ERR_USAGE, 0, "there is no method '%.40s'", name);
@@ -264,7 +269,7 @@ static void *admit(void *arg, int fd, struct err *e)
 			return caller;
 		err_set(e, ERR_REFUSED, 0, "%s has no right on site %s; see access in site.yaml", caller->name,
 			c->site->id);
-		note_refusal(c, caller, e);
+		note_refusal(c, caller, "connection", e);
 	}
 	free(caller);
 	return NULL;

@@ -12,8 +12,6 @@ enum {
 	SAY_FIRST_MS = 10000, SAY_LAST_MS = 3600000,
 };
 
-struct bucket { int taken; int64_t since_boot_us; };
-
 struct key {
 	char kind[24], subject[SITE_NAME_LEN];
 	struct bucket bucket;
@@ -30,8 +28,7 @@ struct quota {
 	struct loop_timer say;
 };
 
-/* One more within burst, of which one comes back every refill. */
-static bool take_one(struct bucket *b, int burst, int64_t refill_ms, int64_t now_us)
+bool bucket_take(struct bucket *b, int burst, int64_t refill_ms, int64_t now_us)
 {
 	int64_t back = (now_us - b->since_boot_us) / (refill_ms * US_PER_MS);
 
@@ -90,8 +87,8 @@ bool quota_allows(struct core *c, enum severity severity, const char *kind, cons
 	struct quota *q = c->quota;
 	int64_t now_us = loop_now(c->loop)->boot_us;
 
-	if (take_one(&key_of(q, kind, subject, now_us)->bucket, KEY_BURST, KEY_REFILL_MS, now_us) &&
-	    take_one(&q->all, ALL_BURST, ALL_REFILL_MS, now_us))
+	if (bucket_take(&key_of(q, kind, subject, now_us)->bucket, KEY_BURST, KEY_REFILL_MS, now_us) &&
+	    bucket_take(&q->all, ALL_BURST, ALL_REFILL_MS, now_us))
 		return true;
 	if (severity > q->worst)
 		q->worst = severity;

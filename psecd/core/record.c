@@ -48,7 +48,7 @@ void record_release(struct core *c)
 	json_decref(c->last_events);
 }
 
-static void store_failed(struct core *c, const struct err *e)
+void record_failed(struct core *c, const struct err *e)
 {
 	const char *was = strrchr(c->store_fault, ':'), *is = strrchr(e->text, ':');
 
@@ -71,7 +71,7 @@ static void tidy(struct core *c)
 	r->tidied_boot_us = now->boot_us;
 	if (store_tidy(c->store, now, &r->more_to_tidy, &e) < 0) {
 		r->more_to_tidy = false;
-		store_failed(c, &e);
+		record_failed(c, &e);
 	}
 }
 
@@ -84,7 +84,7 @@ void record_flush(struct core *c)
 	if (!c->store)
 		return;
 	if (r->count && store_put_samples(c->store, r->queue, r->count, &e) < 0)
-		store_failed(c, &e);
+		record_failed(c, &e);
 	else if (r->count)
 		c->store_fault[0] = '\0';
 	r->count = 0;
@@ -164,7 +164,7 @@ static bool put_event(struct core *c, struct store_event *v)
 		 v->text, v->who[0] ? " (" : "", v->who, v->who[0] ? ")" : "");
 	kept = store_put_event(c->store, v, &v->id, &e) == 0;
 	if (!kept)
-		store_failed(c, &e);
+		record_failed(c, &e);
 	record_remember(c, v);
 	o = json_array_get(c->last_events, json_array_size(c->last_events) - 1);
 	if (c->ctl)

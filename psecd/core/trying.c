@@ -75,6 +75,8 @@ int trying_step(const struct call *k, json_t **result, struct err *e)
 		return err_set(e, ERR_AGAIN, 0, "a sign check runs; try again when it has ended");
 	if (begin(k, WIRE_TRIAL_STEP, seconds, power_w, result, e) < 0)
 		return -1;
+	audited(c, k->caller->name, "step", c->site->devices[c->trial.device].name,
+		json_pack("{s:o, s:I}", "power_w", jot_real_text(power_w), "seconds", (json_int_t)seconds));
 	record_event(c, SEVERITY_WARNING, "step", c->site->devices[c->trial.device].name, k->caller->name,
 		     "makes a step of %.0f W for %lld s", power_w, (long long)seconds);
 	return 0;
