@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "audit/audit.h"
 #include "database.h"
 #include "device/device.h"
 #include "live.h"
@@ -90,23 +91,39 @@ static int turn_until_ended(const struct cmd_env *env, struct off *o, struct loo
 
 /* ---- the mode at psecd's next start ---- */
 
+/* The setting and its audit entry: both, or neither. */
+static int put_setting(struct store *store, struct audit_entry *entry, struct err *e)
+{
+	if (store_begin(store, e))
+		return -1;
+	if (store_put_setting(store, "control.mode", site_mode_name(SITE_MODE_OFF), e) || audit_append(store, entry, e)) {
+		store_rollback(store);
+		return -1;
+	}
+	return store_commit(store, e);
+}
+
 /* As psecd-core stores and tells it. */
 static int put_off(struct store *store, struct err *e)
 {
 	struct now now = now_read();
 	auto_free char *before = NULL;
-	char text[64], who[32];
+	char text[64], who[32], detail[96];
+	enum site_mode was;
 	struct store_event event = { .utc_us = now.utc_us, .utc_valid = now.utc_valid, .severity = SEVERITY_INFO,
-				     .kind = "mode", .subject = "", .text = text, .who = who };
+				     .kind = "mode", .subject = "", .text = text, .who = cmd_caller(who) };
+	struct audit_entry entry = { .utc_us = now.utc_us, .utc_valid = now.utc_valid, .who = who, .kind = "mode",
+				     .subject = "", .detail = detail };
 
 	if (store_get_setting(store, "control.mode", &before, e))
 		return -1;
 	if (before && str_eq(before, site_mode_name(SITE_MODE_OFF)))
 		return 0;
-	if (store_put_setting(store, "control.mode", site_mode_name(SITE_MODE_OFF), e))
+	snprintf(detail, sizeof detail, "{\"mode\":\"off\",\"mode_was\":\"%s\",\"psecd\":\"did not run\"}",
+		 before && site_mode_parse(before, &was) ? before : "that of site.yaml");
+	if (put_setting(store, &entry, e))
 		return -1;
 	snprintf(text, sizeof text, "mode is off, was %.20s; psecd did not run", before ? before : "that of site.yaml");
-	snprintf(who, sizeof who, getuid() ? "unix:%u" : "unix:root", (unsigned)getuid());
 	return store_put_event(store, &event, &event.id, e);
 }
 

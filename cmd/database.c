@@ -24,24 +24,46 @@ static int become(const struct stat *st, struct err *e)
 	return 0;
 }
 
-int database_open(const struct cmd_env *env, struct database *d, struct err *e)
+static int open_as(const struct cmd_env *env, const struct stat *owner, struct database *d, struct err *e)
 {
-	const char *path = env->paths.db;
 	bool recovered = false;
-	struct stat st;
 
-	*d = (struct database){ .uid = geteuid(), .gid = getegid(), .folder = -1 };
-	if (stat(path, &st) < 0)
-		return errno == ENOENT
-			       ? err_set(e, ERR_INPUT, 0, "'%s' does not exist: psecd has not recorded here yet", path)
-			       : err_set(e, ERR_IO, errno, "cannot look at '%s'", path);
-	if (enter_folder(env->paths.state, d, e) < 0 || become(&st, e) < 0)
+	if (enter_folder(env->paths.state, d, e) < 0 || become(owner, e) < 0)
 		return -1;
 	if (store_open("psec.db", NULL, &d->store, &recovered, e) < 0)
 		return err_ctx(e, "'%s'", env->paths.state);
 	if (recovered)
 		fprintf(env->err, "the database was broken; it is kept aside, and a new one is begun\n");
 	return 0;
+}
+
+int database_open(const struct cmd_env *env, struct database *d, struct err *e)
+{
+	const char *path = env->paths.db;
+	struct stat st;
+
+	*d = DATABASE_NONE;
+	if (stat(path, &st) < 0)
+		return errno == ENOENT
+			       ? err_set(e, ERR_INPUT, 0, "'%s' does not exist: psecd has not recorded here yet", path)
+			       : err_set(e, ERR_IO, errno, "cannot look at '%s'", path);
+	return open_as(env, &st, d, e);
+}
+
+int database_begin(const struct cmd_env *env, struct database *d, struct err *e)
+{
+	struct stat st;
+
+	*d = DATABASE_NONE;
+	if (stat(env->paths.db, &st) == 0)
+		return open_as(env, &st, d, e);
+	if (errno != ENOENT)
+		return err_set(e, ERR_IO, errno, "cannot look at '%s'", env->paths.db);
+	if (dir_make(env->paths.state, 0750, e) < 0)
+		return -1;
+	if (stat(env->paths.state, &st) < 0)
+		return err_set(e, ERR_IO, errno, "cannot look at '%s'", env->paths.state);
+	return open_as(env, &st, d, e);
 }
 
 void database_close(struct database *d)

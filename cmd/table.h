@@ -11,6 +11,7 @@ extern const struct cmd cmd_scan;
 extern const struct cmd cmd_device;
 extern const struct cmd cmd_status;
 extern const struct cmd cmd_control;
+extern const struct cmd cmd_audit;
 extern const struct cmd cmd_sim;
 extern const struct cmd cmd_shell;
 extern const struct cmd cmd_help_words;
@@ -22,5 +23,6 @@ extern const struct cmd cmd_control_watch;
 extern const struct cmd cmd_control_off;
 extern const struct cmd cmd_control_check;
 extern const struct cmd cmd_control_simulate;
+extern const struct cmd cmd_audit_verify;
 
 #endif

@@ -60,6 +60,8 @@ killed() {
 		is mode manual
 		wait_until 20 sim_near setpoint_w $power 1
 		event "manual set-point is $power W"
+		"$PSEC" -C "$DIR" audit tail -n 20 --csv | grep -q "\"\"manual_w\"\":\"\"$power\"\""
+		run -0 "$PSEC" -C "$DIR" audit verify
 		whole
 		events_without_gap
 	done
