@@ -88,7 +88,7 @@ must_check int crypto_cert_key(const struct crypto_cert *c, struct crypto_key **
 
 struct crypto_cert_facts {
 	char cn[65], serial_number[65];      /* of the subject; "" when it has none; cut when longer */
-	char number[41];                     /* the certificate's own serial, hex */
+	char number[41];                     /* the certificate's own serial, hex without leading zero bytes */
 	char issuer[129], subject[129];      /* "CN=…,O=…", cut when longer */
 	char fingerprint[CRYPTO_HEX];        /* SHA-256 of its DER */
 	int64_t not_before_us, not_after_us; /* INT64_MAX: the year 9999, no end (RFC 5280 4.1.2.5); 0: not a time */

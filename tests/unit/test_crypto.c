@@ -1,4 +1,4 @@
-/* Digests, text, keys, signatures, TPM keys in PEM, credentials. Certificates are in test_crypto_cert.c. */
+/* Digests, text, keys, signatures, TPM keys in PEM, credentials. Certificates are in test_crypto_cert.c and its neighbours. */
 #include "unit.h"
 
 #include <string.h>

@@ -1,4 +1,5 @@
-/* What crypto_make_credential wraps, a TPM opens: each kind of endorsement key, with tpm2-tools as the other side. */
+/* A TPM as the maker left it: its certificates are believed, and what crypto_make_credential wraps for each kind of
+ * endorsement key it opens, with tpm2-tools as the other side. */
 #include "crypto/crypto.h"
 #include "swtpm.h"
 
@@ -110,9 +111,64 @@ static void a_tpm_opens_what_is_for_its_p384_endorsement_key(void **state)
 	      "tpm2_flushcontext -t; rm -f out; tpm2_activatecredential -Q -c ak.ctx -C 0x81010016 -i blob -o out", 48);
 }
 
+/* ---- the certificates of its endorsement keys ---- */
+
+static void add_file(struct crypto_bag *b, const char *name)
+{
+	auto_free char *path = xasprintf("%s/%s", chip.dir, name);
+	struct err e = { 0 };
+
+	if (crypto_bag_read(b, path, &e))
+		fail_msg("%s", e.text);
+}
+
+static void check_ek(const char *index, const struct crypto_bag *roots, const struct crypto_bag *between,
+		     const char *why)
+{
+	auto_free char *read = xasprintf("tpm2_nvread -Q %s -o ek.der && printf '\\377\\377\\0\\0' >>ek.der", index);
+	const struct now now = now_read();
+	struct crypto_check how = { .roots = roots, .between = between, .use = CRYPTO_USE_EK, .now = &now };
+	auto_crypto_cert struct crypto_cert *c = NULL;
+	auto_buf struct buf der = BUF_INIT;
+	struct crypto_cert_facts f;
+	struct err e = { 0 };
+	bool time_checked;
+	int rc;
+
+	run(read);
+	get("ek.der", &der);
+	assert_int_equal(crypto_cert_from_der(der.data, der.len, &c, &e), 0);
+	crypto_cert_facts(c, &f);
+	assert_true(f.not_after_us == INT64_MAX);
+	rc = crypto_cert_check(c, &how, &time_checked, &e);
+	assert_int_equal(rc, why ? -1 : 0);
+	if (why && !strstr(e.text, why))
+		fail_msg("%s", e.text);
+}
+
+static void the_chain_that_came_with_the_tpm_is_good_and_another_makers_root_is_not_its_root(void **state)
+{
+	auto_crypto_bag struct crypto_bag *roots = NULL, *others = NULL, *between = NULL;
+	struct err e = { 0 };
+
+	(void)state;
+	assert_int_equal(crypto_bag_new(&roots, &e), 0);
+	assert_int_equal(crypto_bag_new(&others, &e), 0);
+	assert_int_equal(crypto_bag_new(&between, &e), 0);
+	run("openssl req -x509 -newkey rsa:2048 -nodes -keyout other.key -out other.pem -subj /CN=other");
+	add_file(roots, "swtpm-localca-rootca-cert.pem");
+	add_file(others, "other.pem");
+	add_file(between, "issuercert.pem");
+	check_ek("0x01c00002", roots, between, NULL);
+	check_ek("0x01c00016", roots, between, NULL);
+	check_ek("0x01c00002", others, between, "is not signed by a given root: its issuer 'CN=swtpm-localca-rootca'");
+	check_ek("0x01c00002", roots, others, "is not signed by a given root: its issuer 'CN=swtpm-localca'");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_chain_that_came_with_the_tpm_is_good_and_another_makers_root_is_not_its_root),
 		cmocka_unit_test(a_tpm_opens_what_is_for_its_rsa_endorsement_key),
 		cmocka_unit_test(a_tpm_opens_what_is_for_its_p256_endorsement_key),
 		cmocka_unit_test(a_tpm_opens_what_is_for_its_p384_endorsement_key),
