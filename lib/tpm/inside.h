@@ -14,6 +14,7 @@ enum { TPM_LOADED_MAX = 8 };
 
 struct tpm {
 	TSS2_TCTI_CONTEXT *tcti;
+	bool own_tcti;                     /* of cmd.c */
 	ESYS_CONTEXT *esys;
 	int lock;
 	const char *name;                  /* the TCTI as given; owned */
@@ -35,6 +36,11 @@ must_check int tpm_lock(const char *tcti, int wait_ms, int *fd, struct err *e);
 /* "device:/dev/tpmrm0": "/dev/tpmrm0"; otherwise NULL. */
 const char *tpm_device(const char *tcti);
 bool tpm_device_managed(const char *device);
+
+/* ---- cmd.c ---- */
+/* For "cmd:PROGRAM"; ended by tpm_cmd_close, not by the library's loader. */
+must_check int tpm_cmd_open(const char *program, TSS2_TCTI_CONTEXT **out, struct err *e);
+void tpm_cmd_close(TSS2_TCTI_CONTEXT *c);
 
 /* ---- run.c ---- */
 /* Should the command that ended with rc be given again? Waits meanwhile, within a bound counted in *tries. */

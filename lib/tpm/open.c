@@ -66,6 +66,18 @@ static int greet(struct tpm *t, struct err *e)
 	return 0;
 }
 
+static int connect_to(struct tpm *t, struct err *e)
+{
+	TSS2_RC rc;
+
+	if (str_starts(t->name, "cmd:")) {
+		t->own_tcti = true;
+		return tpm_cmd_open(t->name + strlen("cmd:"), &t->tcti, e);
+	}
+	rc = Tss2_TctiLdr_Initialize(t->name, &t->tcti);
+	return rc ? cannot_reach(t->name, rc, e) : 0;
+}
+
 int tpm_open(const char *tcti, int wait_ms, struct tpm **out, struct err *e)
 {
 	struct tpm *t;
@@ -80,11 +92,8 @@ int tpm_open(const char *tcti, int wait_ms, struct tpm **out, struct err *e)
 	t->unmanaged = is_unmanaged(t->name);
 	if (tpm_lock(t->name, wait_ms, &t->lock, e))
 		goto fail;
-	rc = Tss2_TctiLdr_Initialize(t->name, &t->tcti);
-	if (rc) {
-		cannot_reach(t->name, rc, e);
+	if (connect_to(t, e))
 		goto fail;
-	}
 	rc = Esys_Initialize(&t->esys, t->tcti, NULL);
 	if (rc) {
 		tpm_fail(NULL, rc, e, "cannot begin with the TPM");
@@ -110,7 +119,9 @@ void tpm_close(struct tpm *t)
 	}
 	if (t->esys)
 		Esys_Finalize(&t->esys);
-	if (t->tcti)
+	if (t->tcti && t->own_tcti)
+		tpm_cmd_close(t->tcti);
+	else if (t->tcti)
 		Tss2_TctiLdr_Finalize(&t->tcti);
 	base_close_(&t->lock);
 	tpm_auths_wipe(&t->auths);

@@ -70,9 +70,8 @@ int tpm_seal(struct tpm *t, const struct crypto_key *authority, const struct sec
 	ESYS_TR srk;
 	TSS2_RC rc;
 
-	if (data->len == 0 || data->len > sizeof s.sensitive.data.buffer)
-		return err_set(e, ERR_INPUT, 0, "%zu bytes are to be sealed, must be 1…%zu", data->len,
-			       sizeof s.sensitive.data.buffer);
+	if (data->len == 0 || data->len > sizeof data->data)
+		return err_set(e, ERR_INPUT, 0, "%zu bytes are to be sealed, must be 1…%zu", data->len, sizeof data->data);
 	if (sealed_template(authority, &template, e) || tpm_bus(t, e) || tpm_srk(t, &srk, e))
 		return -1;
 	memcpy(s.sensitive.data.buffer, data->data, data->len);

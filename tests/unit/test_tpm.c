@@ -100,9 +100,12 @@ static void what_is_no_tpm_is_told(void **state)
 
 	(void)state;
 	/* Ten bytes of an answer as a TPM 1.2 gives it to a command that it does not know. */
-	assert_refused(tpm_open("cmd:head -c 22 >/dev/null; printf '\\0\\304\\0\\0\\0\\012\\0\\0\\0\\036'; cat >/dev/null",
-				0, &t, &e),
-		       ERR_INPUT, "not a TPM 2.0");
+	assert_refused(tpm_open("cmd:head -c 22 >/dev/null; printf '\\0\\304\\0\\0\\0\\012\\0\\0\\0\\036'; cat >/dev/null", 0,
+				&t, &e), ERR_INPUT, "not a TPM 2.0");
+	assert_refused(tpm_open("cmd:head -c 22 >/dev/null; yes", 0, &t, &e), ERR_INPUT, "not a TPM 2.0");
+	assert_refused(tpm_open("cmd:head -c 22 >/dev/null; printf '\\200\\001\\0\\0\\0\\03'", 0, &t, &e), ERR_UNREACHABLE,
+		       "the connection to the TPM broke");
+	assert_refused(tpm_open("cmd:true", 0, &t, &e), ERR_UNREACHABLE, "the connection to the TPM broke");
 }
 
 /* ---- health ------------------------------------------------------------------------------------------------------ */
