@@ -199,7 +199,8 @@ void spread_merge(struct spread *into, const struct spread *more);
 
 /* ---- files ----------------------------------------------------------------------------------------------------- */
 
-/* The whole of path into b, at most max bytes (ERR_INPUT beyond). "-" is standard input. */
+/* The whole of path into b, at most max bytes (ERR_INPUT beyond). "-" is standard input. ERR_INTERRUPTED: a signal that
+ * is handled came. */
 must_check int file_read(const char *path, size_t max, struct buf *b, struct err *e);
 /* One that nobody named: what is no regular file is ERR_REFUSED, and a fifo is not waited for. */
 must_check int file_read_regular(const char *path, size_t max, struct buf *b, struct err *e);

@@ -18,8 +18,8 @@ int file_read_fd(int fd, const char *name, size_t max, struct buf *b, struct err
 	for (;;) {
 		ssize_t n = read(fd, chunk, sizeof chunk);
 
-		if (n < 0 && errno == EINTR)
-			continue;
+		if (n < 0 && errno == EINTR) /* who sends a signal may wait for a writer that never writes */
+			return err_set(e, ERR_INTERRUPTED, 0, "interrupted while reading '%s'", name);
 		if (n < 0)
 			return err_set(e, ERR_IO, errno, "cannot read '%s'", name);
 		if (n == 0)

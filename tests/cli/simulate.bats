@@ -137,6 +137,9 @@ assert o["overshoot_w"] <= 50 and o["mean_abs_w"] < 20 and o["writes"] > 2, o' $
 	/usr/bin/python3 "$BATS_TEST_DIRNAME/page.py" page.html text '<script>of nobody</script>'
 }
 
+# It has its handler of SIGINT, and sleeps.
+waits() { grep -qE '^SigCgt:.*[2367abef]$' /proc/$1/status && grep -qE '^State:.S' /proc/$1/status; }
+
 @test "a fifo that is named like the notice of a series is not waited for, and Ctrl-C ends one that was named" {
 	local pid status=0
 	day
@@ -144,11 +147,22 @@ assert o["overshoot_w"] <= 50 and o["mean_abs_w"] < 20 and o["writes"] > 2, o' $
 	run -0 timeout 60 "$PSEC" control simulate --series day.csv --html page.html
 	"$PSEC" control simulate --series NOTICE.md 2>err &
 	pid=$!
-	wait_until 10 grep -qE '^State:.S' /proc/$pid/status
+	wait_until 10 waits $pid
 	kill -INT $pid
 	wait $pid || status=$?
 	[ "$status" = 130 ]
 	grep -q "interrupted" err
+	# and one whose writer never writes
+	exec 5<>NOTICE.md
+	"$PSEC" control simulate --series - <NOTICE.md 2>err &
+	pid=$!
+	wait_until 10 waits $pid
+	status=0
+	kill -INT $pid
+	wait $pid || status=$?
+	exec 5>&-
+	[ "$status" = 130 ]
+	grep -q "interrupted while reading" err
 }
 
 @test "a page that cannot be written is an error" {
