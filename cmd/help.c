@@ -197,9 +197,23 @@ static void subcommands(FILE *to, const struct cmd *c)
 			two_columns(to, (*s)->name, (*s)->summary, most + 4);
 }
 
+/* "control" for "psec control set"; "provision-ca" where a group within a group has a page of its own. */
+static void page_of(const char *path, char page[CMD_PATH_LEN])
+{
+	char words[CMD_PATH_LEN], again[CMD_PATH_LEN], *at = words, *first, *second;
+	const struct cmd *c;
+	int used;
+
+	str_copy(words, sizeof words, path + strlen("psec "));
+	first = strsep(&at, " ");
+	second = strsep(&at, " ");
+	c = second ? cmd_find((char *[]){ first, second }, 2, &used, again) : NULL;
+	snprintf(page, CMD_PATH_LEN, c && c->sub ? "%s-%s" : "%s", first, second ? second : "");
+}
+
 void cmd_help(FILE *to, const struct cmd *c, const char *path)
 {
-	const char *group = path + strlen("psec "), *end = strchr(group, ' ');
+	char page[CMD_PATH_LEN];
 
 	usage(to, c, path);
 	fputc('\n', to);
@@ -215,11 +229,12 @@ void cmd_help(FILE *to, const struct cmd *c, const char *path)
 		fprintf(to, "\nExamples:\n  ");
 		wrap(to, c->example, 2, 2);
 	}
-	if (c->flags & CMD_NO_PAGE)
+	if (c->flags & CMD_NO_PAGE) {
 		fprintf(to, "\nThe manual: psec(1)\n");
-	else
-		fprintf(to, "\nThe manual: psec-%.*s(1)\n",
-			(int)(end ? end - group : (long)strlen(group)), group);
+	} else {
+		page_of(path, page);
+		fprintf(to, "\nThe manual: psec-%s(1)\n", page);
+	}
 }
 
 void cmd_help_all(FILE *to)

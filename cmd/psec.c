@@ -16,6 +16,7 @@ const struct cmd_entry cmd_table[] = {
 	{ begin, &cmd_device },
 	{ work, &cmd_status },
 	{ work, &cmd_control },
+	{ work, &cmd_provision },
 	{ work, &cmd_audit },
 	{ tools, &cmd_sim },
 	{ tools, &cmd_shell },

@@ -11,6 +11,7 @@ extern const struct cmd cmd_scan;
 extern const struct cmd cmd_device;
 extern const struct cmd cmd_status;
 extern const struct cmd cmd_control;
+extern const struct cmd cmd_provision;
 extern const struct cmd cmd_audit;
 extern const struct cmd cmd_sim;
 extern const struct cmd cmd_shell;

@@ -39,6 +39,29 @@ options_of() {
 	[ -z "$bad" ] || { echo "$bad"; false; }
 }
 
+@test "a group within a group has a page of its own, with every option of its subcommands" {
+	local c s sub page bad= found=0
+	for c in $(commands); do
+		for s in $("$PSEC" __complete -- "$c" '' | cut -f1 | grep -v '^:'); do
+			"$PSEC" "$c" "$s" --help 2>/dev/null | grep -q "^usage: psec $c $s SUBCOMMAND" || continue
+			found=$((found + 1))
+			page=$TOP/man/psec-$c-$s.1.scd
+			[ -f "$page" ] || { bad+="no psec-$c-$s(1)"$'\n'; continue; }
+			: >offered
+			for sub in $("$PSEC" __complete -- "$c" "$s" '' | cut -f1 | grep -v '^[:-]'); do
+				grep -qE "^\*$sub\*" "$page" || bad+="psec-$c-$s(1): $sub"$'\n'
+				"$PSEC" "$c" "$s" "$sub" --help | grep -q "psec-$c-$s(1)" || bad+="psec $c $s $sub --help"$'\n'
+				"$PSEC" __complete -- "$c" "$s" "$sub" -- >>offered
+			done
+			cut -f1 offered | grep '^--' | grep -vx -e --help -e --json -e --csv | sort -u >has
+			grep -E '^\*-' "$page" | grep -oE -- '\*--[a-z0-9-]+\*' | tr -d '*' | sort -u >says
+			diff -u has says >difference || bad+="psec-$c-$s(1)"$'\n'$(tail -n +4 difference)$'\n'
+		done
+	done
+	[ -z "$bad" ] || { echo "$bad"; false; }
+	[ "$found" -ge 1 ]
+}
+
 @test "an option that a page names anywhere exists" {
 	local c page o bad=
 	for c in $(commands); do
