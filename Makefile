@@ -53,6 +53,7 @@ bin := $(if $(cmd_src),$(B)/bin/psec) $(if $(psecd_src),$(B)/bin/psecd) $(if $(c
 	$(if $(field_src),$(B)/bin/psecd-field)
 unit_bin  := $(patsubst tests/unit/%.c,$(B)/unit/%,$(unit_src))
 fuzz_bin  := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(fuzz_src))
+tls_client := $(B)/system/tls_client
 bench_bin := $(patsubst tests/bench/%.c,$(B)/bench/%,$(bench_src)) $(B)/bench/slowdisk.so
 man_pages := $(patsubst man/%.scd,$(B)/man/%,$(wildcard man/*.scd))
 
@@ -125,13 +126,18 @@ $(B)/bench/%: $(B)/obj/tests/bench/%.o $(B)/libpsec.a $(call obj,$(wire_src)) $(
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(link) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(B)/libpsec.a $(libs) $(LDLIBS)
+# psec's TLS key as a program uses it, with libssl.
+$(tls_client): $(B)/obj/tests/system/tls_client.o $(B)/libpsec.a $(B)/made/link
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(link) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(B)/libpsec.a -lssl $(libs) $(LDLIBS)
 # Preloaded into psecd's processes: no psec in them.
 $(B)/bench/slowdisk.so $(B)/fault/clock_step.so: $(B)/%.so: tests/%.c $(B)/made/flags
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE $(warn) $(werror) -O2 -fPIC -shared -o $@ $<
 
-tests: bin $(unit_bin) $(fuzz_bin) $(B)/fault/clock_step.so
+tests: bin $(unit_bin) $(fuzz_bin) $(tls_client) $(B)/fault/clock_step.so
 check: deps-test
 	$(Q)$(MAKE) --no-print-directory tests man
 	$(Q)tests/check $(B)
@@ -141,7 +147,7 @@ check-long: deps-test
 check-unit check-cli check-system check-fault check-layers check-headers check-lines check-lean: tests
 	$(Q)tests/check --only $(@:check-%=%) $(B)
 bench: deps-test
-	$(Q)$(MAKE) --no-print-directory bin $(bench_bin)
+	$(Q)$(MAKE) --no-print-directory bin $(bench_bin) $(tls_client)
 	$(Q)tests/bench/run $(B)
 demo: deps
 	$(Q)$(MAKE) --no-print-directory bin
@@ -154,7 +160,7 @@ debs_build := gcc libc6-dev make pkg-config libmodbus-dev libyaml-dev libjansson
 	libseccomp-dev libreadline-dev libqrencode-dev libssl-dev libtss2-dev
 debs_deb := build-essential debhelper lintian fakeroot
 debs_test := libcmocka-dev bats scdoc socat iproute2 nftables procps python3 python3-venv sqlite3 mbpoll man-db \
-	bash-completion zsh fish util-linux git swtpm swtpm-tools tpm2-tools openssl \
+	bash-completion zsh fish util-linux git swtpm swtpm-tools tpm2-tools tpm2-openssl openssl mosquitto \
 	$(debs_deb) mmdebstrap systemd-container librsvg2-bin zbar-tools
 missing = $(shell for p in $(1); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q ' installed$$' || echo $$p; done)
 define install_debs

@@ -168,7 +168,10 @@ must_check int tpm_unseal(struct tpm *t, const struct crypto_key *authority, con
 /* ---- TLS: keys that stay in the TPM ------------------------------------------------------------------------------ */
 
 /* From now on OpenSSL reads "TSS2 PRIVATE KEY" PEM files and signs with the TPM behind tcti; no key can be exported.
- * One transaction a signature; nothing is held between. Once a process, before any TLS context is made. */
+ * ECDSA P-256 with SHA-256, in one call (EVP_DigestSign, as TLS 1.3 does it). One transaction a signature, from
+ * any thread; nothing is held between. Before any TLS context is made; a second call changes tcti and wait_ms, while
+ * nobody signs. What the TPM says is the first error in OpenSSL's queue after a handshake that failed for it: its
+ * reason the kind, ERR_AGAIN…, its data (ERR_get_error_all) the text of a struct err. */
 must_check int tpm_provider_load(const char *tcti, int wait_ms, struct err *e);
 
 #endif
