@@ -83,6 +83,8 @@ static void become(const struct proc_spec *spec, pid_t parent, int report)
 {
 	reset_signals();
 	report = place_fds(spec, report);
+	if (spec->own_group && setpgid(0, 0) < 0)
+		give_up(report, false);
 	if (!spec->stays && prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		give_up(report, false);
 	/* It may have died before the kernel knew that we want to follow. */
@@ -167,7 +169,7 @@ int proc_start(const struct proc_spec *spec, struct proc *out, struct err *e)
 		kill_and_wait(pid);
 		return -1;
 	}
-	*out = (struct proc){ .pid = pid, .pidfd = pidfd };
+	*out = (struct proc){ .pid = pid, .pidfd = pidfd, .own_group = spec->own_group };
 	return 0;
 }
 
@@ -223,7 +225,17 @@ void proc_end(struct proc *p, int patience_ms)
 	do
 		n = poll(&wait, 1, ms_until(until_us));
 	while (n < 0 && errno == EINTR);
-	if (n <= 0)
-		pidfd_send_signal(p->pidfd, SIGKILL, NULL, 0);
+	if (n <= 0 || p->own_group)
+		proc_kill(p);
 	proc_reap(p, &clean, text);
+}
+
+void proc_kill(const struct proc *p)
+{
+	if (p->pid < 0)
+		return;
+	/* Until it is reaped the number is its own, and that of its group, too. */
+	if (p->own_group)
+		kill(-p->pid, SIGKILL);
+	pidfd_send_signal(p->pidfd, SIGKILL, NULL, 0);
 }
