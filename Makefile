@@ -34,7 +34,7 @@ link  := -pie -Wl,--as-needed -Wl,-z,relro,-z,now -Wl,--gc-sections $(san)
 hard  := $(if $(findstring -O,$(CFLAGS)),$(if $(san),,-D_FORTIFY_SOURCE=2))
 compile = $(CC) $(flags) $(hard) -ffunction-sections -MMD -MP $(CPPFLAGS) $(CFLAGS)
 
-libs := $(shell $(PKG_CONFIG) --libs jansson yaml-0.1 smartcols sqlite3 libcrypto tss2-esys tss2-mu tss2-sys tss2-tctildr tss2-rc libmodbus libseccomp libqrencode readline 2>/dev/null) -lm -pthread
+libs := $(shell $(PKG_CONFIG) --libs jansson yaml-0.1 smartcols sqlite3 libcrypto tss2-esys tss2-mu tss2-sys tss2-tctildr tss2-rc libmodbus libseccomp libqrencode libmd readline 2>/dev/null) -lm -pthread
 
 lib_src   := $(sort $(wildcard lib/*/*.c))
 cmd_src   := $(sort $(wildcard cmd/*.c))
@@ -157,7 +157,7 @@ golden-update: bin
 
 # ---- what Debian 12 must give
 debs_build := gcc libc6-dev make pkg-config libmodbus-dev libyaml-dev libjansson-dev libsmartcols-dev libsqlite3-dev \
-	libseccomp-dev libreadline-dev libqrencode-dev libssl-dev libtss2-dev
+	libseccomp-dev libreadline-dev libqrencode-dev libmd-dev libssl-dev libtss2-dev
 debs_deb := build-essential debhelper lintian fakeroot
 debs_test := libcmocka-dev bats scdoc socat iproute2 nftables procps python3 python3-venv sqlite3 mbpoll man-db \
 	bash-completion zsh fish util-linux git swtpm swtpm-tools tpm2-tools tpm2-openssl openssl mosquitto \
