@@ -96,8 +96,8 @@ int tpm_health(struct tpm *t, struct tpm_health *out, struct err *e)
 		(void)identity(t, out, &ignored);
 		return 0;
 	}
-	if (identity(t, out, e) || state(t, out, e) || foreign(t, TPM2_TRANSIENT_FIRST, &out->transient_loaded, e) ||
-	    foreign(t, TPM2_LOADED_SESSION_FIRST, &out->sessions_loaded, e))
+	if (identity(t, out, e) || state(t, out, e) || foreign(t, FIRST_TRANSIENT, &out->transient_loaded, e) ||
+	    foreign(t, FIRST_LOADED_SESSION, &out->sessions_loaded, e))
 		return -1;
 	return 0;
 }

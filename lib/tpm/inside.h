@@ -9,6 +9,11 @@
 
 #define N3 ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE
 
+/* The library's own names for these shift a bit into an int's sign. */
+#define FIRST_TRANSIENT 0x80000000u
+#define FIRST_LOADED_SESSION 0x02000000u
+#define FIRST_SAVED_SESSION 0x03000000u
+
 /* At most: EK, a key and a sealed object; the bus's session and two policies. */
 enum { TPM_LOADED_MAX = 8 };
 
@@ -36,6 +41,9 @@ must_check int tpm_lock(const char *tcti, int wait_ms, int *fd, struct err *e);
 /* "device:/dev/tpmrm0": "/dev/tpmrm0"; otherwise NULL. */
 const char *tpm_device(const char *tcti);
 bool tpm_device_managed(const char *device);
+
+/* ---- open.c ---- */
+void tpm_quiet(void);
 
 /* ---- cmd.c ---- */
 /* For "cmd:PROGRAM"; ended by tpm_cmd_close, not by the library's loader. */

@@ -3,7 +3,14 @@
 
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
+
+/* The libraries would write about each expected failure, and about each odd byte in a document, on stderr. */
+void tpm_quiet(void)
+{
+	setenv("TSS2_LOG", "all+none", 0);
+}
 
 /* Where an object stays loaded when its process dies. A "cmd:" ends at something that we do not know. */
 static bool is_unmanaged(const char *tcti)
@@ -66,25 +73,31 @@ static int greet(struct tpm *t, struct err *e)
 	return 0;
 }
 
-static int connect_to(struct tpm *t, struct err *e)
+static int connect_to(struct tpm *t, int64_t until, struct err *e)
 {
+	const char *device = tpm_device(t->name);
 	TSS2_RC rc;
 
 	if (str_starts(t->name, "cmd:")) {
 		t->own_tcti = true;
 		return tpm_cmd_open(t->name + strlen("cmd:"), &t->tcti, e);
 	}
-	rc = Tss2_TctiLdr_Initialize(t->name, &t->tcti);
-	return rc ? cannot_reach(t->name, rc, e) : 0;
+	for (;;) {
+		rc = Tss2_TctiLdr_Initialize(t->name, &t->tcti);
+		/* /dev/tpm0 opens once; who has it does not know our lock. */
+		if (!rc || !device || access(device, R_OK | W_OK) || now_read().boot_us >= until)
+			return rc ? cannot_reach(t->name, rc, e) : 0;
+		nanosleep(&(struct timespec){.tv_nsec = 20 * 1000000}, NULL);
+	}
 }
 
 int tpm_open(const char *tcti, int wait_ms, struct tpm **out, struct err *e)
 {
+	int64_t until = now_read().boot_us + (int64_t)wait_ms * US_PER_MS;
 	struct tpm *t;
 	TSS2_RC rc;
 
-	/* Libraries below would write about each expected failure on stderr. */
-	setenv("TSS2_LOG", "all+none", 0);
+	tpm_quiet();
 	t = xcalloc(1, sizeof *t);
 	t->lock = -1;
 	t->bus = t->ek = ESYS_TR_NONE;
@@ -92,7 +105,7 @@ int tpm_open(const char *tcti, int wait_ms, struct tpm **out, struct err *e)
 	t->unmanaged = is_unmanaged(t->name);
 	if (tpm_lock(t->name, wait_ms, &t->lock, e))
 		goto fail;
-	if (connect_to(t, e))
+	if (connect_to(t, until, e))
 		goto fail;
 	rc = Esys_Initialize(&t->esys, t->tcti, NULL);
 	if (rc) {

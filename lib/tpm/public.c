@@ -99,6 +99,7 @@ int tpm_public_parse(const struct tpm_blob *blob, TPM2B_PUBLIC *out, struct err 
 {
 	size_t at = 0;
 
+	tpm_quiet();
 	*out = (TPM2B_PUBLIC){0};
 	if (blob->len > sizeof blob->data || Tss2_MU_TPM2B_PUBLIC_Unmarshal(blob->data, blob->len, &at, out) ||
 	    at != blob->len) return err_set(e, ERR_INPUT, 0, "%zu bytes are not a TPM2B_PUBLIC", blob->len);
@@ -190,6 +191,7 @@ int tpm_certify_check(const struct tpm_public *iak, const struct tpm_public *key
 	TPMT_SIGNATURE s = {0};
 	size_t at = 0;
 
+	tpm_quiet();
 	/* A key that signs what anyone gives it would sign a TPMS_ATTEST of anyone's making. */
 	if (!iak->fixed || !iak->restricted || !iak->signs)
 		return err_set(e, ERR_REFUSED, 0, "the IAK is not a restricted signing key that is fixed to its TPM");

@@ -41,9 +41,9 @@ static bool sweep(struct tpm *t)
 	if (!t->unmanaged || t->swept)
 		return false;
 	t->swept = true;
-	flush_kind(t, TPM2_TRANSIENT_FIRST);
-	flush_kind(t, TPM2_LOADED_SESSION_FIRST);
-	flush_kind(t, TPM2_ACTIVE_SESSION_FIRST);
+	flush_kind(t, FIRST_TRANSIENT);
+	flush_kind(t, FIRST_LOADED_SESSION);
+	flush_kind(t, FIRST_SAVED_SESSION);
 	return true;
 }
 

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "crypto/crypto.h"
 #include "unit.h"
 
 extern char **environ;
@@ -140,7 +141,13 @@ static inline void swtpm_restart(struct swtpm *s)
 
 static inline void swtpm_end(struct swtpm *s)
 {
+	uint8_t hash[CRYPTO_HASH];
+	char hex[CRYPTO_HEX], lock[128];
+
 	swtpm_stop(s);
+	crypto_sha256(s->tcti, strlen(s->tcti), hash);
+	snprintf(lock, sizeof lock, "/run/lock/psec-tpm-%.32s", crypto_hex(hash, sizeof hash, hex, sizeof hex));
+	unlink(lock);
 	nftw(s->dir, swtpm_remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 

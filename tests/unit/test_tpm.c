@@ -100,8 +100,8 @@ static void what_is_no_tpm_is_told(void **state)
 
 	(void)state;
 	/* Ten bytes of an answer as a TPM 1.2 gives it to a command that it does not know. */
-	assert_refused(tpm_open("cmd:head -c 22 >/dev/null; printf '\\0\\304\\0\\0\\0\\012\\0\\0\\0\\036'; cat >/dev/null", 0,
-				&t, &e), ERR_INPUT, "not a TPM 2.0");
+	assert_refused(tpm_open("cmd:head -c 22 >/dev/null; printf '\\0\\304\\0\\0\\0\\012\\0\\0\\0\\036'; cat >/dev/null",
+				0, &t, &e), ERR_INPUT, "not a TPM 2.0");
 	assert_refused(tpm_open("cmd:head -c 22 >/dev/null; yes", 0, &t, &e), ERR_INPUT, "not a TPM 2.0");
 	assert_refused(tpm_open("cmd:head -c 22 >/dev/null; printf '\\200\\001\\0\\0\\0\\03'", 0, &t, &e), ERR_UNREACHABLE,
 		       "the connection to the TPM broke");
@@ -128,6 +128,47 @@ static void health_says_what_it_is_and_what_is_set(void **state)
 	tpm_close(t);
 }
 
+/* A TPM that always says the same thing to commands of these lengths. */
+static int open_always(const char *lengths, const char *code, struct tpm **t, struct err *e)
+{
+	auto_free char *tcti = xasprintf("cmd:for n in %s; do [ \"$(head -c $n | wc -c)\" = $n ] && printf "
+					 "'\\200\\001\\0\\0\\0\\012\\0\\0%s'; done; cat >/dev/null", lengths, code);
+
+	return tpm_open(tcti, 0, t, e);
+}
+
+static void a_tpm_in_failure_mode_opens_and_says_so(void **state)
+{
+	struct tpm_health h;
+	struct tpm *t;
+	struct err e;
+
+	(void)state;
+	assert_ok(open_always("22 10 22", "\\001\\001", &t, &e));
+	assert_ok(tpm_health(t, &h, &e));
+	assert_true(h.failed);
+	tpm_close(t);
+	assert_ok(open_always("22 22", "\\001\\001", &t, &e));
+	{
+		struct tpm_key k;
+		bool found;
+
+		assert_refused(tpm_key_find(t, TPM_IAK, &k, &found, &e), ERR_REFUSED, "failure mode; power-cycle the board");
+	}
+	tpm_close(t);
+}
+
+static void a_busy_tpm_is_waited_for_with_a_bound(void **state)
+{
+	int64_t began = now_read().boot_us;
+	struct tpm *t;
+	struct err e;
+
+	(void)state;
+	assert_refused(open_always("$(yes 22 | head -n 200)", "\\011\\042", &t, &e), ERR_AGAIN, "busy for too long");
+	assert_true(now_read().boot_us - began < 30 * US_PER_S);
+}
+
 /* ---- left by the dead -------------------------------------------------------------------------------------------- */
 
 static void nothing_stays_after_each_transaction(void **state)
@@ -143,18 +184,15 @@ static void nothing_stays_after_each_transaction(void **state)
 	tpm_close(t);
 }
 
-static void what_a_killed_process_left_does_not_stop_the_next(void **state)
+/* Fills the TPM with objects and sessions, and is killed. */
+static void die_with_all_loaded(void)
 {
-	struct tpm *t = opened();
-	struct tpm_key srk = ensured(t, TPM_SRK), k;
-	struct tpm_health h;
-	struct err e;
 	int status, ready[2];
+	struct tpm *t;
+	struct err e;
 	pid_t child;
 	char byte;
 
-	(void)state;
-	tpm_close(t);
 	assert_int_equal(pipe(ready), 0);
 	child = fork();
 	if (child == 0) {
@@ -175,6 +213,18 @@ static void what_a_killed_process_left_does_not_stop_the_next(void **state)
 	close(ready[0]);
 	kill(child, SIGKILL);
 	assert_int_equal(waitpid(child, &status, 0), child);
+}
+
+static void what_a_killed_process_left_does_not_stop_the_next(void **state)
+{
+	struct tpm *t = opened();
+	struct tpm_key srk = ensured(t, TPM_SRK), k;
+	struct tpm_health h;
+	struct err e;
+
+	(void)state;
+	tpm_close(t);
+	die_with_all_loaded();
 	t = opened();
 	assert_ok(tpm_health(t, &h, &e));
 	assert_int_equal(h.transient_loaded, 3); /* full: told, and not touched without need */
@@ -186,6 +236,32 @@ static void what_a_killed_process_left_does_not_stop_the_next(void **state)
 	tpm_close(t);
 	tpm_key_release(&srk);
 	nothing_stays_after_each_transaction(state);
+}
+
+/* Behind a program there may be a resource manager, and others at work: it is said, not done. */
+static void what_is_full_behind_a_program_is_told_with_the_remedy(void **state)
+{
+	auto_free char *tcti = xasprintf("cmd:socat - UNIX-CONNECT:%s/s", chip.dir);
+	struct tpm_health h;
+	struct tpm_key k;
+	ESYS_TR session;
+	struct tpm *t;
+	struct err e;
+
+	(void)state;
+	die_with_all_loaded();
+	assert_ok(tpm_open(tcti, 5000, &t, &e));
+	assert_refused(tpm_key_create(t, &k, &e), ERR_AGAIN, "full of other programs' objects; end them, then flush what "
+		       "is left with 'tpm2_flushcontext -t'");
+	assert_refused(tpm_policy_start(t, &session, &e), ERR_AGAIN, "full of other programs' sessions");
+	assert_ok(tpm_health(t, &h, &e));
+	assert_int_equal(h.transient_loaded, 3);
+	assert_int_equal(h.sessions_loaded, 3);
+	tpm_close(t);
+	t = opened();
+	assert_ok(tpm_key_create(t, &k, &e));
+	tpm_key_release(&k);
+	tpm_close(t);
 }
 
 enum { CLIENTS = 6, ROUNDS = 5 };
@@ -235,8 +311,11 @@ int main(void)
 		cmocka_unit_test(a_link_in_the_locks_place_is_not_followed),
 		cmocka_unit_test(what_is_no_tpm_is_told),
 		cmocka_unit_test(health_says_what_it_is_and_what_is_set),
+		cmocka_unit_test(a_tpm_in_failure_mode_opens_and_says_so),
+		cmocka_unit_test(a_busy_tpm_is_waited_for_with_a_bound),
 		cmocka_unit_test(nothing_stays_after_each_transaction),
 		cmocka_unit_test(what_a_killed_process_left_does_not_stop_the_next),
+		cmocka_unit_test(what_is_full_behind_a_program_is_told_with_the_remedy),
 		cmocka_unit_test(six_clients_at_once_all_sign),
 	};
 

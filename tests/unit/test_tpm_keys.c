@@ -100,7 +100,7 @@ static void a_foreign_object_at_a_handle_is_refused_by_name(void **state)
 static void a_created_key_signs_and_survives_its_file(void **state)
 {
 	struct tpm *t = opened();
-	struct tpm_key srk = ensured(t, TPM_SRK), k, read;
+	struct tpm_key srk = ensured(t, TPM_SRK), k, read, not_ours;
 	auto_buf struct buf pem = BUF_INIT, der = BUF_INIT;
 	struct crypto_tss2 file, back;
 	uint8_t digest[CRYPTO_HASH];
@@ -119,7 +119,7 @@ static void a_created_key_signs_and_survives_its_file(void **state)
 	assert_ok(crypto_verify(k.key, "words", 5, der.data, der.len, &e));
 	assert_int_equal(crypto_verify(k.key, "wordz", 5, der.data, der.len, &e), -1);
 	back.parent = 0x81000007;
-	assert_refused(tpm_key_from_tss2(&back, &read, &e), ERR_INPUT, "parent is 0x81000007");
+	assert_refused(tpm_key_from_tss2(&back, &not_ours, &e), ERR_INPUT, "parent is 0x81000007");
 	tpm_key_release(&k);
 	tpm_key_release(&read);
 	tpm_key_release(&srk);
@@ -165,6 +165,39 @@ static void another_tpms_key_is_refused(void **state)
 	tpm_close(t);
 	tpm_key_release(&k);
 	tpm_key_release(&srk);
+}
+
+static void tpm2_tools_sees_the_keys_with_tcgs_attributes(void **state)
+{
+	struct tpm *t = opened();
+	struct tpm_key k;
+
+	(void)state;
+	k = ensured(t, TPM_SRK);
+	tpm_key_release(&k);
+	k = ensured(t, TPM_IAK);
+	tpm_key_release(&k);
+	k = ensured(t, TPM_IDEVID);
+	tpm_key_release(&k);
+	assert_int_equal(tools("test \"$(tpm2_getcap handles-persistent | grep -cE '0x8100000[1]|0x8102000[01]')\" = 3",
+			       0), 0);
+	assert_int_equal(tools("tpm2_readpublic -c 0x81000001 | grep -q "
+			       "'fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|restricted|decrypt$'", 0), 0);
+	assert_int_equal(tools("tpm2_readpublic -c 0x81020001 >said2 && grep -q 'authorization policy: "
+			       "5437182326e414fca797d5f174615a1641f61255797c3a2b22c21d120b2d1e07' said2 && grep -q 'fixedtpm|"
+			       "fixedparent|sensitivedataorigin|userwithauth|adminwithpolicy|restricted|sign$' said2", 0), 0);
+	assert_int_equal(tools("tpm2_readpublic -c 0x81020000 >said2 && grep -q 'authorization policy: "
+			       "ad6b3a2284fd698a0710bf5cc1b9bdf15e2532e3f601fa4b93a6a8fa8de579ea' said2 && grep -q 'fixedtpm|"
+			       "fixedparent|sensitivedataorigin|userwithauth|adminwithpolicy|sign$' said2", 0), 0);
+	/* Made by tpm2-tools from TCG's words (unique as it has it: a TPMS_ECC_POINT in memory), it is the same key. */
+	assert_int_equal(tools("tpm2_readpublic -Q -c 0x81020001 -f pem -o iak.pem && "
+			       "for i in x y; do printf '\\003\\000IAK'; head -c 125 /dev/zero; done >unique && "
+			       "tpm2_createprimary -Q -C e -g sha256 -G ecc256:ecdsa-sha256:null -u unique -c iak.ctx "
+			       "-L 5437182326e414fca797d5f174615a1641f61255797c3a2b22c21d120b2d1e07 -a 'fixedtpm|fixedparent|"
+			       "sensitivedataorigin|userwithauth|adminwithpolicy|sign|restricted' && "
+			       "tpm2_readpublic -Q -c iak.ctx -f pem -o theirs.pem && tpm2_flushcontext -t && "
+			       "cmp iak.pem theirs.pem", 0), 0);
+	tpm_close(t);
 }
 
 /* ---- what a CA checks -------------------------------------------------------------------------------------------- */
@@ -372,6 +405,7 @@ int main(void)
 		cmocka_unit_test(a_created_key_signs_and_survives_its_file),
 		cmocka_unit_test(the_idevid_signs_too),
 		cmocka_unit_test(another_tpms_key_is_refused),
+		cmocka_unit_test(tpm2_tools_sees_the_keys_with_tcgs_attributes),
 		cmocka_unit_test(a_certified_key_is_believed_and_each_change_is_not),
 		cmocka_unit_test(what_is_no_public_area_is_refused),
 		cmocka_unit_test(the_ek_certificate_is_that_of_the_ek_and_activates),

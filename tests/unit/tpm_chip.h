@@ -39,6 +39,20 @@ static inline struct tpm_key ensured(struct tpm *t, enum tpm_key_role role)
 	return k;
 }
 
+/* The exit status of a shell line with tpm2-tools, in the TPM's folder; $A is the hex of 32 such bytes. */
+static inline int tools(const char *line, unsigned char of)
+{
+	char hex[CRYPTO_HEX];
+	uint8_t bytes[CRYPTO_HASH];
+	auto_free char *words = NULL;
+
+	memset(bytes, of, sizeof bytes);
+	words = xasprintf("cd %s && export TPM2TOOLS_TCTI=%s; A=%s; %s", chip.dir, chip.tcti, crypto_hex(bytes,
+													 sizeof bytes, hex,
+										      sizeof hex), line);
+	return swtpm_run_program(chip.dir, (const char *const[]){"sh", "-c", words, NULL});
+}
+
 static inline int make_chip(void **state)
 {
 	(void)state;
