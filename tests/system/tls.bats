@@ -90,6 +90,14 @@ transients() { TPM2TOOLS_TCTI=$tcti tpm2_getcap handles-transient; }
 	[ "$(grep -c ': GIVEN$' <<<"$output")" -ge 8 ]
 }
 
+@test "a signature is by SHA-256 and another digest is refused in words" {
+	printf words >words.txt
+	"$client" sign "$tcti" ldevid.key SHA2-256 >words.sig
+	openssl dgst -sha256 -verify ldevid.pub -signature words.sig words.txt
+	run -1 "$client" sign "$tcti" ldevid.key SHA384
+	[ "$output" = "the signature: the TPM key cannot be used: the TPM key signs with SHA-256 only, not with SHA384" ]
+}
+
 @test "a server's certificate of another CA is refused, by the default provider" {
 	server_start
 	run -1 "$client" connect "$tcti" other-ca.pem house.pem ldevid.key "$port"
@@ -152,6 +160,13 @@ transients() { TPM2TOOLS_TCTI=$tcti tpm2_getcap handles-transient; }
 	done
 	for pid in "${pids[@]}"; do wait "$pid"; done
 	[ "$(cat times.[1-6] | wc -l)" = 30 ]
+	[ -z "$(transients)" ]
+}
+
+@test "six threads of one process connect at once" {
+	broker_start
+	connect mqtt times 5 threads 6 wait 20000 >times.all
+	[ "$(wc -l <times.all)" = 30 ]
 	[ -z "$(transients)" ]
 }
 

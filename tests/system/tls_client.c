@@ -3,11 +3,13 @@
  *   tls_client make-key TCTI KEY             a new key under the SRK into the file KEY; its public key on stdout
  *   tls_client leak TCTI KEY                 every way to have the private key; 1 when one of them gives anything
  *   tls_client elsewhere TCTI                what the provider does not do goes on beside it
- *   tls_client connect TCTI|- CA CERT KEY PORT [times N] [wait MS] [mqtt] [again] [hold]
+ *   tls_client sign TCTI KEY DIGEST          a signature of the text "words", on stdout
+ *   tls_client connect TCTI|- CA CERT KEY PORT [times N] [wait MS] [mqtt] [again] [hold] [threads N]
  *
  * "-": a key in a plain file, without the provider. connect sends a line and wants it back reversed (s_server -rev),
  * or with "mqtt" a CONNECT and wants CONNACK. "times": one time a line, in us. "again": after a failure one line of
- * stdin is waited for, then the same context tries once more. "hold": connected until a line of stdin. */
+ * stdin is waited for, then the same context tries once more. "hold": connected until a line of stdin. "threads": each
+ * of them does it, with the same context. */
 #define OPENSSL_SUPPRESS_DEPRECATED /* old ways out count, too */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
@@ -15,6 +17,7 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -157,7 +160,7 @@ static int leak(const char *tcti, const char *path)
 	return any;
 }
 
-/* ---- beside it ---------------------------------------------------------------------------------------------------- */
+/* ---- beside it ------------------------------------------------------------------------------------------------*/
 
 /* Keys in memory are still made, sign, and are checked, with the provider there. */
 static int elsewhere(const char *tcti)
@@ -180,11 +183,31 @@ static int elsewhere(const char *tcti)
 	return good ? 0 : tell("a key in memory");
 }
 
-/* ---- connections -------------------------------------------------------------------------------------------------- */
+static int sign(const char *tcti, const char *path, const char *digest)
+{
+	EVP_MD_CTX *c = EVP_MD_CTX_new();
+	unsigned char sig[80];
+	size_t len = sizeof sig;
+	EVP_PKEY *k = NULL;
+	struct err e;
+	bool good;
+
+	if (tpm_provider_load(tcti, 1000, &e))
+		return tell_ours(&e);
+	good = (k = key_of(path)) && EVP_DigestSignInit_ex(c, NULL, digest, NULL, NULL, k, NULL) == 1 &&
+	       EVP_DigestSign(c, sig, &len, (const unsigned char *)"words", 5) == 1;
+	if (good && fwrite(sig, 1, len, stdout) != len)
+		good = false;
+	EVP_PKEY_free(k);
+	EVP_MD_CTX_free(c);
+	return good ? 0 : tell("the signature");
+}
+
+/* ---- connections ----------------------------------------------------------------------------------------------*/
 
 struct job {
 	const char *tcti, *ca, *cert, *key;
-	int64_t port, times, wait_ms;
+	int64_t port, times, wait_ms, threads;
 	bool mqtt, again, hold;
 };
 
@@ -269,20 +292,52 @@ static int once(const struct job *j, SSL_CTX *x)
 	return rc;
 }
 
+struct thread {
+	const struct job *j;
+	SSL_CTX *x;
+	pthread_t id;
+	int rc;
+};
+
+static void *in_thread(void *arg)
+{
+	struct thread *t = arg;
+
+	for (int64_t i = 0; i < t->j->times && !t->rc; i++)
+		t->rc = once(t->j, t->x);
+	return NULL;
+}
+
+static int side_by_side(const struct job *j, SSL_CTX *x)
+{
+	struct thread t[16];
+	int rc = 0;
+
+	for (int64_t i = 0; i < j->threads; i++) {
+		t[i] = (struct thread){.j = j, .x = x};
+		if (pthread_create(&t[i].id, NULL, in_thread, &t[i]))
+			abort();
+	}
+	for (int64_t i = 0; i < j->threads; i++) {
+		pthread_join(t[i].id, NULL);
+		rc |= t[i].rc;
+	}
+	return rc;
+}
+
 static int connections(const struct job *j)
 {
 	SSL_CTX *x;
 	struct err e;
 	char line[8];
-	int rc = 0;
+	int rc;
 
 	if (!str_eq(j->tcti, "-") && tpm_provider_load(j->tcti, (int)j->wait_ms, &e))
 		return tell_ours(&e);
 	x = context_of(j);
 	if (!x)
 		return 1;
-	for (int64_t i = 0; i < j->times && !rc; i++)
-		rc = once(j, x);
+	rc = side_by_side(j, x);
 	if (rc && j->again && fgets(line, sizeof line, stdin))
 		rc = once(j, x);
 	SSL_CTX_free(x);
@@ -291,7 +346,8 @@ static int connections(const struct job *j)
 
 static bool parse(int argc, char **argv, struct job *j)
 {
-	*j = (struct job){.tcti = argv[2], .ca = argv[3], .cert = argv[4], .key = argv[5], .times = 1, .wait_ms = 5000};
+	*j = (struct job){.tcti = argv[2], .ca = argv[3], .cert = argv[4], .key = argv[5], .times = 1, .wait_ms = 5000,
+			  .threads = 1};
 	if (!parse_int(argv[6], 1, 65535, &j->port))
 		return false;
 	for (int i = 7; i < argc; i++)
@@ -302,6 +358,8 @@ static bool parse(int argc, char **argv, struct job *j)
 		else if (str_eq(argv[i], "hold"))
 			j->hold = true;
 		else if (str_eq(argv[i], "times") && i + 1 < argc && parse_int(argv[i + 1], 1, 100000, &j->times))
+			i++;
+		else if (str_eq(argv[i], "threads") && i + 1 < argc && parse_int(argv[i + 1], 1, 16, &j->threads))
 			i++;
 		else if (str_eq(argv[i], "wait") && i + 1 < argc && parse_int(argv[i + 1], 0, 60000, &j->wait_ms))
 			i++;
@@ -320,6 +378,8 @@ int main(int argc, char **argv)
 		return leak(argv[2], argv[3]);
 	if (argc == 3 && str_eq(argv[1], "elsewhere"))
 		return elsewhere(argv[2]);
+	if (argc == 5 && str_eq(argv[1], "sign"))
+		return sign(argv[2], argv[3], argv[4]);
 	if (argc >= 7 && str_eq(argv[1], "connect") && parse(argc, argv, &j))
 		return connections(&j);
 	fprintf(stderr, "usage: see tests/system/tls_client.c\n");
