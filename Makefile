@@ -160,7 +160,7 @@ debs_build := gcc libc6-dev make pkg-config libmodbus-dev libyaml-dev libjansson
 	libseccomp-dev libreadline-dev libqrencode-dev libmd-dev libssl-dev libtss2-dev
 debs_deb := build-essential debhelper lintian fakeroot
 debs_test := libcmocka-dev bats scdoc socat iproute2 nftables procps python3 python3-venv sqlite3 mbpoll man-db \
-	bash-completion zsh fish util-linux git swtpm swtpm-tools tpm2-tools tpm2-openssl openssl mosquitto \
+	bash-completion zsh fish util-linux git swtpm swtpm-tools tpm2-tools tpm2-openssl openssl mosquitto mosquitto-clients \
 	$(debs_deb) mmdebstrap systemd-container librsvg2-bin zbar-tools
 missing = $(shell for p in $(1); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q ' installed$$' || echo $$p; done)
 define install_debs
