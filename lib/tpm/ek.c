@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include <tss2/tss2_mu.h>
+
 enum { CERTIFICATE_MAX = 4096, CHAIN_MAX = 32768, CHAIN_FIRST = 0x01c00100, CHAIN_LAST = 0x01c001ff };
 enum { EK_FIRST = (int)0x81010000, EK_LAST = (int)0x8101ffff };
 
@@ -26,23 +28,30 @@ static int read_chain(struct tpm *t, struct crypto_bag *chain, struct err *e)
 	return all.len ? crypto_bag_add_der(chain, all.data, all.len, e) : 0;
 }
 
+/* One that cannot be read is told only when there is no other: makers have left odd ones. */
 int tpm_ek_certificate(struct tpm *t, struct crypto_cert **out, struct crypto_bag *chain, struct err *e)
 {
 	auto_free uint8_t *der = xcalloc(1, CERTIFICATE_MAX);
+	bool odd = false;
 	size_t len;
 
 	*out = NULL;
 	for (size_t i = 0; i < tpm_ek_profile_count && !*out; i++) {
 		TPM2_HANDLE h = tpm_ek_profiles[i].certificate;
+		struct err why;
 
-		if (tpm_nv_read(t, h, der, CERTIFICATE_MAX, &len, e))
-			return err_ctx(e, "the EK's certificate at 0x%x", h);
-		if (len && crypto_cert_from_der(der, len, out, e))
-			return err_ctx(e, "the EK's certificate at 0x%x", h);
+		if (tpm_nv_read(t, h, der, CERTIFICATE_MAX, &len, &why) == 0 &&
+		    (!len || crypto_cert_from_der(der, len, out, &why) == 0))
+			continue;
+		if (!odd) {
+			*e = why;
+			err_ctx(e, "the EK's certificate at 0x%x", h);
+		}
+		odd = true;
 	}
-	if (!*out || !chain)
-		return 0;
-	if (read_chain(t, chain, e)) {
+	if (!*out)
+		return odd ? -1 : 0;
+	if (chain && read_chain(t, chain, e)) {
 		crypto_cert_free(*out);
 		*out = NULL;
 		return err_ctx(e, "the EK's certificate chain in NV");
@@ -89,6 +98,31 @@ static int find_persistent(struct tpm *t, const struct crypto_key *wanted, struc
 	return 0;
 }
 
+/* A maker may have left a template or a nonce of its own beside the certificate: of the L range two indices and one
+ * above it, of the H range the template one above (EK Credential Profile 2.3, 2.2.1.4). */
+static int template_of(struct tpm *t, const struct tpm_ek_profile *p, TPM2B_PUBLIC *out, struct err *e)
+{
+	uint8_t bytes[sizeof(TPMT_PUBLIC)];
+	TPMT_PUBLIC *a = &out->publicArea;
+	TPMT_PUBLIC own = {0};
+	size_t len, at = 0;
+
+	tpm_ek_template(p, out);
+	if (tpm_nv_read(t, p->certificate + (p->high ? 1 : 2), bytes, sizeof bytes, &len, e))
+		return -1;
+	if (len && Tss2_MU_TPMT_PUBLIC_Unmarshal(bytes, len, &at, &own) == 0)
+		*a = own;
+	if (p->high)
+		return 0;
+	if (tpm_nv_read(t, p->certificate + 1, bytes, sizeof bytes, &len, e))
+		return -1;
+	if (p->rsa && a->type == TPM2_ALG_RSA && len <= a->unique.rsa.size)
+		memcpy(a->unique.rsa.buffer, bytes, len);
+	else if (!p->rsa && a->type == TPM2_ALG_ECC && len <= a->unique.ecc.x.size)
+		memcpy(a->unique.ecc.x.buffer, bytes, len);
+	return 0;
+}
+
 /* A curve that this TPM lacks, or a template that it does not take, is only not the one. */
 static int make_by_template(struct tpm *t, const struct crypto_key *wanted, struct err *e)
 {
@@ -97,7 +131,8 @@ static int make_by_template(struct tpm *t, const struct crypto_key *wanted, stru
 		TPM2B_PUBLIC template;
 		ESYS_TR tr;
 
-		tpm_ek_template(&tpm_ek_profiles[i], &template);
+		if (template_of(t, &tpm_ek_profiles[i], &template, e))
+			return err_ctx(e, "the EK's template");
 		if (tpm_primary(t, ESYS_TR_RH_ENDORSEMENT, &template, &tr, &pub, e)) {
 			if (e->kind == ERR_IO || e->kind == ERR_INPUT)
 				continue;

@@ -377,6 +377,66 @@ static void every_ek_template_makes_the_key_of_its_certificate(void **state)
 	tpm_close(t);
 }
 
+static void an_odd_certificate_does_not_hide_another(void **state)
+{
+	struct tpm *t = opened();
+	auto_crypto_cert struct crypto_cert *cert = NULL;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(tools("tpm2_nvdefine -Q -C o -s 20 -a 'ownerread|ownerwrite|authread|no_da' 0x01c0000a && "
+			       "head -c 20 setup.conf >odd && tpm2_nvwrite -Q -C o -i odd 0x01c0000a", 0), 0);
+	assert_ok(tpm_ek_certificate(t, &cert, NULL, &e));
+	assert_non_null(cert);
+	assert_int_equal(tools("tpm2_nvundefine -C o 0x01c0000a", 0), 0);
+	tpm_close(t);
+}
+
+static void a_makers_nonce_and_template_are_used(void **state)
+{
+	static const char *const ways[] = {
+		/* A nonce of 20 bytes: unique.x begins with it. */
+		"tpm2_nvdefine -Q -C o -s 20 -a 'ownerread|ownerwrite|authread|no_da' 0x01c0000b && "
+		"head -c 20 setup.conf >nonce && tpm2_nvwrite -Q -C o -i nonce 0x01c0000b && "
+		"{ printf '\\040\\000'; cat nonce; head -c 108 /dev/zero; printf '\\040\\000'; head -c 128 /dev/zero; } "
+		">unique && tpm2_createprimary -Q -C e -g sha256 -G ecc256:null:aes128cfb -u unique -c ek.ctx "
+		"-L 837197674484b3f81a90cc8d46a5d724fd52d76e06520b64f2a1da1b331469aa "
+		"-a 'fixedtpm|fixedparent|sensitivedataorigin|adminwithpolicy|restricted|decrypt' && "
+		"tpm2_readpublic -Q -c ek.ctx -f pem -o ek.pem && tpm2_flushcontext -t && tpm2_flushcontext -t",
+		/* A template that lets the user role go by authorisation; the nonce still holds. */
+		"tpm2_createprimary -Q -C e -g sha256 -G ecc256:null:aes128cfb -u unique -c ek.ctx "
+		"-a 'fixedtpm|fixedparent|sensitivedataorigin|userwithauth|restricted|decrypt' && "
+		"tpm2_readpublic -Q -c ek.ctx -f pem -o ek.pem && tpm2_readpublic -Q -c ek.ctx -f tpmt -o tpmt && "
+		"tpm2_nvdefine -Q -C o -s $(stat -c %s tpmt) -a 'ownerread|ownerwrite|authread|no_da' 0x01c0000c && "
+		"tpm2_nvwrite -Q -C o -i tpmt 0x01c0000c && tpm2_flushcontext -t",
+	};
+	struct tpm_key ek;
+	bool found;
+	struct err e;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(ways); i++) {
+		auto_free char *path = xasprintf("%s/ek.pem", chip.dir);
+		auto_crypto_key struct crypto_key *theirs = NULL;
+		auto_buf struct buf pem = BUF_INIT;
+		struct tpm *t;
+
+		assert_int_equal(tools(ways[i], 0), 0);
+		assert_ok(file_read(path, 4096, &pem, &e));
+		assert_ok(crypto_key_from_pem(pem.data, &theirs, &e));
+		t = opened();
+		assert_ok(tpm_ek_use(t, NULL, &e));
+		assert_ok(tpm_key_find(t, TPM_EK, &ek, &found, &e));
+		if (i == 0)
+			assert_true(crypto_key_same(ek.key, theirs));
+		else /* another unique, so another key, but of that template: userWithAuth and no adminWithPolicy */
+			assert_int_equal(ek.pub.data[9], 0x72);
+		tpm_key_release(&ek);
+		tpm_close(t);
+	}
+	assert_int_equal(tools("tpm2_nvundefine -C o 0x01c0000b && tpm2_nvundefine -C o 0x01c0000c", 0), 0);
+}
+
 static void a_certificate_of_another_tpm_is_refused(void **state)
 {
 	auto_crypto_cert struct crypto_cert *cert = NULL;
@@ -410,6 +470,8 @@ int main(void)
 		cmocka_unit_test(what_is_no_public_area_is_refused),
 		cmocka_unit_test(the_ek_certificate_is_that_of_the_ek_and_activates),
 		cmocka_unit_test(every_ek_template_makes_the_key_of_its_certificate),
+		cmocka_unit_test(an_odd_certificate_does_not_hide_another),
+		cmocka_unit_test(a_makers_nonce_and_template_are_used),
 		cmocka_unit_test(a_certificate_of_another_tpm_is_refused),
 	};
 
