@@ -114,7 +114,9 @@ struct rig {
 	struct control_decision last;
 	int64_t wake_us, seen_us;
 	int writes;
-	bool silent_bms;
+	int64_t silent_bms_us;   /* it has said nothing since then; 0: it speaks */
+	bool shows_nothing;      /* set-points leave, and read back as others */
+	int64_t silent_us;       /* the inverter answers nothing since then: no power is heard, no set-point arrives */
 };
 
 static inline void rig_begin(struct rig *r, const struct control_config *config, double load_w, enum site_mode mode)
@@ -132,11 +134,15 @@ static inline void rig_decide(struct rig *r)
 	struct now now = { plant_us(&r->plant), 0, false };
 	struct control_input in = plant_input(&r->plant);
 
-	if (r->silent_bms)
-		in.soc_percent.at_boot_us = in.charge_limit_w.at_boot_us = in.discharge_limit_w.at_boot_us = 990 * US_PER_S;
+	if (r->silent_bms_us)
+		in.soc_percent.at_boot_us = in.charge_limit_w.at_boot_us = in.discharge_limit_w.at_boot_us = r->silent_bms_us;
+	if (r->silent_us)
+		in.battery_w.at_boot_us = in.battery_w.changed_boot_us = r->silent_us;
 	control_step(r->control, &in, &r->envelope, &now, &r->last);
 	r->wake_us = r->last.wake_boot_us;
-	if (r->last.write) {
+	if (r->last.write && r->shows_nothing) {
+		control_not_shown(r->control, true);
+	} else if (r->last.write && !r->silent_us) {
 		r->plant.told_w = r->last.setpoint_w;
 		r->writes++;
 		control_sent(r->control, r->last.setpoint_w, now.boot_us);
@@ -152,6 +158,17 @@ static inline void rig_run(struct rig *r, double seconds)
 			rig_decide(r);
 		}
 	}
+}
+
+/* How long it takes until that is so, to the tick; INFINITY: not within most_s. */
+static inline double rig_seconds_until(struct rig *r, bool (*is)(const struct rig *r), double most_s)
+{
+	for (long i = 0; i <= lround(most_s * TICKS_PER_S); i++) {
+		if (is(r))
+			return (double)i / TICKS_PER_S;
+		rig_run(r, 1.0 / TICKS_PER_S);
+	}
+	return INFINITY;
 }
 
 static inline double grid_now(const struct rig *r)

@@ -203,8 +203,8 @@ static void a_lost_bms_stops_the_battery(void **state)
 	(void)state;
 	rig_begin(&r, &config, 3000, SITE_MODE_SELF_CONSUMPTION);
 	rig_run(&r, 30);
-	r.silent_bms = true;
-	rig_run(&r, 3);
+	r.silent_bms_us = plant_us(&r.plant);
+	rig_run(&r, 8);
 	assert_true(r.last.lost & CONTROL_LOST_BMS);
 	assert_float_equal(r.plant.told_w, 0, 1e-9);
 	control_free(r.control);
@@ -238,6 +238,138 @@ static void an_inverter_that_never_shows_its_setpoint_is_a_fault(void **state)
 		control_not_shown(r.control, false);
 	rig_decide(&r);
 	assert_true(r.last.lost & CONTROL_NOT_OBEYED);
+	control_free(r.control);
+}
+
+/* ---- the times of psecd(8)'s table, by this clock ---- */
+
+static bool knows_a_loss(const struct rig *r)
+{
+	return r->last.lost;
+}
+
+static bool is_safe(const struct rig *r)
+{
+	return r->last.state == CONTROL_SAFE && r->last.setpoint_w == 0;
+}
+
+static bool rests(const struct rig *r)
+{
+	return r->last.setpoint_w == 0;
+}
+
+/* Within the time, and not a second too early: a figure that no longer holds shows in either direction. */
+static void takes(double seconds, double table_s)
+{
+	if (seconds > table_s || seconds < table_s - 1)
+		fail_msg("took %.2f s; the table says %.2f s", seconds, table_s);
+}
+
+static const double hold_s = 0.5, ramp_s = 4, tick_s = 1.0 / TICKS_PER_S;
+
+static void at_3_kw(struct rig *r, const struct control_config *config)
+{
+	rig_begin(r, config, 3000, SITE_MODE_SELF_CONSUMPTION);
+	rig_run(r, 30);
+	assert_true(r->plant.told_w > 2900);
+}
+
+static void a_silent_inverter_is_known_in_five_seconds_and_told_to_be_safe(void **state)
+{
+	struct control_config config = mid();
+	struct rig r;
+
+	(void)state;
+	at_3_kw(&r, &config);
+	r.silent_us = plant_us(&r.plant);
+	takes(rig_seconds_until(&r, knows_a_loss, 60), 5 + tick_s);
+	assert_int_equal(r.last.lost, CONTROL_LOST_INVERTER);
+	takes(rig_seconds_until(&r, is_safe, 60), hold_s + ramp_s + tick_s);
+	for (int k = 0; k < 50; k++) { /* and tried again and again: it may answer at any moment */
+		rig_run(&r, 1.1);
+		assert_true(is_safe(&r));
+		assert_true(r.plant.told_w > 2900); /* which it has not heard */
+		assert_true(r.wake_us <= plant_us(&r.plant) + US_PER_S);
+	}
+	r.silent_us = 0;
+	rig_run(&r, 20);
+	assert_int_equal(r.last.state, CONTROL_RUNNING);
+	assert_true(fabs(grid_now(&r)) < 60);
+	control_free(r.control);
+}
+
+static void a_deaf_inverter_is_told_to_be_safe_after_its_patience(void **state)
+{
+	struct control_config config = mid();
+	struct rig r;
+	/* what psec-control(1) says: 10 s and twice its dead time, two lags and its way at its ramp */
+	double patience_s = 10 + 2 * (0.3 + 2 * 0.7);
+
+	(void)state;
+	for (int ramped = 0; ramped < 2; ramped++) {
+		if (ramped) {
+			config.inverter.ramp_w_per_s = 1000;
+			patience_s += 2 * 5;
+		}
+		rig_begin(&r, &config, 0, SITE_MODE_SELF_CONSUMPTION);
+		rig_run(&r, 20);
+		r.plant.deaf = true;
+		r.plant.load_w = 3000;
+		/* the meter's period and delay come first: no set-point has left before */
+		takes(rig_seconds_until(&r, knows_a_loss, 60), patience_s + 0.7 + tick_s);
+		assert_int_equal(r.last.lost, CONTROL_NOT_OBEYED);
+		takes(rig_seconds_until(&r, is_safe, 60), hold_s + ramp_s + tick_s);
+		control_free(r.control);
+	}
+}
+
+static void three_setpoints_that_are_not_shown_are_enough(void **state)
+{
+	struct control_config config = mid();
+	struct rig r;
+
+	(void)state;
+	at_3_kw(&r, &config);
+	r.shows_nothing = true;
+	for (int i = 0; i < 3; i++) {
+		assert_false(r.last.lost);
+		control_not_shown(r.control, false);
+	}
+	rig_decide(&r);
+	assert_int_equal(r.last.lost, CONTROL_NOT_OBEYED);
+	takes(rig_seconds_until(&r, is_safe, 60), hold_s + ramp_s + tick_s);
+	control_free(r.control);
+}
+
+/* Core killed and not back, or hanging: its last permission runs out. */
+static void without_a_permission_it_is_safe_a_period_and_a_ramp_later(void **state)
+{
+	struct control_config config = mid();
+	struct rig r;
+
+	(void)state;
+	at_3_kw(&r, &config);
+	r.envelope.expires_boot_us = plant_us(&r.plant) + 10 * US_PER_S;
+	takes(rig_seconds_until(&r, is_safe, 60), 10 + hold_s + ramp_s + tick_s);
+	assert_int_equal(r.last.lost, CONTROL_LOST_ENVELOPE);
+	control_free(r.control);
+}
+
+static void the_other_losses_take_what_the_table_says(void **state)
+{
+	struct control_config config = mid();
+	struct rig r;
+
+	(void)state;
+	at_3_kw(&r, &config);
+	r.plant.meter_dead = true;
+	takes(rig_seconds_until(&r, is_safe, 60), 2 + hold_s + ramp_s + tick_s);
+	assert_int_equal(r.last.lost, CONTROL_LOST_METER);
+	control_free(r.control);
+	at_3_kw(&r, &config);
+	r.silent_bms_us = plant_us(&r.plant);
+	takes(rig_seconds_until(&r, rests, 60), 5 + tick_s);
+	assert_int_equal(r.last.lost, CONTROL_LOST_BMS);
 	control_free(r.control);
 }
 
@@ -433,6 +565,11 @@ int main(void)
 		cmocka_unit_test(a_lost_bms_stops_the_battery),
 		cmocka_unit_test(core_gone_means_safe),
 		cmocka_unit_test(an_inverter_that_never_shows_its_setpoint_is_a_fault),
+		cmocka_unit_test(a_silent_inverter_is_known_in_five_seconds_and_told_to_be_safe),
+		cmocka_unit_test(a_deaf_inverter_is_told_to_be_safe_after_its_patience),
+		cmocka_unit_test(three_setpoints_that_are_not_shown_are_enough),
+		cmocka_unit_test(without_a_permission_it_is_safe_a_period_and_a_ramp_later),
+		cmocka_unit_test(the_other_losses_take_what_the_table_says),
 		cmocka_unit_test(a_setpoint_that_may_stand_is_taken_back_although_it_was_never_shown),
 		cmocka_unit_test(a_setpoint_like_the_last_one_is_sent_again_when_another_may_stand),
 		cmocka_unit_test(what_stood_there_before_is_no_obedience),
