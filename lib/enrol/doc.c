@@ -35,6 +35,22 @@ void doc_fault(struct doc *d, const char *key, const char *fmt, ...)
 	err_set(d->e, ERR_INPUT, 0, "%s%s %s", d->within, key, what);
 }
 
+/* Is it one of the names, which have blanks between? */
+static bool is_among(const char *key, const char *keys)
+{
+	size_t len = strlen(key);
+
+	while (len && *keys) {
+		size_t n = strcspn(keys, " ");
+
+		if (n == len && memcmp(keys, key, n) == 0)
+			return true;
+		keys += n;
+		keys += strspn(keys, " ");
+	}
+	return false;
+}
+
 static void only_keys(struct doc *d, const char *keys)
 {
 	char shown[64];
@@ -42,17 +58,11 @@ static void only_keys(struct doc *d, const char *keys)
 	json_t *v;
 
 	json_object_foreach(d->at, key, v) {
-		size_t len = strlen(key);
-		const char *found = keys;
-
-		while ((found = strstr(found, key)) != NULL &&
-		       ((found > keys && found[-1] != ' ') || (found[len] != '\0' && found[len] != ' ')))
-			found++;
-		if (!found || !len || strchr(key, ' ')) {
-			str_printable(shown, sizeof shown, key, len);
-			doc_fault(d, shown, "is not a key of this document");
-			return;
-		}
+		if (is_among(key, keys))
+			continue;
+		str_printable(shown, sizeof shown, key, strlen(key));
+		doc_fault(d, *key ? shown : "''", "is not a key of this document");
+		return;
 	}
 }
 
@@ -175,13 +185,18 @@ void doc_serial(struct doc *d, const char *key, char to[ENROL_NAME])
 	str_copy(to, ENROL_NAME, s);
 }
 
+void doc_digest(struct doc *d, const char *key, uint8_t to[CRYPTO_HASH])
+{
+	if (!hex_parse(doc_text(d, key), to, CRYPTO_HASH))
+		doc_fault(d, key, "must be a SHA-256 of 64 hex digits, lower case");
+}
+
 void doc_hash(struct doc *d, const char *key, char to[CRYPTO_HEX])
 {
-	const char *s = doc_text(d, key);
+	uint8_t digest[CRYPTO_HASH] = { 0 };
 
-	if (strlen(s) != CRYPTO_HEX - 1 || strspn(s, "0123456789abcdef") != CRYPTO_HEX - 1)
-		doc_fault(d, key, "must be a SHA-256 of 64 hex digits, lower case");
-	str_copy(to, CRYPTO_HEX, s);
+	doc_digest(d, key, digest);
+	hex_format(digest, sizeof digest, to);
 }
 
 int64_t doc_time(struct doc *d, const char *key)

@@ -27,7 +27,9 @@ bool doc_has(const struct doc *d, const char *key);
 
 const char *doc_text(struct doc *d, const char *key);              /* "" after a fault */
 void doc_serial(struct doc *d, const char *key, char to[ENROL_NAME]);
-void doc_hash(struct doc *d, const char *key, char to[CRYPTO_HEX]); /* 64 hex digits, lower case */
+/* A SHA-256 of 64 hex digits, lower case: its bytes, or the digits again. */
+void doc_digest(struct doc *d, const char *key, uint8_t to[CRYPTO_HASH]);
+void doc_hash(struct doc *d, const char *key, char to[CRYPTO_HEX]);
 int64_t doc_time(struct doc *d, const char *key);
 void doc_blob(struct doc *d, const char *key, struct tpm_blob *to);
 void doc_bytes(struct doc *d, const char *key, uint8_t *to, size_t max, size_t *len);

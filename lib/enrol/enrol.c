@@ -178,19 +178,8 @@ int enrol_challenge_write(const struct enrol_challenge *c, struct buf *to, struc
 
 /* ---- answer ---- */
 
-/* 64 hex digits that doc_hash has judged. */
-static void unhex(const char *hex, uint8_t out[CRYPTO_HASH])
-{
-	static const char digits[] = "0123456789abcdef";
-
-	for (int i = 0; i < CRYPTO_HASH; i++)
-		out[i] = (uint8_t)((strchr(digits, hex[2 * i]) - digits) << 4 |
-				   (strchr(digits, hex[2 * i + 1]) - digits));
-}
-
 int enrol_answer_read(const char *text, struct enrol_answer *out, struct err *e)
 {
-	char proof[CRYPTO_HEX];
 	auto_doc struct doc d;
 
 	*out = (struct enrol_answer){ 0 };
@@ -198,11 +187,8 @@ int enrol_answer_read(const char *text, struct enrol_answer *out, struct err *e)
 		return -1;
 	doc_hash(&d, "request", out->request);
 	doc_serial(&d, "serial", out->serial);
-	doc_hash(&d, "proof", proof);
-	if (d.bad)
-		return -1;
-	unhex(proof, out->proof);
-	return 0;
+	doc_digest(&d, "proof", out->proof);
+	return d.bad ? -1 : 0;
 }
 
 int enrol_answer_write(const struct enrol_answer *a, struct buf *to, struct err *e)
@@ -280,7 +266,7 @@ static void read_pcrs(struct doc *d, struct tpm_pcrs *pcrs)
 	d->at = json_object_get(d->at, "pcrs");
 	d->within = "pcrs.";
 	json_object_foreach(d->at, key, v) {
-		char value[CRYPTO_HEX], again[8];
+		char again[8];
 
 		/* one way to write a number, so that no PCR stands there twice */
 		if (!parse_int(key, 0, TPM_PCRS - 1, &n) ||
@@ -288,11 +274,8 @@ static void read_pcrs(struct doc *d, struct tpm_pcrs *pcrs)
 			doc_fault(d, "", "must have PCR numbers of 0…%d as keys", TPM_PCRS - 1);
 			break;
 		}
-		doc_hash(d, key, value);
-		if (d->bad)
-			break;
+		doc_digest(d, key, pcrs->value[n]);
 		pcrs->mask |= 1U << n;
-		unhex(value, pcrs->value[n]);
 	}
 	doc_leave(d);
 	if (!pcrs->mask)
@@ -301,7 +284,6 @@ static void read_pcrs(struct doc *d, struct tpm_pcrs *pcrs)
 
 int enrol_policy_read(const char *text, struct enrol_policy *out, struct err *e)
 {
-	char digest[CRYPTO_HEX];
 	json_t *slot;
 	auto_doc struct doc d;
 
@@ -315,13 +297,10 @@ int enrol_policy_read(const char *text, struct enrol_policy *out, struct err *e)
 	if (doc_has(&d, "serial"))
 		doc_serial(&d, "serial", out->serial);
 	read_pcrs(&d, &out->pcrs);
-	doc_hash(&d, "digest", digest);
+	doc_digest(&d, "digest", out->digest);
 	if (doc_has(&d, "signature"))
 		doc_bytes(&d, "signature", out->signature, sizeof out->signature, &out->signature_len);
-	if (d.bad)
-		return -1;
-	unhex(digest, out->digest);
-	return 0;
+	return d.bad ? -1 : 0;
 }
 
 int enrol_policy_write(const struct enrol_policy *p, struct buf *to, struct err *e)

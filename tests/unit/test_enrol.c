@@ -92,6 +92,9 @@ static void what_is_odd_in_a_request_is_named(void **state)
 	refused("\"serial\": \"A1-000007\"", "\"serial\": 7", "serial is missing or no text");
 	refused("\"serial\": \"A1-000007\"", "\"serial\": \"a\\u0000b\"", "no JSON");
 	refused("\"serial\"", "\"seriel\"", "seriel is not a key");
+	refused("\"serial\"", "\"\": 1, \"serial\"", "'' is not a key");
+	refused("\"serial\"", "\"psec version\": 1, \"serial\"", "psec version is not a key");
+	refused("\"serial\"", "\"seri\": 1, \"serial\"", "seri is not a key");
 	refused("\"serial\"", "\"site\": \"x\", \"serial\"", "no JSON"); /* twice */
 	refused("\"site\": \"hof-7\"", "\"site\": \"Hof\"", "site must be");
 	refused("\"site\": \"hof-7\"", "\"site\": \"a+b\"", "site must be");
