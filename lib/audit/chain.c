@@ -214,6 +214,9 @@ int audit_head_put(struct store *s, const struct audit_head *head, struct err *e
 	if (strlen(head->certificate) > AUDIT_CERTIFICATE_MAX || head->signature_len > AUDIT_SIGNATURE_MAX ||
 	    head->counter > INT64_MAX)
 		return err_set(e, ERR_INPUT, 0, "a head of the audit log has a field that is too long");
+	if (head->seq < 1)
+		return err_set(e, ERR_INPUT, 0, "the head is of entry %lld, must be of 1 or a later one",
+			       (long long)head->seq);
 	if (store_read_audit(s, head->seq - 1, 1, compare, &wanted, e) < 0)
 		return -1;
 	if (store_read_audit_heads(s, head->seq - 1, head->seq, count_head, &wanted, e) < 0)

@@ -97,6 +97,8 @@ static void take_entry(struct audit_walk *w, const struct audit_entry *v)
 {
 	judge_entry(w, v);
 	w->v.entries++;
+	if (w->v.first_bad) /* nor is its number one to count on from */
+		return;
 	w->seq = v->seq;
 	memcpy(w->hash, v->hash, sizeof w->hash);
 	if (str_eq(v->kind, "hand-over"))

@@ -368,6 +368,24 @@ static void a_dropped_a_moved_and_a_foreign_entry_are_found(void **state)
 	assert_bad(NULL, 1, "entry 1 is missing");
 }
 
+static void the_greatest_number_ends_the_judging_and_nothing_else(void **state)
+{
+	const struct audit_entry odd = { .seq = INT64_MAX, .who = "", .kind = "set", .subject = "", .detail = "{}" };
+	const struct audit_judge none = { 0 };
+	struct audit_walk *w = audit_walk_new(&none);
+	struct audit_verdict v;
+
+	(void)state;
+	for (int i = 0; i < 2; i++)
+		ok(audit_walk_record(w, &(struct audit_record){ .entry = &odd }, &e));
+	audit_walk_broken(w, "odd");
+	audit_walk_end(w, &v);
+	audit_walk_free(w);
+	assert_int_equal(v.first_bad, 1);
+	assert_int_equal(v.entries, 2);
+	assert_non_null(strstr(v.why, "entry 1 is missing"));
+}
+
 static void an_entry_in_the_middle_that_is_gone_is_found(void **state)
 {
 	struct store *s = opened();
@@ -536,6 +554,10 @@ static void a_head_is_kept_only_for_the_entry_it_is_of(void **state)
 	assert_int_equal(e.kind, ERR_INPUT);
 	h.seq = 3;
 	assert_int_equal(audit_head_put(s, &h, &e), -1);
+	h.seq = INT64_MIN;
+	assert_int_equal(audit_head_put(s, &h, &e), -1);
+	assert_int_equal(e.kind, ERR_INPUT);
+	assert_non_null(strstr(e.text, "must be of 1"));
 	h.seq = 2;
 	for (int i = 0; i < AUDIT_HEADS_MAX; i++)
 		ok(audit_head_put(s, &h, &e));
@@ -774,6 +796,7 @@ int main(void)
 		test(an_entry_is_kept_with_what_it_tells_of_or_neither_is),
 		test(a_changed_field_is_found_whichever_it_is),
 		test(a_dropped_a_moved_and_a_foreign_entry_are_found),
+		test(the_greatest_number_ends_the_judging_and_nothing_else),
 		test(an_entry_in_the_middle_that_is_gone_is_found),
 		test(an_entry_replaced_with_a_right_hash_does_not_fit_the_next),
 		test(a_chain_made_anew_does_not_fit_its_head),
