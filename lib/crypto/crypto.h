@@ -48,7 +48,8 @@ void crypto_key_free_(struct crypto_key **k);
 /* A new P-256 key, in memory. */
 must_check int crypto_key_new(struct crypto_key **out, struct err *e);
 /* PKCS#8 PEM, mode 0600, the old file or the new one, never half. Under a passphrase: AES-256-CBC and PBKDF2, whose
- * rounds suit a passphrase that a person made, unless it has 32 bytes and more. NULL: in plain. */
+ * rounds suit a passphrase that a person made, unless it has 32 bytes and more. NULL: in plain. ERR_REFUSED when
+ * others may read or write the old file. */
 must_check int crypto_key_write(const struct crypto_key *k, const char *path, const struct secret *passphrase,
 				struct err *e);
 /* ERR_REFUSED: the passphrase is wrong, is missing, or was given for a key in plain; others may read or write the

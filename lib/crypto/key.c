@@ -88,6 +88,17 @@ static int write_encrypted(BIO *bio, const EVP_PKEY *pkey, const struct secret *
 	return rc;
 }
 
+/* What is replaced gives its mode on: a key must not come to lie open that way. */
+static int check_before(const char *path, struct err *e)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0 || !(st.st_mode & 077))
+		return 0;
+	return err_set(e, ERR_REFUSED, 0, "others may read or write '%s', which the key would replace: remove it, or "
+		       "chmod 600 it", path);
+}
+
 int crypto_key_write(const struct crypto_key *k, const char *path, const struct secret *pass, struct err *e)
 {
 	auto_bio BIO *bio = BIO_new(BIO_s_secmem());
@@ -98,6 +109,8 @@ int crypto_key_write(const struct crypto_key *k, const char *path, const struct 
 		return parts_fail(e, ERR_IO, "no memory for a key");
 	if (pass && pass->len == 0)
 		return err_set(e, ERR_INPUT, 0, "the passphrase for '%s' is empty", path);
+	if (check_before(path, e) < 0)
+		return -1;
 	if (pass) {
 		if (write_encrypted(bio, k->pkey, pass, e) < 0)
 			return -1;

@@ -129,6 +129,9 @@ static void a_key_that_others_can_read_is_refused(void **state)
 	assert_int_equal(crypto_key_read(path, NULL, &again, &e), -1);
 	assert_int_equal(e.kind, ERR_REFUSED);
 	assert_non_null(strstr(e.text, "others may read"));
+	assert_int_equal(crypto_key_write(k, path, NULL, &e), -1); /* nor does a new one take that mode over */
+	assert_int_equal(e.kind, ERR_REFUSED);
+	assert_non_null(strstr(e.text, "chmod 600 it"));
 	assert_int_equal(chmod(path, 0600), 0);
 	assert_int_equal(crypto_key_read(path, NULL, &again, &e), 0);
 	assert_int_equal(truncate(path, 100), 0);
