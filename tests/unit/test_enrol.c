@@ -111,6 +111,9 @@ static void what_is_odd_in_a_request_is_named(void **state)
 	refused("\"certificate\": \"-----BEGIN", "\"certificate\": \"-----BEGIN X\\n-----BEGIN", "ek.certificate must be PEM");
 	refused("\"chain\": [", "\"chain\": [ 1,", "ek.chain must be PEM");
 	refused("\"ek\": {", "\"ek\": 7, \"k\": {", "k is not a key");
+	refused("\"serial\"", "\"\": 1, \"serial\"", "is not a key");
+	refused("\"serial\"", "\"psec version\": 1, \"serial\"", "psec version is not a key");
+	refused("\"serial\"", "\"seria\"", "seria is not a key");
 	refused("{", "[ {", "no JSON object");
 	refused("\"public\": \"", "\"private\": \"x\", \"public\": \"", "iak.private is not a key");
 	refused("\"iak\": {", "\"iak\": [ {} ], \"key\": {", "no JSON"); /* key twice */
