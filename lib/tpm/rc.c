@@ -59,7 +59,7 @@ static const struct meaning {
 	 "endorsement hierarchies on in the firmware"},
 	{TPM2_RC_DISABLED, ERR_REFUSED, "the command is switched off in this TPM"},
 	{TPM2_RC_COMMAND_CODE, ERR_REFUSED, "this TPM does not have the command"},
-	{TPM2_RC_CURVE, ERR_REFUSED, "this TPM does not have the curve"},
+	{TPM2_RC_CURVE, ERR_INPUT, "this TPM does not have the curve"}, /* a template of another may do: ek.c */
 	{TPM2_RC_FAILURE, ERR_REFUSED, "the TPM is in failure mode; power-cycle the board, and replace it when that does "
 	 "not help"},
 	{TPM2_RC_INITIALIZE, ERR_REFUSED, "the TPM was not started; power-cycle the board"},

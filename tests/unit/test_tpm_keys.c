@@ -340,6 +340,48 @@ static void take_away(struct tpm *t, TPM2_HANDLE h)
 					   &gone), 0);
 }
 
+static bool lacks_p384;
+
+TSS2_RC __real_Esys_CreatePrimary(ESYS_CONTEXT *c, ESYS_TR hierarchy, ESYS_TR one, ESYS_TR two, ESYS_TR three,
+				  const TPM2B_SENSITIVE_CREATE *sensitive, const TPM2B_PUBLIC *template,
+				  const TPM2B_DATA *data, const TPML_PCR_SELECTION *pcrs, ESYS_TR *tr, TPM2B_PUBLIC **pub,
+				  TPM2B_CREATION_DATA **made, TPM2B_DIGEST **hash, TPMT_TK_CREATION **ticket);
+TSS2_RC __wrap_Esys_CreatePrimary(ESYS_CONTEXT *c, ESYS_TR hierarchy, ESYS_TR one, ESYS_TR two, ESYS_TR three,
+				  const TPM2B_SENSITIVE_CREATE *sensitive, const TPM2B_PUBLIC *template,
+				  const TPM2B_DATA *data, const TPML_PCR_SELECTION *pcrs, ESYS_TR *tr, TPM2B_PUBLIC **pub,
+				  TPM2B_CREATION_DATA **made, TPM2B_DIGEST **hash, TPMT_TK_CREATION **ticket);
+TSS2_RC __wrap_Esys_CreatePrimary(ESYS_CONTEXT *c, ESYS_TR hierarchy, ESYS_TR one, ESYS_TR two, ESYS_TR three,
+				  const TPM2B_SENSITIVE_CREATE *sensitive, const TPM2B_PUBLIC *template,
+				  const TPM2B_DATA *data, const TPML_PCR_SELECTION *pcrs, ESYS_TR *tr, TPM2B_PUBLIC **pub,
+				  TPM2B_CREATION_DATA **made, TPM2B_DIGEST **hash, TPMT_TK_CREATION **ticket)
+{
+	const TPMT_PUBLIC *a = &template->publicArea;
+
+	if (lacks_p384 && a->type == TPM2_ALG_ECC && a->parameters.eccDetail.curveID == TPM2_ECC_NIST_P384)
+		return TPM2_RC_CURVE | TPM2_RC_P | TPM2_RC_2;
+	return __real_Esys_CreatePrimary(c, hierarchy, one, two, three, sensitive, template, data, pcrs, tr, pub, made, hash,
+					 ticket);
+}
+
+/* As the TPM of many a board: only an RSA certificate of its EK, and no P-384. */
+static void a_curve_that_the_tpm_lacks_does_not_end_the_search_for_the_ek(void **state)
+{
+	auto_crypto_cert struct crypto_cert *cert = NULL;
+	struct tpm *t = opened();
+	uint8_t der[4096];
+	size_t len;
+	struct err e;
+
+	(void)state;
+	assert_ok(tpm_nv_read(t, 0x01c00002, der, sizeof der, &len, &e));
+	assert_ok(crypto_cert_from_der(der, len, &cert, &e));
+	lacks_p384 = true;
+	assert_ok(tpm_ek_use(t, cert, &e));
+	lacks_p384 = false;
+	assert_int_equal(t->ek_handle, 0);
+	tpm_close(t);
+}
+
 static void every_ek_template_makes_the_key_of_its_certificate(void **state)
 {
 	struct tpm *t = opened();
@@ -470,6 +512,7 @@ int main(void)
 		cmocka_unit_test(what_is_no_public_area_is_refused),
 		cmocka_unit_test(the_ek_certificate_is_that_of_the_ek_and_activates),
 		cmocka_unit_test(every_ek_template_makes_the_key_of_its_certificate),
+		cmocka_unit_test(a_curve_that_the_tpm_lacks_does_not_end_the_search_for_the_ek),
 		cmocka_unit_test(an_odd_certificate_does_not_hide_another),
 		cmocka_unit_test(a_makers_nonce_and_template_are_used),
 		cmocka_unit_test(a_certificate_of_another_tpm_is_refused),
