@@ -114,6 +114,8 @@ $(foreach t,$(filter test_poll%,$(notdir $(unit_src:.c=))),$(eval wrap_$(t) := -
 wrap_test_bus_tcp := -Wl,--wrap=send
 # A TPM that lacks a curve when a test says so.
 wrap_test_tpm_keys := -Wl,--wrap=Esys_CreatePrimary
+# One that answers with nothing, likewise.
+wrap_test_tpm_nv := -Wl,--wrap=Esys_NV_Read
 $(B)/unit/test_words: $(call obj,cmd/words.c cmd/dispatch.c cmd/options.c cmd/help.c cmd/common.c)
 $(B)/unit/test_known: $(call obj,psecd/core/known.c)
 $(B)/unit/%: $(B)/obj/tests/unit/%.o $(B)/libpsec.a $(call obj,$(wire_src)) $(B)/made/link

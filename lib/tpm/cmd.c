@@ -80,8 +80,7 @@ static bool take_in(struct cmd_tcti *c, uint8_t *to, size_t len, int64_t until)
 	return true;
 }
 
-/* The library gives the whole room that it has; another timeout than waiting is not asked for by its synchronous calls.
- * */
+/* The library gives the whole room that it has. Its synchronous calls ask for no other timeout than to wait. */
 static TSS2_RC receive(TSS2_TCTI_CONTEXT *context, size_t *size, uint8_t *response, int32_t timeout)
 {
 	int64_t until = now_read().boot_us + ANSWER_MS * US_PER_MS;

@@ -110,6 +110,8 @@ void tpm_policy_entity(uint8_t digest[CRYPTO_HASH], TPM2_CC command, const void 
 		       const char *ref);
 must_check int tpm_authority(const struct crypto_key *authority, TPM2B_PUBLIC *pub, uint8_t name[2 + CRYPTO_HASH],
 			     struct err *e);
+/* The SHA-256 of tpm_policy_words: what the TPM is asked to verify. */
+void tpm_policy_signed(const uint8_t digest[CRYPTO_HASH], uint8_t out[CRYPTO_HASH]);
 void tpm_pcr_selection(uint32_t mask, TPML_PCR_SELECTION *out);
 void tpm_pcr_digest(const struct tpm_pcrs *pcrs, uint8_t digest[CRYPTO_HASH]);
 

@@ -53,7 +53,7 @@ static int read_index(struct tpm *t, const struct index *x, uint8_t *to, struct 
 						     (UINT16)(left < CHUNK ? left : CHUNK), (UINT16)at, &d));
 
 		if (rc || d->size == 0 || d->size > left)
-			return tpm_fail(t, rc ? rc : TSS2_BASE_RC_MALFORMED_RESPONSE, e, "cannot read the NV index 0x%x",
+			return tpm_fail(t, rc ? rc : TSS2_ESYS_RC_MALFORMED_RESPONSE, e, "cannot read the NV index 0x%x",
 					x->pub.nvIndex);
 		memcpy(to + at, d->buffer, d->size);
 		at += d->size;
@@ -116,6 +116,8 @@ static int value_of(struct tpm *t, const struct index *x, uint64_t *value, struc
 {
 	uint8_t b[8];
 
+	if (!x->there || !x->written) /* what the TPM said a moment ago was another thing */
+		return tpm_fail(t, TSS2_ESYS_RC_MALFORMED_RESPONSE, e, "cannot read the TPM's own NV index");
 	if (read_index(t, x, b, e))
 		return -1;
 	*value = 0;
@@ -204,6 +206,7 @@ int tpm_counter_increment(struct tpm *t, uint64_t *value, struct err *e)
 	rc = tpm_try(t, Esys_NV_Increment(t->esys, x.tr, x.tr, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE));
 	if (rc)
 		return tpm_fail(t, rc, e, "cannot raise the TPM's counter");
+	x.written = true;
 	return value_of(t, &x, value, e);
 }
 

@@ -1,5 +1,5 @@
-/* public: a TPM's public areas as Names and as keys that OpenSSL knows, and what an attestation says; no TPM is asked.
- * */
+/* public: a TPM's public areas as Names and as keys that OpenSSL knows, and what an attestation says. No TPM is
+ * asked. */
 #include "inside.h"
 
 #include <string.h>
@@ -8,8 +8,7 @@
 
 /* ---- keys -------------------------------------------------------------------------------------------------------- */
 
-/* SubjectPublicKeyInfo up to the point or the modulus (RFC 5480, RFC 8017); the exponent 65537 follows an RSA modulus.
- * */
+/* SubjectPublicKeyInfo up to the point or the modulus (RFC 5480, RFC 8017). After an RSA modulus comes its exponent. */
 static const uint8_t spki_p256[] = {0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06,
 				    0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04};
 static const uint8_t spki_p384[] = {0x30, 0x76, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06,

@@ -32,7 +32,7 @@ int tpm_pcr_read(struct tpm *t, uint32_t mask, struct tpm_pcrs *out, struct err 
 			if (!(got >> i & 1))
 				continue;
 			if (n >= values->count || values->digests[n].size != CRYPTO_HASH)
-				return tpm_fail(t, TSS2_BASE_RC_MALFORMED_RESPONSE, e, "cannot read the PCRs");
+				return tpm_fail(t, TSS2_ESYS_RC_MALFORMED_RESPONSE, e, "cannot read the PCRs");
 			memcpy(out->value[i], values->digests[n++].buffer, CRYPTO_HASH);
 		}
 		left &= ~got;

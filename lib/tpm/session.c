@@ -52,7 +52,10 @@ int tpm_bus(struct tpm *t, struct err *e)
 	rc = Esys_TRSess_SetAttributes(t->esys, t->bus,
 				       TPMA_SESSION_CONTINUESESSION | TPMA_SESSION_DECRYPT | TPMA_SESSION_ENCRYPT,
 				       0xff);
-	return rc ? tpm_fail(t, rc, e, "cannot begin to encrypt what passes to the TPM") : 0;
+	if (!rc)
+		return 0;
+	tpm_drop(t, &t->bus); /* or the next would take it for one that encrypts */
+	return tpm_fail(t, rc, e, "cannot begin to encrypt what passes to the TPM");
 }
 
 static const struct secret *auth_of(const struct tpm *t, ESYS_TR hierarchy)

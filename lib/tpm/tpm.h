@@ -61,8 +61,7 @@ void tpm_auths_wipe(struct tpm_auths *a);
 must_check int tpm_use_auths(struct tpm *t, const struct tpm_auths *a, struct err *e);
 /* TPM2_HierarchyChangeAuth, the new values encrypted on the bus by a session salted for the EK (tpm_ek_use), else for
  * the SRK; lockout first, owner last; those that are already `to` are left. A lockout authorisation that is set, and
- * for which tpm_use_auths was given none, is taken to be `to`'s: a try could lock it. Who begins looks at tpm_health.
-  * */
+ * for which tpm_use_auths was given none, is taken to be `to`'s: a try could lock it. Look at tpm_health before. */
 must_check int tpm_change_auths(struct tpm *t, const struct tpm_auths *to, struct err *e);
 
 /* ---- keys -------------------------------------------------------------------------------------------------------- */
@@ -155,8 +154,6 @@ struct tpm_policy {
 void tpm_policy_digest(const struct tpm_pcrs *pcrs, int slot, uint8_t digest[CRYPTO_HASH]);
 /* digest ‖ policyRef: what the authority signs, by crypto_sign (which hashes it: SHA-256). */
 void tpm_policy_words(const uint8_t digest[CRYPTO_HASH], struct buf *words);
-/* And its SHA-256, for one who signs digests. */
-void tpm_policy_signed(const uint8_t digest[CRYPTO_HASH], uint8_t out[CRYPTO_HASH]);
 /* Seal under PolicyAuthorize(authority); the data goes encrypted over the bus. */
 must_check int tpm_seal(struct tpm *t, const struct crypto_key *authority, const struct secret *data,
 			struct tpm_blob *pub, struct tpm_blob *priv, struct err *e);

@@ -188,6 +188,38 @@ static void all_works_with_authorisations_and_the_ek(void **state)
 
 /* ---- NV ---------------------------------------------------------------------------------------------------------- */
 
+static bool reads_nothing;
+
+TSS2_RC __real_Esys_NV_Read(ESYS_CONTEXT *c, ESYS_TR by, ESYS_TR index, ESYS_TR one, ESYS_TR two, ESYS_TR three,
+			    UINT16 size, UINT16 offset, TPM2B_MAX_NV_BUFFER **data);
+TSS2_RC __wrap_Esys_NV_Read(ESYS_CONTEXT *c, ESYS_TR by, ESYS_TR index, ESYS_TR one, ESYS_TR two, ESYS_TR three,
+			    UINT16 size, UINT16 offset, TPM2B_MAX_NV_BUFFER **data);
+TSS2_RC __wrap_Esys_NV_Read(ESYS_CONTEXT *c, ESYS_TR by, ESYS_TR index, ESYS_TR one, ESYS_TR two, ESYS_TR three,
+			    UINT16 size, UINT16 offset, TPM2B_MAX_NV_BUFFER **data)
+{
+	TSS2_RC rc = __real_Esys_NV_Read(c, by, index, one, two, three, size, offset, data);
+
+	if (rc == 0 && reads_nothing)
+		(*data)->size = 0;
+	return rc;
+}
+
+static void an_answer_without_what_was_asked_is_told_as_none(void **state)
+{
+	struct tpm *t = opened();
+	uint64_t value;
+	struct err e;
+	bool made;
+
+	(void)state;
+	assert_ok(tpm_counter_ensure(t, &value, &made, &e));
+	reads_nothing = true;
+	assert_refused(tpm_counter_ensure(t, &value, &made, &e), ERR_INPUT, "the TPM's answer is none; look at its");
+	reads_nothing = false;
+	assert_ok(tpm_nv_remove(t, TPM_NV_COUNTER, &e));
+	tpm_close(t);
+}
+
 static void the_counter_only_rises(void **state)
 {
 	struct tpm *t = opened();
@@ -314,6 +346,7 @@ int main(void)
 		cmocka_unit_test(an_authorisation_too_long_is_refused),
 		cmocka_unit_test(all_works_with_authorisations_and_the_ek),
 		cmocka_unit_test(the_counter_only_rises),
+		cmocka_unit_test(an_answer_without_what_was_asked_is_told_as_none),
 		cmocka_unit_test(bits_are_set_by_the_owner_and_stay),
 		cmocka_unit_test(anothers_index_is_refused_by_name),
 		cmocka_unit_test(lock_out_is_told_and_not_made_worse),
