@@ -415,6 +415,29 @@ ek_chain() {
 	[ "$not" -ge 1 ] || skip "this machine was too fast to be killed in time"
 }
 
+@test "a change of the passphrase that was killed is finished by the next call, and no key is lost" {
+	local i
+	made
+	printf 'passphrase number 0\n' >0 && chmod 600 0
+	ca rotate --new-passphrase-file 0
+	for i in 1 2 3 4 5 6 7 8 9 10 11 12; do
+		printf 'passphrase number %d\n' "$i" >$i && chmod 600 $i
+		python3 - "$PSEC" "$i" <<-'P'
+			import subprocess, sys
+			p = subprocess.Popen([sys.argv[1], "provision", "ca", "rotate", "--ca", "ca", "--new-passphrase-file", sys.argv[2]],
+			                     stdout=subprocess.DEVNULL)
+			try:
+			    p.wait(int(sys.argv[2]) * 0.01)
+			except subprocess.TimeoutExpired:
+			    p.kill()
+			    p.wait()
+		P
+		ca rotate --new-passphrase-file $i
+		ca crl >crl
+		[ "$(ls ca/keys-*/*.key | wc -l)" = 3 ] || { ls -R ca; false; }
+	done
+}
+
 @test "two stations at once never take one serial twice" {
 	made
 	ca serial EX2 --count 100 >one & one=$!
