@@ -182,15 +182,25 @@ int tpm_bits_ensure(struct tpm *t, uint64_t *value, bool *made, struct err *e)
 	return ensure(t, TPM_NV_BITS, value, made, e);
 }
 
-int tpm_counter_read(struct tpm *t, uint64_t *value, bool *there, struct err *e)
+static int read_ours(struct tpm *t, TPM2_HANDLE h, uint64_t *value, bool *there, struct err *e)
 {
 	struct index x;
 
 	*value = 0;
-	if (open_ours(t, TPM_NV_COUNTER, &x, e))
+	if (open_ours(t, h, &x, e))
 		return -1;
 	*there = x.there && x.written;
 	return *there ? value_of(t, &x, value, e) : 0;
+}
+
+int tpm_counter_read(struct tpm *t, uint64_t *value, bool *there, struct err *e)
+{
+	return read_ours(t, TPM_NV_COUNTER, value, there, e);
+}
+
+int tpm_bits_read(struct tpm *t, uint64_t *value, bool *there, struct err *e)
+{
+	return read_ours(t, TPM_NV_BITS, value, there, e);
 }
 
 int tpm_counter_increment(struct tpm *t, uint64_t *value, struct err *e)

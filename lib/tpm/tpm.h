@@ -132,6 +132,7 @@ must_check int tpm_counter_read(struct tpm *t, uint64_t *value, bool *there, str
 must_check int tpm_counter_increment(struct tpm *t, uint64_t *value, struct err *e);
 /* Set by the owner only; a bit that is set stays. */
 must_check int tpm_bits_ensure(struct tpm *t, uint64_t *value, bool *made, struct err *e);
+must_check int tpm_bits_read(struct tpm *t, uint64_t *value, bool *there, struct err *e);
 must_check int tpm_bits_set(struct tpm *t, int slot, struct err *e); /* slot 0…63 */
 must_check int tpm_nv_remove(struct tpm *t, uint32_t index, struct err *e); /* an absent one is no fault */
 
