@@ -165,6 +165,7 @@ debs_build := gcc libc6-dev make pkg-config libmodbus-dev libyaml-dev libjansson
 debs_deb := build-essential debhelper lintian fakeroot
 debs_test := libcmocka-dev bats scdoc socat iproute2 nftables procps python3 python3-venv sqlite3 mbpoll man-db \
 	bash-completion zsh fish util-linux git swtpm swtpm-tools tpm2-tools tpm2-openssl openssl mosquitto mosquitto-clients \
+	cryptsetup-bin \
 	$(debs_deb) mmdebstrap systemd-container librsvg2-bin zbar-tools
 missing = $(shell for p in $(1); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q ' installed$$' || echo $$p; done)
 define install_debs
@@ -199,11 +200,13 @@ install: all
 	for m in $(man_pages); do s=$${m##*.}; $(INSTALL) -d $(DESTDIR)$(PREFIX)/share/man/man$$s; \
 		$(INSTALL) -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man$$s/; done
 	sed 's|@SBINDIR@|$(PREFIX)/sbin|; s|@SYSCONFDIR@|$(SYSCONFDIR)|' $(systemd)/psecd.service.in >$(B)/psecd.service
-	$(INSTALL) -m 644 $(B)/psecd.service $(DESTDIR)$(UNITDIR)/
+	sed 's|@BINDIR@|$(PREFIX)/bin|' $(systemd)/psec-state-crypt@.service.in >$(B)/psec-state-crypt@.service
+	$(INSTALL) -m 644 $(B)/psecd.service $(B)/psec-state-crypt@.service $(DESTDIR)$(UNITDIR)/
 	$(INSTALL) -m 644 $(systemd)/psec.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/psec.conf
 	$(INSTALL) -m 644 $(systemd)/psec.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/psec.conf
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/psec $(DESTDIR)$(PREFIX)/sbin/psecd $(DESTDIR)$(UNITDIR)/psecd.service
+	rm -f $(DESTDIR)$(PREFIX)/bin/psec $(DESTDIR)$(PREFIX)/sbin/psecd $(DESTDIR)$(UNITDIR)/psecd.service \
+		$(DESTDIR)$(UNITDIR)/psec-state-crypt@.service
 	rm -f $(DESTDIR)$(PREFIX)/lib/sysusers.d/psec.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/psec.conf
 	rm -rf $(DESTDIR)$(LIBEXEC) $(DESTDIR)$(SHARE)
 	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/psec

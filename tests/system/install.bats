@@ -86,6 +86,9 @@ said() {
 	sed 's|@SBINDIR@|/bin|; s|@SYSCONFDIR@|/etc|; s|/bin/psecd|/bin/true|' "$TOP/psecd/install/psecd.service.in" >"$unit"
 	run -0 systemd-analyze verify --man=no "$unit"
 	run -0 systemd-analyze security --offline=true --threshold=35 "$unit"
+	unit=$BATS_TEST_TMPDIR/psec-state-crypt@dev-sda4.service
+	sed 's|@BINDIR@|/usr/bin|' "$TOP/psecd/install/psec-state-crypt@.service.in" >"$unit"
+	run -0 systemd-analyze verify --man=no "$unit"
 }
 
 @test "installed: both users and the folders are there, and psecd waits for a site" {

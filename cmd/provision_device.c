@@ -1,0 +1,279 @@
+/* What the commands of psec provision know of the board that they work on. */
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "auditing.h"
+#include "provision.h"
+
+enum { WAIT_MS = 10000, FILE_MAX = 256 * 1024 };
+
+/* ---- its serial ---- */
+
+/* Makers leave words in the field; with a blank in them they are no serial anyway. */
+static bool is_placeholder(const char *s)
+{
+	static const char *const words[] = { "none", "default", "unknown", "n/a", "na", "oem", "serial", "0", "0123456789",
+					     "123456789", "empty", "null" };
+
+	for (size_t i = 0; i < COUNT_OF(words); i++)
+		if (strcasecmp(s, words[i]) == 0)
+			return true;
+	return false;
+}
+
+static bool from_firmware(char serial[ENROL_NAME])
+{
+	static const char *const files[] = { "/sys/class/dmi/id/product_serial",
+					     "/sys/firmware/devicetree/base/serial-number" };
+
+	for (size_t i = 0; i < COUNT_OF(files); i++) {
+		auto_buf struct buf b = BUF_INIT;
+		struct err ignored;
+
+		if (file_read_regular(files[i], 256, &b, &ignored))
+			continue;
+		b.data[strcspn(b.data, " \n")] = '\0'; /* a device tree's ends with a NUL */
+		if (!enrol_serial_ok(b.data) || is_placeholder(b.data))
+			continue;
+		str_copy(serial, ENROL_NAME, b.data);
+		return true;
+	}
+	return false;
+}
+
+static int find_serial(struct board *b, const struct board_said *o, bool fresh, struct err *e)
+{
+	char *to = b->serial;
+
+	if (o->serial) {
+		if (!enrol_serial_ok(o->serial))
+			return err_set(e, ERR_USAGE, 0, "a serial is made of 1 to 64 of A-Z, a-z, 0-9, '.', '_' and '-'");
+		str_copy(to, ENROL_NAME, o->serial);
+		return 0;
+	}
+	if (!fresh && provision_known_serial(&b->how.place, to, e))
+		return -1;
+	if (to[0])
+		return 0;
+	if (b->site && b->site->tier == SITE_SIM)
+		return provision_sim_serial(b->how.tcti, WAIT_MS, to, e);
+	return from_firmware(to) ? 0
+		: err_set(e, ERR_USAGE, 0, "the firmware does not say the board's serial: give it by --serial");
+}
+
+/* ---- what its options name ---- */
+
+static int read_recovery(struct board *b, const char *path, struct err *e)
+{
+	auto_buf struct buf pem = BUF_INIT;
+
+	if (file_read(path, FILE_MAX, &pem, e) || crypto_cert_from_pem(pem.data, &b->recovery, e))
+		return err_ctx(e, "the recovery certificate '%s'", path);
+	b->how.recovery = b->recovery;
+	return 0;
+}
+
+/* "owner": "64 hex digits" */
+static int one_auth(const char *text, const char *name, struct secret *to, struct err *e)
+{
+	auto_free char *key = xasprintf("\"%s\": \"", name);
+	const char *at = strstr(text, key);
+
+	if (!at || strspn(at + strlen(key), "0123456789abcdef") != 64)
+		return err_set(e, ERR_INPUT, 0, "it has no authorisation '%s' of 64 hex digits", name);
+	at += strlen(key);
+	for (to->len = 0; to->len < 32; to->len++) {
+		unsigned byte;
+
+		if (sscanf(at + 2 * to->len, "%2x", &byte) != 1)
+			return err_set(e, ERR_BUG, 0, "hex digits are none");
+		to->data[to->len] = (uint8_t)byte;
+	}
+	return 0;
+}
+
+/* It is a secret: who else can read the file has the TPM. */
+static int read_auths(struct board *b, const char *path, struct err *e)
+{
+	auto_buf_wipe struct buf text = BUF_INIT;
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return err_set(e, ERR_IO, errno, "cannot look at '%s'", path);
+	if (S_ISREG(st.st_mode) && st.st_mode & 077)
+		return err_set(e, ERR_REFUSED, 0, "others may read '%s': chmod 600", path);
+	if (file_read(path, 4096, &text, e) || one_auth(text.data, "owner", &b->auths.owner, e) ||
+	    one_auth(text.data, "endorsement", &b->auths.endorsement, e) ||
+	    one_auth(text.data, "lockout", &b->auths.lockout, e))
+		return err_ctx(e, "the authorisations in '%s'", path);
+	b->how.auths = &b->auths;
+	return 0;
+}
+
+static char *beside_site(const struct board *b, const char *path)
+{
+	return path[0] == '/' ? xstrdup(path) : xasprintf("%s/%s", b->env->paths.dir, path);
+}
+
+static int use_options(struct board *b, const struct board_said *o, struct err *e)
+{
+	const struct site_tpm *t = b->site ? &b->site->tpm : NULL;
+	auto_free char *recovery = NULL;
+
+	if (o->ek_roots)
+		b->ek_roots = xstrdup(o->ek_roots);
+	else if (t && t->ek_roots[0])
+		b->ek_roots = beside_site(b, t->ek_roots);
+	if (o->no_ek_check && b->site && b->site->tier != SITE_SIM)
+		return err_set(e, ERR_USAGE, 0, "--no-ek-check is for simulated TPMs, and this site is of tier %s",
+			       b->site->tier == SITE_LAB ? "lab" : "prod");
+	b->how.ek_roots = b->ek_roots;
+	b->how.ek_needed = !o->no_ek_check && !(b->site && b->site->tier == SITE_SIM);
+	if (o->trust) {
+		auto_buf struct buf pem = BUF_INIT;
+
+		if (file_read(o->trust, FILE_MAX, &pem, e))
+			return -1;
+		b->how.trust = b->trust = buf_take(&pem);
+	}
+	if (o->auths && read_auths(b, o->auths, e))
+		return -1;
+	if (o->recovery)
+		return read_recovery(b, o->recovery, e);
+	if (!t || !t->recovery[0])
+		return 0;
+	recovery = beside_site(b, t->recovery);
+	return read_recovery(b, recovery, e);
+}
+
+/* ---- what is told meanwhile ---- */
+
+static const char *words_of(const char *name)
+{
+	for (size_t i = 0; i < provision_step_count; i++)
+		if (str_eq(provision_steps[i].name, name))
+			return provision_steps[i].words;
+	return name;
+}
+
+static void step(void *arg, const char *name, bool done_now)
+{
+	struct board *b = arg;
+
+	json_array_append_new(b->steps, json_pack("{s:s, s:b}", "name", name, "done_now", done_now));
+	if (cmd_for_people(b->env)) {
+		fprintf(b->env->out, "  %-6s %s\n", done_now ? "done" : "there", words_of(name));
+		fflush(b->env->out);
+	}
+}
+
+/* Opened only for this: meanwhile root is who the database belongs to. */
+static int record(void *arg, const char *kind, const char *subject, const char *detail, struct err *e)
+{
+	const struct board *b = arg;
+	struct auditing a;
+	int rc = auditing_open(b->env, true, &a, e) || auditing_append(&a, kind, subject, detail, e) ? -1 : 0;
+
+	auditing_close(&a);
+	return rc ? err_ctx(e, "it is done, but not yet in the audit log; run the same again") : 0;
+}
+
+/* ---- all together ---- */
+
+static const char *tcti_of(const struct board *b)
+{
+	const char *named = getenv("PSEC_TCTI");
+
+	if (named && *named)
+		return named;
+	return b->site && b->site->tpm.tcti[0] ? b->site->tpm.tcti : "device:/dev/tpmrm0";
+}
+
+int board_begin(const struct cmd_env *env, const struct board_said *o, bool fresh, struct board *b, struct err *e)
+{
+	*b = (struct board){ .env = env, .now = now_read(), .steps = json_array() };
+	provision_guard_memory();
+	if (access(env->paths.file, F_OK) == 0) {
+		b->site = xcalloc(1, sizeof *b->site);
+		if (cmd_read_site(env, b->site, e))
+			return -1;
+	}
+	b->how = (struct provision_how){
+		.place.state = env->paths.state, .tcti = tcti_of(b), .wait_ms = WAIT_MS, .serial = b->serial,
+		.site = b->site ? b->site->id : NULL, .pcrs = b->site ? b->site->tpm.pcrs : 0, .step = step,
+		.record = b->site ? record : NULL, .arg = b,
+	};
+	return use_options(b, o, e) || find_serial(b, o, fresh, e) ? -1 : 0;
+}
+
+void board_end(struct board *b)
+{
+	tpm_auths_wipe(&b->auths);
+	crypto_cert_free(b->recovery);
+	free(b->site);
+	free(b->ek_roots);
+	free(b->trust);
+	json_decref(b->steps);
+}
+
+static int make_ca(const struct board *b, const char *dir, struct err *e)
+{
+	const struct ca_init how = { .name = b->site->id, .ek_roots = b->how.ek_roots, .now_us = b->now.utc_us };
+
+	if (!b->now.utc_valid)
+		return err_set(e, ERR_AGAIN, 0, "the clock is not set, and a CA cannot begin without the time; set it "
+			       "(timedatectl)");
+	if (ca_init(dir, &how, e))
+		return err_ctx(e, "the CA of this site");
+	fprintf(b->env->err, "psec: made a CA for this site in '%s'\n", dir);
+	return 0;
+}
+
+int board_ca(const struct board *b, const struct ca_where *where, struct ca **out, struct err *e)
+{
+	auto_free char *dir = ca_folder(b->env, where);
+	const char *named = getenv("PSEC_CA");
+
+	*out = NULL;
+	if (!where->ca && !(named && *named) && access(dir, F_OK) < 0 && errno == ENOENT) {
+		if (!b->site || b->site->tier == SITE_PROD)
+			return 0;
+		if (make_ca(b, dir, e))
+			return -1;
+	}
+	return ca_open_with_keys(b->env, where, out, e);
+}
+
+int board_agreed(const struct board *b, bool yes, const char *question, struct err *e)
+{
+	auto_free char *line = NULL;
+
+	if (yes)
+		return 0;
+	if (!b->env->interactive)
+		return err_set(e, ERR_USAGE, 0, "this changes the TPM; where nobody can be asked, say --yes");
+	line = cmd_ask_line(b->env, question, "no");
+	if (line && (strcasecmp(line, "y") == 0 || strcasecmp(line, "yes") == 0))
+		return 0;
+	return err_set(e, ERR_INTERRUPTED, 0, "nothing was changed");
+}
+
+int board_print_steps(const struct board *b, struct err *e)
+{
+	json_t *o;
+	int rc;
+
+	if (cmd_for_people(b->env))
+		return 0;
+	o = json_pack("{s:s, s:s?, s:b, s:O}", "serial", b->serial, "site", b->how.site, "whole", true, "steps", b->steps);
+	rc = cmd_print_json(b->env, o, e);
+	json_decref(o);
+	return rc;
+}
+
+int board_read(const char *path, struct buf *text, struct err *e)
+{
+	return file_read(path, ENROL_MAX, text, e);
+}

@@ -1,0 +1,360 @@
+/* One call's work on one device: its lock, its transactions with the TPM, what must be true before anything is
+ * changed. */
+#include "inside.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+void provision_guard_memory(void)
+{
+	const struct rlimit none = { 0, 0 }, all = { RLIM_INFINITY, RLIM_INFINITY };
+
+	setrlimit(RLIMIT_CORE, &none);
+	prctl(PR_SET_DUMPABLE, 0);
+	/* with a limit, what is locked later would fail instead */
+	if (setrlimit(RLIMIT_MEMLOCK, &all) == 0)
+		(void)mlockall(MCL_CURRENT | MCL_FUTURE);
+}
+
+int device_begin(struct device *d, const struct provision_how *how, const struct now *now, bool lock, struct err *e)
+{
+	*d = (struct device){ .how = how, .now = now, .lock = -1 };
+	if (!lock)
+		return 0;
+	if (place_make(how, e) || place_lock(how, &d->lock, e))
+		return -1;
+	return place_drop_half_files(how, e);
+}
+
+void device_end(struct device *d)
+{
+	device_close(d);
+	tpm_key_release(&d->iak);
+	tpm_key_release(&d->idevid);
+	crypto_cert_free(d->ek);
+	crypto_bag_free(d->ek_chain);
+	tpm_auths_wipe(&d->auths);
+	base_close_(&d->lock);
+	d->lock = -1;
+}
+
+int device_open(struct device *d, struct err *e)
+{
+	if (d->t)
+		return 0;
+	if (tpm_open(d->how->tcti, d->how->wait_ms, &d->t, e))
+		return -1;
+	return d->has_auths ? tpm_use_auths(d->t, &d->auths, e) : 0;
+}
+
+void device_close(struct device *d)
+{
+	tpm_close(d->t);
+	d->t = NULL;
+}
+
+void device_step(const struct device *d, const char *name, bool done_now)
+{
+	if (d->how->step)
+		d->how->step(d->how->arg, name, done_now);
+}
+
+/* ---- health ---- */
+
+static int tell_lockout(const struct tpm_health *h, struct err *e)
+{
+	uint32_t over = h->lockout_counter >= h->max_tries ? h->lockout_counter - h->max_tries + 1 : 1;
+
+	if (!h->recovery_s)
+		return err_set(e, ERR_AGAIN, 0, "the TPM is in lock-out after %u wrong authorisations by some "
+			       "program; nothing was tried; it ends by 'tpm2_dictionarylockout -c' with the lockout "
+			       "authorisation",
+			       h->lockout_counter);
+	return err_set(e, ERR_AGAIN, 0, "the TPM is in lock-out after %u wrong authorisations by some program (%u are "
+		       "too many); nothing was tried; leave the board on, in at most %u s it can be used again; "
+		       "'tpm2_dictionarylockout -c' with the lockout authorisation ends it at once", h->lockout_counter,
+		       h->max_tries, over * h->recovery_s);
+}
+
+int device_health(struct device *d, struct err *e)
+{
+	struct tpm_health *h = &d->health;
+
+	if (tpm_health(d->t, h, e))
+		return -1;
+	if (h->failed)
+		return err_set(e, ERR_REFUSED, 0, "the TPM is in failure mode; power-cycle the board, and replace it "
+			       "when that does not help");
+	if (h->in_lockout)
+		return tell_lockout(h, e);
+	if (!h->storage_enabled || !h->endorsement_enabled)
+		return err_set(e, ERR_REFUSED, 0, "the firmware has switched the TPM's %s hierarchy off; switch it on "
+			"there",
+			       h->storage_enabled ? "endorsement" : "storage");
+	return 0;
+}
+
+/* ---- the endorsement key's certificate ---- */
+
+int device_ek(struct device *d, struct err *e)
+{
+	if (d->ek_read)
+		return 0;
+	if (crypto_bag_new(&d->ek_chain, e) || tpm_ek_certificate(d->t, &d->ek, d->ek_chain, e))
+		return -1;
+	d->ek_read = true;
+	return 0;
+}
+
+int device_ek_check(struct device *d, bool *checked, struct err *e)
+{
+	auto_crypto_bag struct crypto_bag *roots = NULL;
+	struct crypto_check how = { .between = d->ek_chain, .use = CRYPTO_USE_EK, .now = d->now };
+	bool time_checked;
+
+	*checked = false;
+	if (!d->ek)
+		return d->how->ek_needed
+			       ? err_set(e, ERR_REFUSED, 0, "the TPM has no endorsement certificate: that it is a "
+					 "real one cannot be known; ask its maker for one") : 0;
+	if (!d->how->ek_roots)
+		return d->how->ek_needed
+			       ? err_set(e, ERR_REFUSED, 0, "whose TPMs are to be believed is not said: give the "
+					 "makers' roots by --ek-roots FILE or tpm.ek_roots in site.yaml") : 0;
+	if (crypto_bag_new(&roots, e) || crypto_bag_read(roots, d->how->ek_roots, e))
+		return err_ctx(e, "the EK roots");
+	how.roots = roots;
+	if (crypto_cert_check(d->ek, &how, &time_checked, e))
+		return err_ctx(e, "the TPM's endorsement certificate");
+	*checked = true;
+	return 0;
+}
+
+/* ---- authorisations ---- */
+
+static int ours(struct device *d, struct tpm_auths *to, struct err *e)
+{
+	auto_secret struct secret key = { 0 };
+	struct err why;
+	bool there;
+
+	if (d->how->auths) {
+		*to = *d->how->auths;
+		return 0;
+	}
+	if (storage_open(d, &key, NULL, &why))
+		return err_set(e, why.kind, 0, "the TPM asks for authorisations, and those in state/secrets cannot be "
+			       "read: %s; with the recovery key they come out of the escrow (--auths FILE)", why.text);
+	if (secrets_auths(d->how, &key, to, &there, e))
+		return -1;
+	return there ? 0
+		     : err_set(e, ERR_REFUSED, 0, "the TPM asks for authorisations that another program has set; "
+			       "nothing was tried; clear the TPM in the board's firmware, or bring back the state "
+			       "folder that has them");
+}
+
+int device_authorise(struct device *d, struct err *e)
+{
+	if (d->has_auths)
+		return 0;
+	if (tpm_health(d->t, &d->health, e))
+		return -1;
+	if (!d->health.owner_auth && !d->health.endorsement_auth && !d->health.lockout_auth)
+		return 0;
+	if (ours(d, &d->auths, e) || tpm_use_auths(d->t, &d->auths, e)) {
+		tpm_auths_wipe(&d->auths);
+		return -1;
+	}
+	d->has_auths = true;
+	return 0;
+}
+
+/* ---- is it the same TPM as before? ---- */
+
+/* Of the certificate, so that no key is made only to look; a TPM without one is asked for the key itself. */
+static int ek_public(struct device *d, struct buf *pem, struct err *e)
+{
+	auto_crypto_key struct crypto_key *key = NULL;
+	struct tpm_key ek = { 0 };
+	bool found;
+	int rc;
+
+	if (device_ek(d, e))
+		return -1;
+	if (d->ek)
+		return crypto_cert_key(d->ek, &key, e) ? -1 : crypto_key_public_pem(key, pem, e);
+	rc = tpm_ek_use(d->t, NULL, e) || tpm_key_find(d->t, TPM_EK, &ek, &found, e) ||
+	     crypto_key_public_pem(ek.key, pem, e) ? -1 : 0;
+	tpm_key_release(&ek);
+	return rc;
+}
+
+/* The serial in the IDevID certificate that is here; "": none is. */
+static int certified_serial(const struct provision_how *how, char serial[ENROL_NAME], struct err *e)
+{
+	auto_crypto_cert struct crypto_cert *cert = NULL;
+	auto_buf struct buf pem = BUF_INIT;
+	struct crypto_cert_facts f;
+	bool there;
+
+	serial[0] = '\0';
+	if (place_read(how, "idevid.pem", &pem, &there, e))
+		return -1;
+	if (!there)
+		return 0;
+	if (crypto_cert_from_pem(pem.data, &cert, e))
+		return err_ctx(e, "idevid.pem");
+	crypto_cert_facts(cert, &f);
+	str_copy(serial, ENROL_NAME, f.serial_number);
+	return 0;
+}
+
+/* ek.pem is the endorsement key that was met first: what else is kept here is of that TPM. */
+static int compare(struct device *d, struct buf *now, bool *there, bool *same, struct err *e)
+{
+	auto_buf struct buf before = BUF_INIT;
+
+	if (ek_public(d, now, e) || place_read(d->how, "ek.pem", &before, there, e))
+		return -1;
+	*same = *there && str_eq(now->data, before.data);
+	return 0;
+}
+
+int device_is_other(struct device *d, bool *other, struct err *e)
+{
+	auto_buf struct buf now = BUF_INIT;
+	bool there, same;
+
+	if (compare(d, &now, &there, &same, e))
+		return -1;
+	*other = there && !same;
+	return 0;
+}
+
+static int compare_ek(struct device *d, bool keep, struct err *e)
+{
+	auto_buf struct buf now = BUF_INIT;
+	char serial[ENROL_NAME];
+	bool there, same;
+
+	if (compare(d, &now, &there, &same, e) || certified_serial(d->how, serial, e))
+		return -1;
+	if (there && !same)
+		return err_set(e, ERR_REFUSED, 0, "this is another TPM than before%s%s%s: the board or its TPM was "
+			       "replaced. Is it a new board for this site: `psec provision replace --old %s`; "
+			       "otherwise bring the old one back",
+			       serial[0] ? " (that was board '" : "", serial, serial[0] ? "')" : "",
+			       serial[0] ? serial : "SERIAL");
+	if (serial[0] && d->how->serial && !str_eq(serial, d->how->serial))
+		return err_set(e, ERR_REFUSED, 0, "this board is '%s' by its IDevID certificate, not '%s'", serial,
+			       d->how->serial);
+	return !there && keep ? place_write(d->how, "ek.pem", now.data, now.len, e) : 0;
+}
+
+static const char cleared[] = "the TPM was cleared since it was provisioned: the site's key and the storage key are "
+			      "lost. `psec provision reset` removes what is left of them, `psec provision` then "
+			      "begins anew";
+
+/* The SRK went with the clear; a new one (made by a run that was cut, or by someone else) does not load the old
+ * keys. */
+static int compare_children(struct device *d, struct err *e)
+{
+	struct tpm_key srk = { 0 }, ldevid = { 0 };
+	struct storage s = { 0 };
+	bool found, there, sealed;
+	int rc = -1;
+
+	if (storage_read(d->how, &s, &sealed, e) || enrolment_ldevid_key(d, "ldevid.key", &ldevid, &there, e))
+		goto out;
+	rc = 0;
+	if (!there && !sealed)
+		goto out;
+	rc = tpm_key_find(d->t, TPM_SRK, &srk, &found, e);
+	tpm_key_release(&srk);
+	if (!rc && !found)
+		rc = err_set(e, ERR_REFUSED, 0, "%s", cleared);
+	if (!rc && there && tpm_key_probe(d->t, &ldevid, e))
+		rc = e->kind == ERR_REFUSED ? err_set(e, ERR_REFUSED, 0, "%s", cleared) : -1;
+out:
+	storage_release(&s);
+	tpm_key_release(&ldevid);
+	return rc;
+}
+
+int device_same(struct device *d, bool keep, struct err *e)
+{
+	return compare_ek(d, keep, e) || compare_children(d, e) ? -1 : 0;
+}
+
+int device_find_keys(struct device *d, bool make, struct err *e)
+{
+	struct { enum tpm_key_role role; struct tpm_key *to; const char *step; } keys[] = {
+		{ TPM_SRK, NULL, "srk" }, { TPM_IAK, &d->iak, "iak" }, { TPM_IDEVID, &d->idevid, "idevid-key" },
+	};
+
+	for (size_t i = 0; i < COUNT_OF(keys); i++) {
+		struct tpm_key k = { 0 };
+		bool flag = false;
+
+		if (make ? tpm_key_ensure(d->t, keys[i].role, &k, &flag, e) : tpm_key_find(d->t, keys[i].role, &k, &flag, e))
+			return -1;
+		if (make)
+			device_step(d, keys[i].step, flag);
+		if (keys[i].to) {
+			tpm_key_release(keys[i].to);
+			*keys[i].to = k;
+		} else {
+			tpm_key_release(&k);
+		}
+	}
+	return 0;
+}
+
+/* ---- a board's serial ---- */
+
+int provision_sim_serial(const char *tcti, int wait_ms, char serial[ENROL_NAME], struct err *e)
+{
+	const struct provision_how how = { .tcti = tcti, .wait_ms = wait_ms };
+	struct tpm_key ek = { 0 };
+	auto_buf struct buf pem = BUF_INIT;
+	uint8_t hash[CRYPTO_HASH];
+	char hex[13];
+	struct device d;
+	bool found;
+	int rc;
+
+	rc = device_begin(&d, &how, NULL, false, e) || device_open(&d, e) || device_ek(&d, e) ||
+	     tpm_ek_use(d.t, d.ek, e) || tpm_key_find(d.t, TPM_EK, &ek, &found, e) ||
+	     crypto_key_public_pem(ek.key, &pem, e) ? -1 : 0;
+	if (!rc) {
+		crypto_sha256(pem.data, pem.len, hash);
+		snprintf(serial, ENROL_NAME, "sim-%s", crypto_hex(hash, 6, hex, sizeof hex));
+	}
+	tpm_key_release(&ek);
+	device_end(&d);
+	return rc;
+}
+
+int provision_known_serial(const struct provision_place *place, char serial[ENROL_NAME], struct err *e)
+{
+	const struct provision_how how = { .place = *place };
+	auto_buf struct buf text = BUF_INIT;
+	struct enrol_request r;
+	bool there;
+
+	if (certified_serial(&how, serial, e))
+		return -1;
+	if (serial[0] || place_read(&how, "request.json", &text, &there, e))
+		return serial[0] ? 0 : -1;
+	if (!there)
+		return 0;
+	if (enrol_request_read(text.data, &r, e))
+		return err_ctx(e, "request.json");
+	str_copy(serial, ENROL_NAME, r.serial);
+	enrol_request_release(&r);
+	return 0;
+}

@@ -1,0 +1,171 @@
+/* What changes an identity that is there: a new LDevID in time, a new board in an old site, none any more. */
+#include "inside.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- renew ---- */
+
+int64_t provision_due_us(int64_t not_before_us, int64_t not_after_us)
+{
+	return not_after_us == INT64_MAX ? INT64_MAX : not_before_us + (not_after_us - not_before_us) / 3 * 2;
+}
+
+/* The old certificate need not be valid: a technician may come late. */
+static int is_due(struct device *d, struct ca *ca, bool *due, struct err *e)
+{
+	struct provision_certificate own = { 0 };
+	struct tpm_key key = { 0 };
+	bool there;
+	int rc;
+
+	if (enrolment_ldevid_key(d, "ldevid.key", &key, &there, e))
+		return -1;
+	rc = chain_installed(d->how, CHAIN_LDEVID, key.key, ca, d->now, &own, e);
+	tpm_key_release(&key);
+	if (rc)
+		return -1;
+	if (!there || !own.cert)
+		return err_set(e, ERR_REFUSED, 0, "there is no LDevID to renew; `psec provision` makes the first one");
+	*due = !own.valid || (d->now->utc_valid && d->now->utc_us >= provision_due_us(own.not_before_us, own.not_after_us));
+	return 0;
+}
+
+int provision_renew(const struct provision_how *how, struct ca *ca, const struct now *now, bool force, bool *done,
+		    struct err *e)
+{
+	struct device d;
+	int rc;
+
+	*done = false;
+	if (!how->site)
+		return err_set(e, ERR_USAGE, 0, "an LDevID is for a site, and there is none here");
+	rc = device_begin(&d, how, now, true, e) || device_open(&d, e) || device_health(&d, e) ||
+	     device_same(&d, false, e) || device_find_keys(&d, false, e) || enrolment_finish(&d, e) ||
+	     is_due(&d, ca, done, e) ? -1 : 0;
+	if (!rc && !d.iak.key)
+		rc = err_set(e, ERR_REFUSED, 0, "this TPM has no IAK; `psec provision` makes it");
+	*done = *done || force;
+	if (!rc && *done)
+		rc = enrolment_by(&d, ca, ENROL_LDEVID, e);
+	device_end(&d);
+	return rc;
+}
+
+/* ---- replace ---- */
+
+/* The CA's statement goes into the audit log, which goes on; it is kept beside, so that it goes there once. */
+int renew_hand_over(struct device *d, struct ca *ca, struct err *e)
+{
+	auto_buf struct buf statement = BUF_INIT, kept = BUF_INIT;
+	const struct provision_how *how = d->how;
+	bool there;
+
+	device_close(d);
+	if (!ca)
+		return err_set(e, ERR_REFUSED, 0, "handing a site over from board to board needs the CA at hand (--ca "
+			"DIR)");
+	if (ca_replace(ca, d->now, how->site, how->replaces, how->serial, &statement, e) ||
+	    place_read(how, "handover.json", &kept, &there, e))
+		return -1;
+	if (!there || !str_eq(kept.data, statement.data)) {
+		if ((how->record && how->record(how->arg, "hand-over", how->site, statement.data, e)) ||
+		    place_write(how, "handover.json", statement.data, statement.len, e))
+			return -1;
+		there = false;
+	}
+	device_step(d, "hand-over", !there);
+	return 0;
+}
+
+/* ---- reset ---- */
+
+static const char *const files[] = {
+	"request.json", "challenge.json", "answer.json", "ldevid.next.key", "handover.json", "storage.json", "idevid.pem",
+	"iak.pem", "trust.pem", "escrow.pem", "ek.pem",
+};
+
+static bool is_anything(const struct provision_how *how)
+{
+	for (size_t i = 0; i < COUNT_OF(files); i++)
+		if (place_has(how, files[i]))
+			return true;
+	return place_has(how, "ldevid.key") || place_has_old_ldevid(how);
+}
+
+/* The authorisations come out of the storage key, and that out of the SRK: so they go first, and the storage key's
+ * files after the keys. A call that was cut finds the TPM without authorisations and needs none. */
+static int reset_tpm(struct device *d, bool *removed, struct err *e)
+{
+	const struct tpm_auths none = { 0 };
+	const enum tpm_key_role roles[] = { TPM_IDEVID, TPM_IAK, TPM_SRK };
+	const uint32_t indices[] = { TPM_NV_COUNTER, TPM_NV_BITS };
+
+	if (d->has_auths && (device_ek(d, e) || tpm_ek_use(d->t, d->ek, e) || tpm_change_auths(d->t, &none, e)))
+		return -1;
+	*removed = d->has_auths;
+	for (size_t i = 0; i < COUNT_OF(roles); i++) {
+		struct tpm_key k;
+		bool found;
+
+		if (tpm_key_find(d->t, roles[i], &k, &found, e))
+			return -1;
+		tpm_key_release(&k);
+		*removed = *removed || found;
+		if (tpm_key_evict(d->t, roles[i], e))
+			return -1;
+	}
+	for (size_t i = 0; i < COUNT_OF(indices); i++) {
+		uint64_t value;
+		bool there;
+
+		if ((i ? tpm_bits_read(d->t, &value, &there, e) : tpm_counter_read(d->t, &value, &there, e)) ||
+		    tpm_nv_remove(d->t, indices[i], e))
+			return -1;
+		*removed = *removed || there;
+	}
+	return 0;
+}
+
+static int reset_files(const struct provision_how *how, struct err *e)
+{
+	auto_free char *secrets = secrets_path(how);
+	char policy[32];
+
+	if (place_drop_old_ldevids(how, true, e))
+		return -1;
+	for (int i = 0; i < TPM_SLOTS; i++) {
+		snprintf(policy, sizeof policy, "policies/%d.json", i);
+		if (place_remove(how, policy, e))
+			return -1;
+	}
+	for (size_t i = 0; i < COUNT_OF(files); i++)
+		if (place_remove(how, files[i], e))
+			return -1;
+	return unlink(secrets) < 0 && errno != ENOENT ? err_set(e, ERR_IO, errno, "cannot remove '%s'", secrets) : 0;
+}
+
+static int reset(struct device *d, bool *removed, struct err *e)
+{
+	auto_free char *detail = NULL;
+	bool files_there = is_anything(d->how);
+
+	if (device_open(d, e) || device_health(d, e) || device_authorise(d, e) || reset_tpm(d, removed, e))
+		return -1;
+	*removed = *removed || files_there;
+	detail = xasprintf("{\"serial\":\"%s\"}", d->how->serial);
+	if (*removed && d->how->record &&
+	    d->how->record(d->how->arg, "reset", d->how->site ? d->how->site : d->how->serial, detail, e))
+		return -1;
+	return reset_files(d->how, e);
+}
+
+int provision_reset(const struct provision_how *how, const struct now *now, bool *removed, struct err *e)
+{
+	struct device d;
+	int rc = device_begin(&d, how, now, true, e) || reset(&d, removed, e) ? -1 : 0;
+
+	device_end(&d);
+	return rc;
+}

@@ -1,0 +1,163 @@
+/* What is there, and what is to be done next. Nothing is changed. */
+#include "inside.h"
+
+#include <string.h>
+
+static int look_at_keys(struct device *d, struct provision_status *s, struct err *e)
+{
+	struct tpm_key srk = { 0 };
+
+	if (tpm_key_find(d->t, TPM_SRK, &srk, &s->srk, e))
+		return -1;
+	tpm_key_release(&srk);
+	if (device_find_keys(d, false, e) || tpm_counter_read(d->t, &s->counter_value, &s->counter, e) ||
+	    tpm_bits_read(d->t, &s->bits_value, &s->bits, e))
+		return -1;
+	s->idevid.key = d->idevid.key != NULL;
+	s->iak.key = d->iak.key != NULL;
+	return 0;
+}
+
+static int look_at_ek(struct device *d, struct provision_status *s, struct err *e)
+{
+	struct err why;
+
+	if (device_ek(d, e))
+		return -1;
+	s->ek_certificate = d->ek != NULL;
+	if (device_ek_check(d, &s->ek_checked, &why))
+		str_copy(s->ek_why, sizeof s->ek_why, why.text);
+	return 0;
+}
+
+/* A certificate without its key in this TPM is not valid here. */
+static int look_at_certificate(struct device *d, enum chain what, const struct crypto_key *key,
+			       struct provision_certificate *c, struct err *e)
+{
+	if (chain_installed(d->how, what, key, NULL, d->now, c, e))
+		return -1;
+	if (c->cert && !key) {
+		c->valid = false;
+		str_copy(c->why, sizeof c->why, "its key is not in this TPM");
+	}
+	return 0;
+}
+
+static int look_at_ldevid(struct device *d, struct provision_status *s, struct err *e)
+{
+	struct tpm_key key = { 0 };
+	struct err why;
+	int rc;
+
+	if (enrolment_ldevid_key(d, "ldevid.key", &key, &s->ldevid.key, e))
+		return -1;
+	rc = look_at_certificate(d, CHAIN_LDEVID, key.key, &s->ldevid, e);
+	if (!rc && s->ldevid.key && tpm_key_probe(d->t, &key, &why)) {
+		s->ldevid.key = s->ldevid.valid = false;
+		str_copy(s->ldevid.why, sizeof s->ldevid.why, why.text);
+	}
+	tpm_key_release(&key);
+	return rc;
+}
+
+static int look_at_storage(struct device *d, struct provision_status *s, struct err *e)
+{
+	auto_secret struct secret key = { 0 };
+	struct err why;
+
+	s->policy_slot = -1;
+	s->storage = place_has(d->how, "storage.json");
+	s->auths_set = d->health.owner_auth && d->health.endorsement_auth && d->health.lockout_auth;
+	s->storage_opens = s->storage && !storage_open(d, &key, &s->policy_slot, &why);
+	if (s->storage && !s->storage_opens)
+		str_copy(s->storage_why, sizeof s->storage_why, why.text);
+	return s->storage_opens ? secrets_escrowed(d->how, &key, &s->escrowed, e) : 0;
+}
+
+/* ---- what next ---- */
+
+static const char *about_certificates(const struct provision_status *s, const struct now *now)
+{
+	const struct provision_certificate *l = &s->ldevid;
+
+	if (s->pending)
+		return "a request waits for its certificate: carry state/tpm/request.json to the CA, or run `psec "
+		       "provision` with --ca DIR";
+	if (!s->idevid.valid)
+		return "the board has no valid certificate: `psec provision`";
+	if (s->site[0] && !l->valid)
+		return "the site has no valid certificate: `psec provision`";
+	if (s->site[0] && !l->time_checked)
+		return "set the clock: whether the certificates have expired is not checked";
+	if (s->site[0] && now->utc_us >= provision_due_us(l->not_before_us, l->not_after_us))
+		return "the site's certificate is due: `psec provision renew`";
+	return NULL;
+}
+
+static const char *about(const struct device *d, const struct provision_status *s)
+{
+	if (!s->srk || !s->idevid.key || !s->iak.key || !s->counter || !s->bits)
+		return "keys or counters are missing in the TPM: `psec provision`";
+	if (s->ek_why[0])
+		return "the TPM's endorsement certificate is not believed: see ek, and give the makers' roots by "
+			"tpm.ek_roots";
+	if (s->storage && !s->storage_opens)
+		return "the storage key does not open: after an authorised update `psec provision policy add` with "
+		       "the policy for it; otherwise find out who changed the boot";
+	if (!s->storage)
+		return "there is no storage key: `psec provision`";
+	if (d->how->recovery && (!s->auths_set || !s->escrowed))
+		return "authorisations are not set or not escrowed to the recovery certificate: `psec provision`";
+	return NULL;
+}
+
+static int look(struct device *d, struct provision_status *s, struct err *e)
+{
+	struct err why;
+
+	str_copy(s->serial, sizeof s->serial, d->how->serial ? d->how->serial : "");
+	str_copy(s->site, sizeof s->site, d->how->site ? d->how->site : "");
+	if (device_open(d, e) || tpm_health(d->t, &s->health, e))
+		return -1;
+	d->health = s->health;
+	s->policy_slot = -1;
+	if (s->health.failed) {
+		s->next = "the TPM is in failure mode: power-cycle the board, and replace it when that does not help";
+		return 0;
+	}
+	if (look_at_ek(d, s, e) || look_at_keys(d, s, e) ||
+	    look_at_certificate(d, CHAIN_IDEVID, d->idevid.key, &s->idevid, e) ||
+	    look_at_certificate(d, CHAIN_IAK, d->iak.key, &s->iak, e) || look_at_ldevid(d, s, e) ||
+	    look_at_storage(d, s, e))
+		return -1;
+	s->pending = place_has(d->how, "request.json");
+	if (device_same(d, false, &why)) {
+		str_copy(s->storage_why, sizeof s->storage_why, why.text);
+		s->next = strstr(why.text, "cleared")
+				  ? "the TPM was cleared: `psec provision reset`, then `psec provision`"
+				  : "this is another TPM than before: `psec provision replace --old SERIAL` for a new "
+				  	"board";
+		return 0;
+	}
+	s->next = s->health.in_lockout ? "the TPM is in lock-out: leave the board on until it has ended" : about(d, s);
+	if (!s->next)
+		s->next = about_certificates(s, d->now);
+	return 0;
+}
+
+int provision_status(const struct provision_how *how, const struct now *now, struct provision_status *out,
+		     struct err *e)
+{
+	struct device d;
+	int rc;
+
+	*out = (struct provision_status){ 0 };
+	rc = device_begin(&d, how, now, false, e) || look(&d, out, e) ? -1 : 0;
+	device_end(&d);
+	out->whole = !rc && !out->next;
+	/* that nobody may know them is a choice; it is told all the same */
+	if (out->whole && !out->auths_set)
+		out->next = "the TPM's authorisations are not set: give a recovery certificate by tpm.recovery in "
+			    "site.yaml, then `psec provision`";
+	return rc;
+}
