@@ -107,7 +107,5 @@ int audit_walk_record(void *walk, const struct audit_record *record, struct err 
 /* A record that cannot be read: where and why. */
 void audit_walk_broken(struct audit_walk *w, const char *why);
 void audit_walk_end(struct audit_walk *w, struct audit_verdict *out);
-/* All of a store. */
-must_check int audit_verify(struct store *s, const struct audit_judge *judge, struct audit_verdict *out, struct err *e);
 
 #endif

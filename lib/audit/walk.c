@@ -216,15 +216,3 @@ void audit_walk_end(struct audit_walk *w, struct audit_verdict *out)
 	w->v.counter_checked = now != 0;
 	*out = w->v;
 }
-
-int audit_verify(struct store *s, const struct audit_judge *judge, struct audit_verdict *out, struct err *e)
-{
-	struct audit_walk *w = audit_walk_new(judge);
-	bool more;
-	int rc = audit_read(s, INT64_MIN, SIZE_MAX, audit_walk_record, w, &more, e);
-
-	if (rc == 0)
-		audit_walk_end(w, out);
-	audit_walk_free(w);
-	return rc;
-}

@@ -253,13 +253,6 @@ int crypto_bag_add_der(struct crypto_bag *b, const void *der, size_t len, struct
 	return count ? 0 : err_set(e, ERR_INPUT, 0, "there is no certificate");
 }
 
-int crypto_bag_add_cert(struct crypto_bag *b, const struct crypto_cert *c, struct err *e)
-{
-	*e = (struct err){ 0 };
-	X509_up_ref(c->x);
-	return push_cert(b, c->x, e);
-}
-
 int crypto_bag_read(struct crypto_bag *b, const char *path, struct err *e)
 {
 	auto_buf struct buf text = BUF_INIT;

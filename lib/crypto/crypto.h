@@ -109,8 +109,6 @@ must_check int crypto_bag_new(struct crypto_bag **out, struct err *e);
 must_check int crypto_bag_add_pem(struct crypto_bag *b, const char *name, const char *pem, struct err *e);
 /* One certificate after the other, as the TPM's NV indices hold a chain; filler at the end is let be. */
 must_check int crypto_bag_add_der(struct crypto_bag *b, const void *der, size_t len, struct err *e);
-/* The bag has a reference of its own. */
-must_check int crypto_bag_add_cert(struct crypto_bag *b, const struct crypto_cert *c, struct err *e);
 must_check int crypto_bag_read(struct crypto_bag *b, const char *path, struct err *e);
 size_t crypto_bag_certs(const struct crypto_bag *b);
 size_t crypto_bag_crls(const struct crypto_bag *b);
