@@ -95,14 +95,15 @@ static int seed_ecc(const struct kind *k, EVP_PKEY *ek, uint8_t seed[HASH_MAX], 
 	auto_pkey EVP_PKEY *mine = EVP_EC_gen(k->group);
 	auto_pkey_ctx EVP_PKEY_CTX *ctx = mine ? EVP_PKEY_CTX_new_from_pkey(NULL, mine, NULL) : NULL;
 	auto_buf_wipe struct buf in = BUF_INIT;
-	uint8_t x[FIELD_MAX], y[FIELD_MAX], ek_x[FIELD_MAX], ek_y[FIELD_MAX], z[FIELD_MAX];
+	uint8_t x[FIELD_MAX], y[FIELD_MAX], ek_x[FIELD_MAX], ek_y[FIELD_MAX], z[FIELD_MAX] = { 0 };
 	size_t n = sizeof z;
 	int rc = -1;
 
 	if (!ctx || EVP_PKEY_derive_init(ctx) != 1 || EVP_PKEY_derive_set_peer(ctx, ek) != 1 ||
 	    EVP_PKEY_derive(ctx, z, &n) != 1 || n != k->field || point(mine, k->field, x, y) < 0 ||
 	    point(ek, k->field, ek_x, ek_y) < 0)
-		return -1;
+		goto out;
+	in.data = xcalloc(1, in.cap = 4 * FIELD_MAX); /* room for all of it: where a buffer grows, z would stay behind */
 	add32(&in, 1);
 	buf_add(&in, z, k->field);
 	buf_add(&in, "IDENTITY", sizeof "IDENTITY");
@@ -116,6 +117,7 @@ static int seed_ecc(const struct kind *k, EVP_PKEY *ek, uint8_t seed[HASH_MAX], 
 		buf_add(secret, y, k->field);
 		rc = 0;
 	}
+out:
 	OPENSSL_cleanse(z, sizeof z);
 	return rc;
 }

@@ -17,7 +17,7 @@
 enum { CRYPTO_HASH = 32, CRYPTO_HEX = 2 * CRYPTO_HASH + 1 };
 void crypto_sha256(const void *data, size_t len, uint8_t out[CRYPTO_HASH]);
 void crypto_hmac_sha256(const void *key, size_t key_len, const void *data, size_t len, uint8_t out[CRYPTO_HASH]);
-/* Lower-case hex of as many whole bytes as to has room for; returns to. */
+/* As hex_format, of as many whole bytes as to has room for; returns to. */
 char *crypto_hex(const void *data, size_t len, char *to, size_t n);
 /* Fit for keys. */
 must_check int crypto_random(void *to, size_t len, struct err *e);

@@ -70,16 +70,9 @@ void crypto_hmac_sha256(const void *key, size_t key_len, const void *data, size_
 
 char *crypto_hex(const void *data, size_t len, char *to, size_t n)
 {
-	static const char digits[] = "0123456789abcdef";
-	const uint8_t *from = data;
-	size_t i;
+	size_t room = n ? (n - 1) / 2 : 0;
 
-	for (i = 0; i < len && 2 * i + 2 < n; i++) {
-		to[2 * i] = digits[from[i] >> 4];
-		to[2 * i + 1] = digits[from[i] & 15];
-	}
-	to[2 * i] = '\0';
-	return to;
+	return hex_format(data, len < room ? len : room, to);
 }
 
 int crypto_random(void *to, size_t len, struct err *e)

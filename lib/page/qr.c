@@ -14,7 +14,7 @@ static int encode(const char *text, QRcode **out, struct err *e)
 			       PAGE_QR_MAX);
 	/* level Q: a quarter of the code may be scratched away */
 	*out = QRcode_encodeString8bit(text, 0, QR_ECLEVEL_Q);
-	return *out ? 0 : err_set(e, errno == ENOMEM ? ERR_IO : ERR_INPUT, errno, "make a QR code");
+	return *out ? 0 : err_set(e, errno == ENOMEM ? ERR_IO : ERR_INPUT, errno, "cannot make a QR code");
 }
 
 static bool dark(const QRcode *q, int x, int y)
