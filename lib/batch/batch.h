@@ -77,7 +77,8 @@ struct batch_how {
 	const char *dir, *station;
 	int jobs;
 	int64_t deadline_ms;         /* a board that is not done then is ended */
-	bool only_failed, rework;
+	bool only_failed;            /* leave out what the results say is done */
+	bool rework;
 	const char *product;         /* second line of a label, or NULL */
 	/* A new serial for a row that has "auto". */
 	int (*serial)(void *arg, char serial[BATCH_SERIAL], struct err *e);
@@ -100,6 +101,8 @@ must_check int batch_run(const struct batch_how *how, const struct batch_rows *r
 struct batch_label { const char *serial, *ek, *idevid, *product; }; /* ek, idevid "": not known; product may be NULL */
 /* "psec:1;serial=…;ek=…;idevid=…"; caller frees. */
 char *batch_label_text(const struct batch_label *l);
+/* The code in half blocks, the lines below it. */
+must_check int batch_label_terminal(const struct batch_label *l, struct buf *to, struct err *e);
 must_check int batch_label_svg(const struct batch_label *l, struct buf *svg, struct err *e);
 
 #endif

@@ -1,6 +1,10 @@
 #include "batch/batch.h"
 
+#include <string.h>
+
 #include "page/page.h"
+
+enum { LINES = 3 };
 
 char *batch_label_text(const struct batch_label *l)
 {
@@ -14,17 +18,43 @@ char *batch_label_text(const struct batch_label *l)
 	return buf_take(&b);
 }
 
-int batch_label_svg(const struct batch_label *l, struct buf *svg, struct err *e)
+/* Serial, make and model, and of the endorsement key as much as two people compare. */
+static size_t lines_of(const struct batch_label *l, char ek[40], const char *lines[LINES])
 {
-	auto_free char *text = batch_label_text(l), *ek = xasprintf("EK %.4s %.4s %.4s %.4s", l->ek,
-								    *l->ek ? l->ek + 4 : "", *l->ek ? l->ek + 8 : "",
-								    *l->ek ? l->ek + 12 : "");
-	const char *lines[3] = { l->serial };
-	size_t n = 1;
+	size_t n = 0;
 
+	lines[n++] = l->serial;
 	if (l->product && *l->product)
 		lines[n++] = l->product;
-	if (*l->ek)
-		lines[n++] = ek;
+	if (str_eq(l->ek, ""))
+		return n;
+	snprintf(ek, 40, "EK %.4s", l->ek);
+	for (int i = 4; i < 16 && strlen(l->ek) >= 16; i += 4)
+		snprintf(ek + strlen(ek), 40 - strlen(ek), " %.4s", l->ek + i);
+	lines[n++] = ek;
+	return n;
+}
+
+int batch_label_svg(const struct batch_label *l, struct buf *svg, struct err *e)
+{
+	auto_free char *text = batch_label_text(l);
+	const char *lines[LINES];
+	char ek[40];
+	size_t n = lines_of(l, ek, lines);
+
 	return page_qr_label(text, lines, n, svg, e);
+}
+
+int batch_label_terminal(const struct batch_label *l, struct buf *to, struct err *e)
+{
+	auto_free char *text = batch_label_text(l);
+	const char *lines[LINES];
+	char ek[40];
+	size_t n = lines_of(l, ek, lines);
+
+	if (page_qr_terminal(text, to, e))
+		return -1;
+	for (size_t i = 0; i < n; i++)
+		buf_addf(to, "%s\n", lines[i]);
+	return 0;
 }

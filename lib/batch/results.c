@@ -232,7 +232,7 @@ int batch_log_open(const char *dir, struct batch_log **out, struct err *e)
 int batch_log_add(struct batch_log *l, const struct batch_result *r, struct err *e)
 {
 	json_t *o = batch_result_json(r);
-	auto_free char *text = json_dumps(o, JSON_COMPACT);
+	auto_free char *text = json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(9));
 	auto_buf struct buf line = BUF_INIT;
 	off_t before = lseek(l->fd, 0, SEEK_END);
 

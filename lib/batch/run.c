@@ -128,11 +128,15 @@ static int write_label(const struct run *r, const struct job *j, struct err *e)
 	const struct batch_result *res = j->result;
 	const struct batch_label l = { res->serial, res->ek, res->idevid, r->how->product };
 	auto_free char *path = xasprintf("%s/label.svg", j->folder);
-	auto_buf struct buf svg = BUF_INIT;
+	auto_buf struct buf svg = BUF_INIT, there = BUF_INIT;
+	struct err ignored;
 
-	if (res->state == BATCH_KEPT && !access(path, F_OK))
+	if (batch_label_svg(&l, &svg, e))
+		return -1;
+	if (!file_read_regular(path, SAID_MAX, &there, &ignored) && there.len == svg.len &&
+	    !memcmp(there.data, svg.data, svg.len))
 		return 0;
-	return batch_label_svg(&l, &svg, e) ? -1 : file_replace(path, svg.data, svg.len, 0644, e);
+	return file_replace(path, svg.data, svg.len, 0644, e);
 }
 
 static void tell(struct run *r)
@@ -230,11 +234,12 @@ static void on_ended(void *arg, int fd, unsigned events)
 	(void)fd, (void)events;
 	loop_remove(j->ended);
 	j->ended = NULL;
-	/* What it started may hold the pipe open: what is in it now is all that is waited for, and they end, too. */
-	proc_kill(&j->proc);
-	proc_reap(&j->proc, &clean, how_it_ended);
+	/* what it started may hold the pipe open: what is in it now is all that is waited for */
 	for (int i = 0; i < 2 * SAID_MAX / 4096 && drain_some(&j->out); i++)
 		;
+	if (!j->out.said.len)
+		proc_kill(&j->proc);
+	proc_reap(&j->proc, &clean, how_it_ended);
 	drain_some(&j->err);
 	judge(j, how_it_ended);
 	if (j->result->state != BATCH_FAILED && write_label(r, j, &e))
@@ -267,7 +272,7 @@ static int start_child(struct run *r, struct job *j, struct err *e)
 	const char *words[BATCH_WORDS] = { NULL };
 	struct proc_fd fds[FDS_MAX];
 	size_t n = 0;
-	struct proc_spec spec = { .argv = words, .env = (const char *const *)environ, .fds = fds, .own_group = true };
+	struct proc_spec spec = { .argv = words, .env = (const char *const *)environ, .fds = fds, .own_session = true };
 
 	if (pipe_open(r, &j->out, &out, e) || pipe_open(r, &j->err, &err, e))
 		return -1;
@@ -350,12 +355,13 @@ static void start(struct run *r, size_t slot, const struct batch_row *row, struc
 	r->p.running++;
 }
 
-/* For --only-failed: it failed before, or was cut off. */
+/* For --only-failed: all but what the results say is done. */
 static bool is_wanted(const struct run *r, const struct batch_row *row)
 {
 	const struct batch_result *last = batch_log_last(r->log, row->tcti);
 
-	return !r->how->only_failed || (last && (last->state == BATCH_FAILED || last->state == BATCH_STARTED));
+	return !r->how->only_failed || !last || (last->state != BATCH_DONE && last->state != BATCH_KEPT) ||
+	       (!str_eq(row->serial, BATCH_AUTO) && !str_eq(row->serial, last->serial));
 }
 
 static void start_more(struct run *r)

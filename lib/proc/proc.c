@@ -1,5 +1,6 @@
 #include "proc/proc.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -83,7 +84,7 @@ static void become(const struct proc_spec *spec, pid_t parent, int report)
 {
 	reset_signals();
 	report = place_fds(spec, report);
-	if (spec->own_group && setpgid(0, 0) < 0)
+	if (spec->own_session && setsid() < 0)
 		give_up(report, false);
 	if (!spec->stays && prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		give_up(report, false);
@@ -169,7 +170,7 @@ int proc_start(const struct proc_spec *spec, struct proc *out, struct err *e)
 		kill_and_wait(pid);
 		return -1;
 	}
-	*out = (struct proc){ .pid = pid, .pidfd = pidfd, .own_group = spec->own_group };
+	*out = (struct proc){ .pid = pid, .pidfd = pidfd, .own_session = spec->own_session };
 	return 0;
 }
 
@@ -225,17 +226,55 @@ void proc_end(struct proc *p, int patience_ms)
 	do
 		n = poll(&wait, 1, ms_until(until_us));
 	while (n < 0 && errno == EINTR);
-	if (n <= 0 || p->own_group)
+	if (n <= 0 || p->own_session)
 		proc_kill(p);
 	proc_reap(p, &clean, text);
+}
+
+/* proc_pid_stat(5): what follows the name, which may hold anything, is state, parent, group, session. */
+static pid_t session_of(pid_t pid)
+{
+	char path[32], text[512], *after;
+	int sid = -1;
+	FILE *f;
+
+	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+	f = fopen(path, "re");
+	if (!f)
+		return -1;
+	after = fgets(text, sizeof text, f) ? strrchr(text, ')') : NULL;
+	if (after && sscanf(after + 1, " %*c %*d %*d %d", &sid) != 1)
+		sid = -1;
+	fclose(f);
+	return sid;
+}
+
+/* What it started may have made groups of its own. */
+static void kill_session(pid_t sid)
+{
+	DIR *d = opendir("/proc");
+	struct dirent *entry;
+
+	while (d && (entry = readdir(d))) {
+		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
+		int pidfd = pid > 0 && pid != sid && session_of(pid) == sid ? pidfd_open(pid, 0) : -1;
+
+		if (pidfd < 0)
+			continue;
+		if (session_of(pid) == sid) /* not another one by now */
+			pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
+		close(pidfd);
+	}
+	if (d)
+		closedir(d);
 }
 
 void proc_kill(const struct proc *p)
 {
 	if (p->pid < 0)
 		return;
-	/* Until it is reaped the number is its own, and that of its group, too. */
-	if (p->own_group)
-		kill(-p->pid, SIGKILL);
 	pidfd_send_signal(p->pidfd, SIGKILL, NULL, 0);
+	/* until it is reaped the number is its session's alone */
+	if (p->own_session)
+		kill_session(p->pid);
 }

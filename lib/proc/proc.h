@@ -18,13 +18,13 @@ struct proc_spec {
 	const struct proc_fd *fds;
 	size_t fd_count;
 	bool stays; /* not killed with its parent: it notices that by itself and has something to finish first */
-	bool own_group; /* of processes: a terminal's Ctrl-C does not reach it, and what it started ends with it */
+	bool own_session; /* a terminal's Ctrl-C does not reach it, and what it started can be ended with it */
 };
 
 struct proc {
 	pid_t pid;
 	int pidfd; /* readable when the child has ended; closed by proc_reap or proc_end */
-	bool own_group;
+	bool own_session;
 };
 
 /* Start it. The child dies with the thread that started it (PR_SET_PDEATHSIG); every other descriptor is closed;
@@ -35,7 +35,7 @@ must_check int proc_start(const struct proc_spec *spec, struct proc *out, struct
 void proc_reap(struct proc *p, bool *clean, char text[64]);
 /* SIGTERM, wait at most patience_ms, SIGKILL, reap. */
 void proc_end(struct proc *p, int patience_ms);
-/* SIGKILL, also for the group that is its own; does not wait: pidfd tells when it has ended. */
+/* SIGKILL, to all of the session where it has its own; does not wait: pidfd tells when it has ended. */
 void proc_kill(const struct proc *p);
 
 #endif

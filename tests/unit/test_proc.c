@@ -281,12 +281,12 @@ static void a_child_dies_with_its_parent(void **state)
 	close(hold[1]);
 }
 
-static void a_group_of_its_own_ends_as_one(void **state)
+static void a_session_of_its_own_ends_as_one(void **state)
 {
-	const char *const argv[] = { "/bin/sh", "-c", "sleep 300 & sleep 300", NULL };
+	const char *const argv[] = { "/bin/sh", "-c", "set -m; sleep 300 & echo y; sleep 300", NULL };
 	int up[2];
 	struct proc_fd out = { 0, STDOUT_FILENO };
-	struct proc_spec spec = { .argv = argv, .env = path_env, .fds = &out, .fd_count = 1, .own_group = true };
+	struct proc_spec spec = { .argv = argv, .env = path_env, .fds = &out, .fd_count = 1, .own_session = true };
 	struct buf said = BUF_INIT;
 	struct proc p;
 	struct err e = { 0 };
@@ -298,12 +298,14 @@ static void a_group_of_its_own_ends_as_one(void **state)
 	out.from = up[1];
 	assert_int_equal(proc_start(&spec, &p, &e), 0);
 	close(up[1]);
-	assert_int_equal(getpgid(p.pid), p.pid);
+	assert_int_equal(read(up[0], text, 1), 1); /* now the first one is there, in a group of its own */
+	assert_int_equal(getsid(p.pid), p.pid);
 	proc_kill(&p);
 	proc_reap(&p, &clean, text);
 	assert_string_equal(text, "killed by signal 9 (Killed)");
 	/* Both writers are gone, or this would wait. */
 	assert_int_equal(file_read_fd(up[0], "pipe", 10, &said, &e), 0);
+	buf_release(&said);
 	close(up[0]);
 }
 
@@ -322,7 +324,7 @@ int main(void)
 		cmocka_unit_test(a_child_that_does_not_end_is_ended),
 		cmocka_unit_test(a_pidfd_is_readable_when_the_child_has_ended),
 		cmocka_unit_test(a_child_dies_with_its_parent),
-		cmocka_unit_test(a_group_of_its_own_ends_as_one),
+		cmocka_unit_test(a_session_of_its_own_ends_as_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
