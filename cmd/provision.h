@@ -10,7 +10,7 @@
 
 extern const struct cmd cmd_provision_ca, cmd_provision_status, cmd_provision_renew, cmd_provision_replace,
 	cmd_provision_reset, cmd_provision_request, cmd_provision_answer, cmd_provision_install,
-	cmd_provision_storage_key, cmd_provision_policy;
+	cmd_provision_storage_key, cmd_provision_policy, cmd_provision_label, cmd_provision_board;
 extern const struct cmd cmd_ca_list, cmd_ca_revoke, cmd_ca_crl, cmd_ca_scrap, cmd_ca_rework, cmd_ca_backup,
 	cmd_ca_restore, cmd_ca_rotate;
 
@@ -78,6 +78,15 @@ must_check int board_ca(const struct board *b, const struct ca_where *where, str
 /* --yes, or yes at the terminal: else ERR_USAGE, ERR_REFUSED. */
 must_check int board_agreed(const struct board *b, bool yes, const char *question, struct err *e);
 must_check int board_print_steps(const struct board *b, struct err *e); /* as JSON, where that is asked for */
+/* ---- a factory's batch: provision_batch.c ---- */
+struct batch_options {
+	const char *batch, *out, *serial_prefix, *rework, *station, *product;
+	int64_t jobs, deadline_ms;
+	bool only_failed;
+};
+must_check int provision_batch(const struct cmd_env *env, const struct ca_where *where, const struct board_said *said,
+			       const struct batch_options *o, struct err *e);
+
 /* A document's text; "-" is standard input. */
 must_check int board_read(const char *path, struct buf *text, struct err *e);
 
