@@ -154,6 +154,7 @@ bench: deps-test
 	$(Q)$(MAKE) --no-print-directory bin $(bench_bin) $(tls_client)
 	$(Q)tests/bench/run $(B)
 demo: deps
+	$(call install_debs,$(debs_demo))
 	$(Q)$(MAKE) --no-print-directory bin
 	$(Q)tests/demo $(B)/bin
 golden-update: bin
@@ -162,9 +163,10 @@ golden-update: bin
 # ---- what Debian 12 must give
 debs_build := gcc libc6-dev make pkg-config libmodbus-dev libyaml-dev libjansson-dev libsmartcols-dev libsqlite3-dev \
 	libseccomp-dev libreadline-dev libqrencode-dev libmd-dev libssl-dev libtss2-dev
+debs_demo := swtpm swtpm-tools openssl
 debs_deb := build-essential debhelper lintian fakeroot
 debs_test := libcmocka-dev bats scdoc socat iproute2 nftables procps python3 python3-venv sqlite3 mbpoll man-db \
-	bash-completion zsh fish util-linux git swtpm swtpm-tools tpm2-tools tpm2-openssl openssl mosquitto mosquitto-clients \
+	bash-completion zsh fish util-linux git $(debs_demo) tpm2-tools tpm2-openssl mosquitto mosquitto-clients \
 	cryptsetup-bin \
 	$(debs_deb) mmdebstrap systemd-container librsvg2-bin zbar-tools
 missing = $(shell for p in $(1); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q ' installed$$' || echo $$p; done)
