@@ -4,13 +4,16 @@
 
 enum {
 	MOVES_W = 30,            /* a change of the model that is one */
-	/* how far it must go in one direction before the meter is judged by it, in how many samples */
-	RUN_W = 1200, RUN_LEAST = 4,
-	APART_PERCENT = 25,      /* of the squares: so near is the meter to what a turned one would show */
+	RUN_LEAST = 4,           /* samples in one direction before the meter is judged by them */
 	OBEYS_W = 300,           /* a move that must be seen in the inverter's own power, … */
 	OBEYS_PERCENT = 25,      /* … at least by so much */
 	BACK_OFF_US = 30000000, BACK_OFF_MOST_US = 600000000,
 };
+
+/* How far it must go, for how many of the loop's answers, and how near (in percent of the squares) the meter must be to
+ * what a turned one would show. A ramp of the load looks like that while the battery starts after it, for about one
+ * answer: a small battery, or one near its bound, is judged by less, but for longer and more strictly. */
+static const struct { double w, answers, apart_percent; } runs[] = { { 1200, 1.25, 25 }, { 300, 2, 3 } };
 
 void doubt_init(struct doubt *d)
 {
@@ -25,15 +28,29 @@ static void run_ends(struct doubt *d)
 	d->run_count = 0;
 }
 
+static bool is_run(const struct doubt *d, int64_t answer_us)
+{
+	double answers = (double)(d->at_us - d->run_from_us) / (double)answer_us;
+
+	for (size_t k = 0; k < COUNT_OF(runs) && d->run_count >= RUN_LEAST; k++) {
+		if (fabs(d->run_w) >= runs[k].w && answers >= runs[k].answers &&
+		    d->apart2 * 100 < runs[k].apart_percent * d->moved2)
+			return true;
+	}
+	return false;
+}
+
 /* With the right sign the grid goes down by what the battery goes up, and a load that moves is ahead of the battery.
  * With the wrong one the law drives away from the target, in one direction, and the shown value goes with the
  * battery. */
-bool doubt_sign(struct doubt *d, double grid_w, double model_w)
+bool doubt_sign(struct doubt *d, int64_t at_us, double grid_w, double model_w, int64_t answer_us)
 {
 	double moved = model_w - d->model_w, seen = grid_w - d->grid_w;
+	int64_t last_us = d->at_us;
 	bool known = d->met;
 
 	d->met = true;
+	d->at_us = at_us;
 	d->grid_w = grid_w;
 	d->model_w = model_w;
 	if (!known || fabs(moved) < MOVES_W)
@@ -42,12 +59,12 @@ bool doubt_sign(struct doubt *d, double grid_w, double model_w)
 		run_ends(d);
 	if (seen * moved <= 0)
 		return false;
+	if (!d->run_count++)
+		d->run_from_us = last_us;
 	d->run_w += moved;
 	d->moved2 += moved * moved;
 	d->apart2 += (seen - moved) * (seen - moved);
-	if (++d->run_count < RUN_LEAST || fabs(d->run_w) < RUN_W)
-		return false;
-	known = d->apart2 * 100 < APART_PERCENT * d->moved2;
+	known = is_run(d, answer_us);
 	if (known)
 		run_ends(d);
 	return known;

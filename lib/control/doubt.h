@@ -10,9 +10,11 @@ enum { DOUBT_SHOWN = 8 };
 struct doubt {
 	/* the sign: a run of the inverter in one direction, and what the meter did in it */
 	bool met;
+	int64_t at_us;
 	double grid_w, model_w;
 	double run_w, moved2, apart2;
 	int run_count;
+	int64_t run_from_us;
 	/* a jump that waits for its second sample */
 	double jump_w;
 	/* the last different values of the meter */
@@ -28,8 +30,8 @@ struct doubt {
 
 void doubt_init(struct doubt *d);
 /* Meter and model at one instant. true: for a whole run the meter went where the battery went, so that its sign is
- * wrong. */
-bool doubt_sign(struct doubt *d, double grid_w, double model_w);
+ * wrong. answer_us: how long the loop needs for an answer. */
+bool doubt_sign(struct doubt *d, int64_t at_us, double grid_w, double model_w, int64_t answer_us);
 /* Has the meter not shown this value lately? One that goes round in old values has its times from somebody else. */
 bool doubt_new(struct doubt *d, double grid_w);
 /* Is this load a jump by more than most_w from the last one, seen for the first time? */

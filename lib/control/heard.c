@@ -183,7 +183,7 @@ void heard_judge(struct control *c, const struct control_signal *grid, const str
 	c->calm_load_w = guard_filter(&c->guard, grid->at_boot_us, c->load_w, answer_us(c));
 	if (!acts)
 		c->doubt.met = false;
-	else if (doubt_sign(&c->doubt, grid->value, model_at(&c->model, at_us)))
+	else if (doubt_sign(&c->doubt, at_us, grid->value, model_at(&c->model, at_us), answer_us(c)))
 		c->turned = true;
 }
 

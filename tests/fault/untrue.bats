@@ -29,6 +29,17 @@ teardown() { site_remove; }
 	wait_until 20 sim_near grid_w 0 60
 }
 
+@test "a meter that turns its sign round over next to no load is found before the battery has gone far" {
+	house 0
+	wait_until 20 sim_near grid_w 0 60
+	fault meter sign
+	house 100
+	went() { sim grid_w >>grids; is state refused; }
+	wait_until 20 went
+	wait_until 15 sim_is setpoint_w 0.0
+	awk '{ if ($1 > 3000 || $1 < -3000) exit 1 }' grids
+}
+
 @test "a meter whose power stands still is a lost one" {
 	house 1500
 	fault meter frozen

@@ -337,6 +337,81 @@ static void a_meter_that_turns_its_sign_round_is_found_before_it_does_harm(void 
 	}
 }
 
+static bool is_turned(const struct rig *r)
+{
+	return r->last.lost & CONTROL_TURNED_METER;
+}
+
+/* The battery has gone 100 W away from what would be right: from here on every answer of the loop doubles it. */
+static bool runs_away(const struct rig *r)
+{
+	return fabs(grid_now(r)) > 100;
+}
+
+static void turned_at(double load_w, double step_w, double rating_w, double period_s)
+{
+	struct control_config config = mid();
+	struct rig r;
+	double found_s, worst_w = 0;
+
+	config.charge_rating_w = config.discharge_rating_w = rating_w;
+	config.meter_period_us = (int64_t)(period_s * US_PER_S);
+	rig_begin(&r, &config, load_w, SITE_MODE_SELF_CONSUMPTION);
+	r.plant.meter_period_s = period_s;
+	rig_run(&r, 20);
+	r.plant.meter_sign = -1;
+	r.plant.load_w += step_w;
+	/* a load that stands still leaves it to the meter's noise to begin, which may take long and does no harm */
+	assert_true(rig_seconds_until(&r, runs_away, 600) <= 600);
+	found_s = rig_seconds_until(&r, is_turned, 60);
+	for (int i = 0; i < 1000; i++) {
+		rig_run(&r, 0.01);
+		worst_w = fmax(worst_w, fabs(grid_now(&r) - r.plant.load_w));
+	}
+	if (found_s > 4.5 + 3 * period_s || r.plant.told_w != 0)
+		fail_msg("load %g W, step %g W, %g W, %g s: found after %g s", load_w, step_w, rating_w, period_s, found_s);
+	assert_true(worst_w <= rating_w + 1);
+	control_free(r.control);
+}
+
+static void a_turned_meter_is_found_at_any_load_and_with_a_small_battery(void **state)
+{
+	const double loads[] = { 0, 5, 50, 400, -400, 0.6, -0.6 }; /* watts; the last two of a bigger rating */
+	const double steps[] = { 0, 30, -30, 100, -100 };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(loads); i++) {
+		for (size_t k = 0; k < COUNT_OF(steps); k++) {
+			bool part = i >= COUNT_OF(loads) - 2;
+
+			turned_at(part ? loads[i] * 5000 : loads[i], steps[k], 5000, 0.5);
+			turned_at(part ? loads[i] * 5000 : loads[i], steps[k], 5000, 1);
+			turned_at(part ? loads[i] * 2000 : loads[i], steps[k], 2000, 0.5);
+			turned_at(part ? loads[i] * 500 : loads[i], steps[k], 1000, 0.5);
+		}
+	}
+}
+
+/* Too near its bound the battery has no way to go that would tell: it stays there until it has. */
+static void beside_its_bound_a_turned_meter_is_found_when_the_battery_leaves_it(void **state)
+{
+	struct control_config config = mid();
+	struct rig r;
+
+	(void)state;
+	config.site.reserve_percent = 30;
+	rig_begin(&r, &config, 4900, SITE_MODE_SELF_CONSUMPTION);
+	rig_run(&r, 20);
+	r.plant.meter_sign = -1;
+	r.plant.load_w = 4800;
+	rig_run(&r, 60);
+	assert_false(r.last.lost);
+	assert_float_equal(r.plant.told_w, 5000, 1e-9);
+	r.plant.soc = 29;
+	assert_true(rig_seconds_until(&r, is_turned, 60) < 5);
+	control_free(r.control);
+}
+
 static void no_honest_meter_is_called_turned(void **state)
 {
 	(void)state;
@@ -356,6 +431,38 @@ static void no_honest_meter_is_called_turned(void **state)
 			}
 			rig_run(&r, (double)hold / TICKS_PER_S);
 			assert_false(r.last.lost);
+		}
+		control_free(r.control);
+	}
+}
+
+static void nor_is_one_over_a_small_battery_or_a_slow_load(void **state)
+{
+	const double ratings[] = { 600, 1000, 2000, 5000 }, periods[] = { 0.2, 0.5, 1 };
+
+	(void)state;
+	for (uint64_t seed = 1; seed <= 96; seed++) {
+		struct control_config config = mid();
+		double fastest = seed % 2 ? 600 : 4000, period_s = periods[seed / 4 % 3];
+		struct rng rng;
+		struct rig r;
+
+		rng_seed(&rng, seed);
+		config.charge_rating_w = config.discharge_rating_w = ratings[seed % 4];
+		config.meter_period_us = (int64_t)(period_s * US_PER_S);
+		config.inverter.dead_time_us = (int64_t)(300000 * rng_real(&rng, 0.5, 2));
+		config.inverter.lag_us = (int64_t)(700000 * rng_real(&rng, 0.5, 2));
+		rig_begin(&r, &config, 0, SITE_MODE_SELF_CONSUMPTION);
+		r.plant.meter_period_s = period_s;
+		for (int k = 0; k < 20; k++) {
+			double to = rng_real(&rng, -4500, 4500), slope = rng_real(&rng, 50, fastest) / TICKS_PER_S;
+
+			while (fabs(r.plant.load_w - to) > slope) {
+				r.plant.load_w += copysign(slope, to - r.plant.load_w);
+				rig_run(&r, 0.01);
+			}
+			rig_run(&r, rng_real(&rng, 0, 8));
+			assert_false(is_turned(&r));
 		}
 		control_free(r.control);
 	}
@@ -433,7 +540,10 @@ int main(void)
 		cmocka_unit_test(a_load_that_cycles_is_no_oscillation),
 		cmocka_unit_test(an_oscillation_is_damped_and_let_go_step_by_step),
 		cmocka_unit_test(a_meter_that_turns_its_sign_round_is_found_before_it_does_harm),
+		cmocka_unit_test(a_turned_meter_is_found_at_any_load_and_with_a_small_battery),
+		cmocka_unit_test(beside_its_bound_a_turned_meter_is_found_when_the_battery_leaves_it),
 		cmocka_unit_test(no_honest_meter_is_called_turned),
+		cmocka_unit_test(nor_is_one_over_a_small_battery_or_a_slow_load),
 		cmocka_unit_test(an_inverter_that_shows_its_setpoint_and_does_nothing_is_not_obeying),
 		cmocka_unit_test(a_value_that_jumps_for_one_sample_moves_nothing),
 		cmocka_unit_test(old_values_with_new_times_are_a_lost_meter),
