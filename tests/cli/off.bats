@@ -14,7 +14,11 @@ setup() {
 	"$PSEC" scan --write $(cat targets) >/dev/null 2>&1
 }
 
-teardown() { kill "$PID"; wait "$PID" 2>/dev/null || true; }
+teardown() {
+	[ -z "${DAEMON:-}" ] || kill "$DAEMON" 2>/dev/null || true
+	kill "$PID"
+	wait "$PID" ${DAEMON:-} 2>/dev/null || true
+}
 
 truth() { "$PSEC" sim status --json | /usr/bin/python3 -c 'import json,sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }
 
@@ -57,22 +61,19 @@ kept_mode() { "$PSEC" control status --json | /usr/bin/python3 -c 'import json,s
 runs() { [ -n "$(kept_mode)" ]; }
 
 @test "a psecd that was killed in an automatic mode and started after off begins in mode off" {
-	local psecd
 	"$PSECD" 2>psecd.err 3>&- &
-	psecd=$!
+	DAEMON=$!
 	wait_until 10 "$PSEC" control mode observe
-	kill -KILL $psecd
-	wait $psecd || true
+	kill -KILL $DAEMON
+	wait $DAEMON || true
 	run -0 --separate-stderr "$PSEC" control off
 	[[ $output == *"mode off is kept for its next start"* ]]
 	[ -z "$stderr" ]
 	"$PSECD" 2>psecd.err 3>&- &
-	psecd=$!
+	DAEMON=$!
 	wait_until 10 runs
 	run kept_mode
 	"$PSEC" status >said
-	kill $psecd
-	wait $psecd || true
 	[ "$output" = off ]
 	grep -q "mode is off, was observe; psecd did not run (unix:" said
 }
@@ -80,7 +81,8 @@ runs() { [ -n "$(kept_mode)" ]; }
 @test "off that cannot be stored says what psecd will do, and keeps it for the inverter that does not answer" {
 	mkdir -p state/psec.db
 	run -0 --separate-stderr "$PSEC" control off
-	[[ $output == "battery shows 0 W"* ]] && [[ $output != *"is kept"* ]]
+	[[ $output == "battery shows 0 W"* ]]
+	[[ $output != *"is kept"* ]]
 	[[ $stderr == *"mode off could not be stored"*"run \`psec control off\` again"* ]]
 	run -0 --separate-stderr "$PSEC" control off --json
 	/usr/bin/python3 -c 'import json,sys; assert json.loads(sys.argv[1])["kept"] is False' "$output"

@@ -47,5 +47,5 @@ swtpm_stop() {
 	pid=$(cat "$1/pid")
 	rm -f "$1/pid"
 	kill "-${2:-TERM}" "$pid" 2>/dev/null || true
-	while kill -0 "$pid" 2>/dev/null; do command sleep 0.02; done
+	wait_until 10 eval "! kill -0 $pid"
 }
