@@ -114,3 +114,37 @@ check() { run "$DIR/tests/check" "$@" --only unit "$DIR/build"; }
 	[ "${lines[0]}" = "$DIR/lib/f.c:2: a function of 81 lines, at most 80" ]
 	[ "${lines[1]}" = "$DIR/lib/file.h: 601 lines, at most 600: a room has more than one file" ]
 }
+
+@test "no line of these tests fails without failing its test" {
+	# bash goes on after "a && b" whose a fails, and after "! a": set -e does not count them. The last line of a function
+	# is its status, so that it does count.
+	cd "$BATS_TEST_DIRNAME/.."
+	cat >"$DIR/find" <<-'P'
+	import re, sys
+	quoted = re.compile(r"""'[^']*'|"(?:\\.|[^"\\])*"|\[\[.*?\]\]|\(\(.*?\)\)|\$\([^()]*\)""")
+	for name in sys.argv[1:]:
+	    text, here, held, start = open(name).read().split("\n"), None, "", 0
+	    for i, line in enumerate(text):
+	        if here is not None:
+	            here = None if line.strip() == here else here
+	            continue
+	        bare = quoted.sub("_", line)
+	        word = re.search(r"<<-?\s*'?(\w+)'?", line)
+	        here = word[1] if word and "<<<" not in line else None
+	        start = start if held else i
+	        held += bare.strip() + " "
+	        if re.search(r"(&&|\||\\)\s*$", bare):
+	            continue
+	        whole, held = held, ""
+	        after = next((l.strip() for l in text[i + 1:] if l.strip()), "}")
+	        free = re.match(r"(if|elif|while|until|for|case)\b|\w+\(\)|[#})]|.*\) ", whole) or "||" in whole or "{" in whole
+	        last = after in ("}", ")", "fi", "done", ";;", "esac")
+	        if ("&&" in whole or whole.startswith("! ")) and not free and not last:
+	            print(f"{name}:{start + 1}: {text[start].strip()}")
+	P
+	printf '\t%s\n' '[ 1 = 2 ] && true' '! true' true '! true || false' 'true && {' >"$DIR/odd.bats"
+	run /usr/bin/python3 "$DIR/find" "$DIR/odd.bats"
+	[ "$output" = "$DIR/odd.bats:1: [ 1 = 2 ] && true"$'\n'"$DIR/odd.bats:2: ! true" ]
+	run /usr/bin/python3 "$DIR/find" */*.bats */*.bash
+	[ -z "$output" ] || { echo "$output"; false; }
+}

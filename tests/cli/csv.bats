@@ -8,7 +8,7 @@ setup() { own_folder; }
 takers() {
 	local c s
 	for c in $("$PSEC" __complete -- '' | cut -f1); do
-		"$PSEC" __complete -- "$c" --csv | grep -q . && echo "$c"
+		if "$PSEC" __complete -- "$c" --csv | grep -q .; then echo "$c"; fi
 		for s in $("$PSEC" __complete -- "$c" '' | cut -f1 | grep -v '^:'); do
 			"$PSEC" "$c" "$s" --help 2>/dev/null | grep -q "^usage: psec $c $s" || continue
 			"$PSEC" __complete -- "$c" "$s" --csv | grep -q . && echo "$c $s"

@@ -81,7 +81,8 @@ options_of() {
 	for page in "$TOP"/man/*.scd; do
 		awk '/^; run/ { armed = 1; next } armed && /^```/ { inside = !inside; if (!inside) armed = 0; next } inside' "$page" >lines
 		[ -s lines ] || continue
-		rm -rf site && mkdir site
+		rm -rf site
+		mkdir site
 		psec init --id example --tier sim --yes >/dev/null 2>&1 || true
 		cp "$TOP/lib/sim/series/home-a-2016.csv" year.csv
 		while read -r line; do

@@ -31,7 +31,8 @@ enrol() {
 @test "a CA is made whole, for its owner alone, and openssl agrees with it" {
 	umask 0
 	run --separate-stderr ca init --name 'Example Energy' --no-ek-check
-	[ "$status" = 0 ] && [ -z "$stderr" ]
+	[ "$status" = 0 ]
+	[ -z "$stderr" ]
 	[[ $output == *"root: CN=Example Energy root"* ]]
 	[[ $output == *"$(openssl x509 -in ca/root.pem -outform DER | sha256sum | cut -c1-64)"* ]]
 	[ "$(stat -c %a ca)" = 700 ]
@@ -105,7 +106,8 @@ enrol() {
 
 @test "what is no request and no answer is refused by name" {
 	made
-	mkdir a && "$BOARD" make a A1-000001
+	mkdir a
+	"$BOARD" make a A1-000001
 	ca challenge a/request.json >challenge.json 2>/dev/null
 	run ca sign challenge.json
 	[ "$status" = 65 ]
@@ -164,12 +166,14 @@ ek_chain() {
 } 2>>openssl.log
 
 @test "an endorsement certificate is believed under its maker's root alone" {
-	mkdir a && "$BOARD" make a A1-000001
+	mkdir a
+	"$BOARD" make a A1-000001
 	ek_chain 2.23.133.8.1
 	"$BOARD" request a
 	ca init --ek-roots root.crt >said
 	run --separate-stderr ca sign a/request.json --out a/challenge.json
-	[ "$status" = 0 ] && [ -z "$stderr" ]
+	[ "$status" = 0 ]
+	[ -z "$stderr" ]
 	"$BOARD" answer a a/challenge.json >a/answer.json
 	ca sign a/answer.json >a/certificate.json
 	ca list --json >list
@@ -239,7 +243,8 @@ ek_chain() {
 	run ca sign a/request.json
 	[ "$status" = 77 ]
 	ca rework A1-000002 --reason 'new TPM'
-	mkdir c && "$BOARD" make c A1-000002
+	mkdir c
+	"$BOARD" make c A1-000002
 	ca sign c/request.json >c/challenge.json 2>/dev/null
 	ca list --boards --json >list
 	[ "$(json list '[(r["state"], r["reason"], r["certificates"], r["who"].split()[0]) for r in v]')" = \
@@ -418,10 +423,12 @@ ek_chain() {
 @test "a change of the passphrase that was killed is finished by the next call, and no key is lost" {
 	local i
 	made
-	printf 'passphrase number 0\n' >0 && chmod 600 0
+	printf 'passphrase number 0\n' >0
+	chmod 600 0
 	ca rotate --new-passphrase-file 0
 	for i in 1 2 3 4 5 6 7 8 9 10 11 12; do
-		printf 'passphrase number %d\n' "$i" >$i && chmod 600 $i
+		printf 'passphrase number %d\n' "$i" >$i
+		chmod 600 $i
 		python3 - "$PSEC" "$i" <<-'P'
 			import subprocess, sys
 			p = subprocess.Popen([sys.argv[1], "provision", "ca", "rotate", "--ca", "ca", "--new-passphrase-file", sys.argv[2]],

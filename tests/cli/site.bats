@@ -8,10 +8,12 @@ init() { "$PSEC" -C hof init --id hof-7 --tier sim --yes "$@"; }
 
 @test "a script gets a checked site.yaml without a question" {
 	run --separate-stderr init --title 'Hof "Müller": #7' --ot-port eth1 </dev/null
-	[ "$status" = 0 ] && [ -z "$stderr" ]
+	[ "$status" = 0 ]
+	[ -z "$stderr" ]
 	[[ $output == *"wrote hof/site.yaml"*"psec -C hof scan --write"* ]]
 	run "$PSEC" -C hof site check
-	[ "$status" = 0 ] && [ "$output" = "hof/site.yaml: no faults" ]
+	[ "$status" = 0 ]
+	[ "$output" = "hof/site.yaml: no faults" ]
 	run "$PSEC" -C hof site show --json
 	[ "$(python3 -c 'import json,sys; s=json.load(sys.stdin); print(s["site"]["id"], s["site"]["title"], s["site"]["tier"], s["ports"]["ot"], s["ports"]["it"])' <<<"$output")" = 'hof-7 Hof "Müller": #7 sim eth1 None' ]
 }
@@ -107,11 +109,13 @@ init() { "$PSEC" -C hof init --id hof-7 --tier sim --yes "$@"; }
 	sed -i 's/reserve_percent: 10/reserve_percent: 140/; s/tier: sim/tier: simm/' hof/site.yaml
 	line=$(grep -n reserve_percent hof/site.yaml | cut -d: -f1)
 	run --separate-stderr "$PSEC" -C hof site check
-	[ "$status" = 1 ] && [ -z "$stderr" ]
+	[ "$status" = 1 ]
+	[ -z "$stderr" ]
 	[ "${lines[1]}" = "hof/site.yaml:$line: control.reserve_percent is 140, must be 0…100" ]
 	[ "${lines[2]}" = "hof/site.yaml has 2 faults" ]
 	run --separate-stderr "$PSEC" -C hof site check --json
-	[ "$status" = 1 ] && [ -z "$stderr" ]
+	[ "$status" = 1 ]
+	[ -z "$stderr" ]
 	[ "$(python3 -c 'import json,sys; f=json.load(sys.stdin); print(len(f), f[1]["file"], f[1]["line"], f[1]["path"], f[1]["text"])' <<<"$output")" = "2 hof/site.yaml $line control.reserve_percent is 140, must be 0…100" ]
 }
 
@@ -120,7 +124,8 @@ init() { "$PSEC" -C hof init --id hof-7 --tier sim --yes "$@"; }
 	mkdir elsewhere
 	cp hof/site.yaml elsewhere/new.yaml
 	run "$PSEC" site check --json elsewhere/new.yaml
-	[ "$status" = 0 ] && [ "$output" = "[]" ]
+	[ "$status" = 0 ]
+	[ "$output" = "[]" ]
 	run "$PSEC" site check - <hof/site.yaml
 	[ "$status" = 0 ] && [ "$output" = "-: no faults" ]
 }
@@ -142,7 +147,8 @@ init() { "$PSEC" -C hof init --id hof-7 --tier sim --yes "$@"; }
 	init >/dev/null
 	echo 'colour: red' >>hof/site.yaml
 	run --separate-stderr "$PSEC" -C hof site show --json
-	[ "$status" = 65 ] && [ -z "$output" ]
+	[ "$status" = 65 ]
+	[ -z "$output" ]
 	[[ $stderr == *"colour is not a key here"* ]]
 }
 

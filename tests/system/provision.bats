@@ -28,7 +28,8 @@ teardown() { boards_end; }
 	# names
 	openssl x509 -in state/tpm/ldevid.pem -noout -subject | grep -q 'CN = house.*serialNumber = EX2-000017\|serialNumber = EX2-000017.*CN = house'
 	openssl x509 -in state/tpm/idevid.pem -noout -subject -enddate >idevid
-	grep -q 'serialNumber = EX2-000017' idevid && grep -q 9999 idevid
+	grep -q 'serialNumber = EX2-000017' idevid
+	grep -q 9999 idevid
 	openssl x509 -in state/tpm/ldevid.pem -noout -purpose | grep -q 'SSL client : Yes'
 	# the escrow opens with the recovery key, and what it holds is what the TPM asks for
 	openssl cms -decrypt -inform PEM -in state/tpm/escrow.pem -inkey "$BATS_FILE_TMPDIR/recovery.key" -out escrow.json
@@ -95,7 +96,8 @@ teardown() { boards_end; }
 	run "$PSEC" provision --yes --serial F-1 --ca factory --ek-roots roots.pem
 	echo "$output"
 	[ "$status" = 0 ]
-	[ -e state/tpm/idevid.pem ] && [ ! -e state/tpm/ldevid.pem ]
+	[ -e state/tpm/idevid.pem ]
+	[ ! -e state/tpm/ldevid.pem ]
 	"$PSEC" provision status --ek-roots roots.pem
 	site lab
 	# the site's CA is another than the factory's: it is not believed before it is said that it is meant
@@ -161,7 +163,9 @@ by_documents() {
 	[ "$status" = 75 ]
 	"$PSEC" provision ca sign --ca elsewhere --out challenge.json state/tpm/request.json
 	# another TPM cannot open it
-	mkdir other && cp -r state other/ && cp site.yaml ek-roots.pem recovery.pem other/
+	mkdir other
+	cp -r state other/
+	cp site.yaml ek-roots.pem recovery.pem other/
 	board b2 two
 	run "$PSEC" -C other provision answer challenge.json
 	[ "$status" = 77 ]
@@ -185,7 +189,10 @@ by_documents() {
 
 # own_ca: a CA that openssl is, and its leaf signer: leaf NAME START END SUBJECT [KEY]
 own_ca() {
-	mkdir -p own/certs && : >own/index && echo 1000 >own/serial && echo 01 >own/crlnumber
+	mkdir -p own/certs
+	: >own/index
+	echo 1000 >own/serial
+	echo 01 >own/crlnumber
 	openssl ecparam -name prime256v1 -genkey -noout -out own/ca.key
 	cat >own/conf <<-C
 		[ca]
@@ -338,7 +345,9 @@ leaf() {
 	board b
 	site sim
 	tpm2_getcap handles-persistent >before
-	tpm2_createprimary -Q -C o -c other.ctx && tpm2_evictcontrol -Q -C o -c other.ctx 0x81000099 && tpm2_flushcontext -t
+	tpm2_createprimary -Q -C o -c other.ctx
+	tpm2_evictcontrol -Q -C o -c other.ctx 0x81000099
+	tpm2_flushcontext -t
 	"$PSEC" provision --yes >/dev/null
 	run "$PSEC" provision reset </dev/null
 	[ "$status" = 64 ]
@@ -349,7 +358,8 @@ leaf() {
 	run ! grep -qi 0x150002 <(tpm2_getcap handles-nv-index)
 	tpm2_getcap properties-variable >variable
 	for auth in ownerAuthSet endorsementAuthSet lockoutAuthSet; do grep -q "$auth: *0" variable; done
-	[ -z "$(find state/tpm -type f)" ] && [ ! -e state/secrets ]
+	[ -z "$(find state/tpm -type f)" ]
+	[ ! -e state/secrets ]
 	run "$PSEC" provision reset --yes
 	[[ "$output" == *"nothing of psec"* ]]
 	"$PSEC" provision --yes >/dev/null
@@ -467,7 +477,8 @@ key() { "$PSEC" provision storage-key --fd 1 | sha256sum; }
 	[ "$status" = 77 ] # nothing else would open it
 	"$PSEC" provision policy revoke 0
 	"$PSEC" provision policy list --json >list.json
-	[ "$(value list.json 0.state)" = revoked ] && [ "$(value list.json 1.state)" = opens ]
+	[ "$(value list.json 0.state)" = revoked ]
+	[ "$(value list.json 1.state)" = opens ]
 	# back to the old measurements: its policy is signed and fits, and is revoked
 	tpm2_pcrreset 16
 	run "$PSEC" provision storage-key --fd 3 3>key
@@ -489,13 +500,15 @@ key() { "$PSEC" provision storage-key --fd 1 | sha256sum; }
 	"$PSEC" provision storage-key --fd 3 3>two
 	cmp one two
 	run bash -c "'$PSEC' provision storage-key --fd 1 >three"
-	[ "$status" = 77 ] && [ ! -s three ]
+	[ "$status" = 77 ]
+	[ ! -s three ]
 	run script -qec "'$PSEC' provision storage-key --fd 1" /dev/null
 	[[ "$output" == *"is a terminal"* ]]
 	run "$PSEC" provision storage-key --fd 9
 	[ "$status" = 64 ]
 	# where only that folder is, before the state partition is open
-	cp -r state/tpm early && mv state away
+	cp -r state/tpm early
+	mv state away
 	"$PSEC" provision storage-key --from early --fd 3 3>four
 	cmp one four
 	cryptsetup --version

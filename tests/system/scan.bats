@@ -110,7 +110,8 @@ row() {
 @test "what was found goes into site.yaml once, and it still checks" {
 	"$PSEC" init --id strangers --tier sim --yes
 	"$PSEC" scan --write "$NET.11-13:1502" 2>err
-	[ "$(grep -c '^added ' err)" = 3 ] && grep -q '^3 devices put into ' err
+	[ "$(grep -c '^added ' err)" = 3 ]
+	grep -q '^3 devices put into ' err
 	"$PSEC" site check
 	grep -q 'profile: sunspec-storage' site.yaml
 	cp site.yaml before

@@ -127,7 +127,8 @@ transients() { TPM2TOOLS_TCTI=$tcti tpm2_getcap handles-transient; }
 	began=${EPOCHREALTIME/[.,]/}
 	wait_until 10 grep -q . words
 	took=$(((${EPOCHREALTIME/[.,]/} - began) / 1000))
-	[ "$took" -ge 350 ] && [ "$took" -lt 5000 ]
+	[ "$took" -ge 350 ]
+	[ "$took" -lt 5000 ]
 	grep -q "^handshake: the TPM is busy: the TPM is in use: waited 400 ms" words
 	let_lock
 	echo go >&"$go"
