@@ -141,7 +141,13 @@ $(B)/bench/slowdisk.so $(B)/fault/clock_step.so: $(B)/%.so: tests/%.c $(B)/made/
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE $(warn) $(werror) -O2 -fPIC -shared -o $@ $<
 
-tests: bin $(unit_bin) $(fuzz_bin) $(tls_client) $(B)/fault/clock_step.so
+# Ends a program as it enters a system call.
+$(B)/fault/kill_at: tests/fault/kill_at.c $(B)/made/flags
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE $(warn) $(werror) -O2 -o $@ $<
+
+tests: bin $(unit_bin) $(fuzz_bin) $(tls_client) $(B)/fault/clock_step.so $(B)/fault/kill_at
 check: deps-test
 	$(Q)$(MAKE) --no-print-directory tests man
 	$(Q)tests/check $(B)

@@ -51,6 +51,21 @@ static int ensure_next_key(struct device *d, struct tpm_key *out, struct err *e)
 	return crypto_tss2_write(&tss2, &pem, e) ? -1 : place_write(d->how, NEXT_KEY, pem.data, pem.len, e);
 }
 
+bool enrolment_is_open(const struct provision_how *how, enum enrol_profile profile)
+{
+	auto_buf struct buf text = BUF_INIT;
+	struct enrol_request r;
+	struct err unreadable;
+	bool open;
+
+	if (place_read(how, "request.json", &text, &open, &unreadable) || !open ||
+	    enrol_request_read(text.data, &r, &unreadable))
+		return false;
+	open = r.profile == profile;
+	enrol_request_release(&r);
+	return open;
+}
+
 /* ---- the request ---- */
 
 static bool same_blob(const struct tpm_blob *a, const struct tpm_blob *b)
@@ -402,7 +417,9 @@ int enrolment_finish(struct device *d, struct err *e)
 
 	if (place_read(d->how, "request.json", &request, &open, e))
 		return -1;
-	if (!open || enrol_request_read(request.data, &r, &unreadable))
+	if (!open) /* a key that no request was made for */
+		return place_remove(d->how, NEXT_KEY, e);
+	if (enrol_request_read(request.data, &r, &unreadable))
 		return 0;
 	if (is_answered(d, &r, &f, &answered, e))
 		return -1;

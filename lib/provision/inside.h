@@ -105,6 +105,7 @@ must_check int chain_installed(const struct provision_how *how, enum chain what,
 /* ---- enrolment.c ---- */
 must_check int enrolment_ldevid_key(struct device *d, const char *file, struct tpm_key *out, bool *there,
 				    struct err *e);
+bool enrolment_is_open(const struct provision_how *how, enum enrol_profile profile);
 /* request.json of that profile, the one that is open or a new one. */
 must_check int enrolment_request(struct device *d, enum enrol_profile profile, struct buf *request, struct err *e);
 must_check int enrolment_answer(struct device *d, const char *challenge, struct buf *answer, struct err *e);

@@ -28,7 +28,9 @@ static int is_due(struct device *d, struct ca *ca, bool *due, struct err *e)
 		return -1;
 	if (!there || !own.cert)
 		return err_set(e, ERR_REFUSED, 0, "there is no LDevID to renew; `psec provision` makes the first one");
-	*due = !own.valid || (d->now->utc_valid && d->now->utc_us >= provision_due_us(own.not_before_us, own.not_after_us));
+	/* one that was begun is brought to its end */
+	*due = !own.valid || enrolment_is_open(d->how, ENROL_LDEVID) ||
+	       (d->now->utc_valid && d->now->utc_us >= provision_due_us(own.not_before_us, own.not_after_us));
 	return 0;
 }
 

@@ -152,6 +152,8 @@ static int ldevid(struct device *d, struct ca *ca, struct err *e)
 	tpm_key_release(&key);
 	if (rc)
 		return -1;
+	/* a renewal that was begun is brought to its end */
+	own.valid = own.valid && !enrolment_is_open(d->how, ENROL_LDEVID);
 	if (!own.valid && enrolment_by(d, ca, ENROL_LDEVID, e))
 		return err_ctx(e, "the site's certificate");
 	device_step(d, "ldevid", !own.valid);
