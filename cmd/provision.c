@@ -59,7 +59,7 @@ static int run(const struct cmd_env *env, const void *options, int argc, char **
 		return -1;
 	if (cmd_for_people(env))
 		fprintf(env->out, "board %s%s%s\n", b.serial, b.site ? ", site " : "", b.site ? b.site->id : "");
-	if (provision_run(&b.how, ca, &b.now, e))
+	if (provision_run(&b.how, ca, &b.now, e) || board_vouch(&b, e))
 		return -1;
 	if (cmd_for_people(env) && !b.how.ek_roots)
 		fprintf(env->err, "psec: whether the TPM is a real one was not checked: there are no EK roots\n");

@@ -67,6 +67,7 @@ struct board {
 	struct crypto_cert *recovery;
 	char serial[ENROL_NAME], *ek_roots, *trust;
 	json_t *steps;
+	bool recorded;                 /* the audit log has a new entry */
 };
 /* fresh: the board's certificate here may be another's, it does not give the serial. */
 must_check int board_begin(const struct cmd_env *env, const struct board_said *o, bool fresh, struct board *b,
@@ -77,6 +78,8 @@ void board_end(struct board *b);
 must_check int board_ca(const struct board *b, const struct ca_where *where, struct ca **out, struct err *e);
 /* --yes, or yes at the terminal: else ERR_USAGE, ERR_REFUSED. */
 must_check int board_agreed(const struct board *b, bool yes, const char *question, struct err *e);
+/* What was recorded is signed with the site's key and counted by the TPM. */
+must_check int board_vouch(struct board *b, struct err *e);
 must_check int board_print_steps(const struct board *b, struct err *e); /* as JSON, where that is asked for */
 /* ---- a factory's batch: provision_batch.c ---- */
 struct batch_options {

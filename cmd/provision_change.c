@@ -20,7 +20,7 @@ static int run_renew(const struct cmd_env *env, const void *options, int argc, c
 
 	(void)argc, (void)argv;
 	if (board_begin(env, &o->board, false, &b, e) || board_ca(&b, &o->where, &ca, e) ||
-	    provision_renew(&b.how, ca, &b.now, o->force, &done, e))
+	    provision_renew(&b.how, ca, &b.now, o->force, &done, e) || board_vouch(&b, e))
 		return -1;
 	if (env->json) {
 		json_t *v = json_pack("{s:s, s:s, s:b}", "serial", b.serial, "site", b.how.site, "renewed", done);
@@ -80,7 +80,7 @@ static int run_replace(const struct cmd_env *env, const void *options, int argc,
 	b.how.replaces = o->old;
 	if (cmd_for_people(env))
 		fprintf(env->out, "board %s in place of %s, site %s\n", b.serial, o->old, b.site->id);
-	return provision_run(&b.how, ca, &b.now, e) || board_print_steps(&b, e) ? -1 : 0;
+	return provision_run(&b.how, ca, &b.now, e) || board_vouch(&b, e) || board_print_steps(&b, e) ? -1 : 0;
 }
 
 const struct cmd cmd_provision_replace = {

@@ -172,12 +172,32 @@ static void step(void *arg, const char *name, bool done_now)
 /* Opened only for this: meanwhile root is who the database belongs to. */
 static int record(void *arg, const char *kind, const char *subject, const char *detail, struct err *e)
 {
-	const struct board *b = arg;
+	struct board *b = arg;
 	struct auditing a;
 	int rc = auditing_open(b->env, true, &a, e) || auditing_append(&a, kind, subject, detail, e) ? -1 : 0;
 
+	b->recorded = b->recorded || !rc;
 	auditing_close(&a);
 	return rc ? err_ctx(e, "it is done, but not yet in the audit log; run the same again") : 0;
+}
+
+static int put_head(void *arg, uint64_t counter, const char *certificate, crypto_sign_fn *sign, void *with,
+		    struct err *e)
+{
+	const struct board *b = arg;
+	struct auditing a;
+	int rc = auditing_open(b->env, false, &a, e) || auditing_sign(&a, counter, certificate, sign, with, e) ? -1 : 0;
+
+	auditing_close(&a);
+	return rc;
+}
+
+int board_vouch(struct board *b, struct err *e)
+{
+	if (!b->recorded)
+		return 0;
+	return provision_vouch(&b->how, put_head, b, e) ? err_ctx(e, "it is done and in the audit log, but not vouched for")
+							 : 0;
 }
 
 /* ---- all together ---- */

@@ -205,7 +205,7 @@ static const struct cmd_opt revoke_opts[] = {
 static int run_revoke(const struct cmd_env *env, const void *options, int argc, char **argv, struct err *e)
 {
 	const struct revoke_options *o = options;
-	auto_board struct board b;
+	auto_board struct board b = { 0 };
 	int64_t slot;
 
 	(void)argc;

@@ -105,6 +105,12 @@ struct provision_status {
 must_check int provision_status(const struct provision_how *how, const struct now *now, struct provision_status *out,
 				struct err *e);
 
+/* Vouch for the audit log as it is: put gets the counter's next value, the site's chain and its key to sign with, and
+ * keeps the head; then it is counted. Nothing happens where there is no LDevID yet. */
+typedef int provision_head_fn(void *arg, uint64_t counter, const char *certificate, crypto_sign_fn *sign,
+			      void *sign_arg, struct err *e);
+must_check int provision_vouch(const struct provision_how *how, provision_head_fn *put, void *arg, struct err *e);
+
 /* ---- the storage key and its policies ---- */
 
 /* The 32 bytes: unsealed with the first policy that fits. ERR_REFUSED says why none does. */

@@ -42,6 +42,11 @@ teardown() { boards_end; }
 	[ "$status" = 0 ]
 	[[ "$output" == *"set and escrowed"* ]]
 	"$PSEC" audit tail | grep -q provisioned
+	# the log is vouched for with the site's key, and the TPM counts it
+	run "$PSEC" audit verify --counter "$((16#$(tpm2_nvread 0x1500020 | od -An -tx1 | tr -d ' \n')))"
+	echo "$output"
+	[ "$status" = 0 ]
+	[[ "$output" == *"signed by 'house'"*"as the TPM counts"* ]]
 }
 
 @test "the second run finds everything there and changes nothing" {
@@ -318,6 +323,7 @@ leaf() {
 	"$PSEC" audit tail --csv | grep -q '"hand-over","house"'
 	"$PSEC" audit tail --csv | grep hand-over | grep -q signature
 	[ -d "state/tpm.$old" ]
+	"$PSEC" audit verify
 	# again: nothing more happens, and the statement is in the log once
 	"$PSEC" provision replace --old "$old" --yes >/dev/null
 	[ "$("$PSEC" audit tail --csv | grep -c '"hand-over"')" = 1 ]
