@@ -46,26 +46,32 @@ for line in open("boards.csv.d/results.jsonl"):
 	[[ $output == *"boards.csv:1: tcti is missing among the columns"* ]]
 	: >boards.csv
 	run batch
-	[ "$status" = 65 ] && [[ $output == *"boards.csv:1: is empty, must begin with the headings serial,tcti"* ]]
+	[ "$status" = 65 ]
+	[[ $output == *"boards.csv:1: is empty, must begin with the headings serial,tcti"* ]]
 	rm boards.csv
 	run batch
-	[ "$status" = 74 ] && [[ $output == *"boards.csv"* ]]
+	[ "$status" = 74 ]
+	[[ $output == *"boards.csv"* ]]
 }
 
 @test "what is for many boards and what is for one do not mix" {
 	run "$PSEC" provision --jobs 3
-	[ "$status" = 64 ] && [[ $output == *"--batch FILE"* ]]
+	[ "$status" = 64 ]
+	[[ $output == *"--batch FILE"* ]]
 	printf 'serial,tcti\nP-1,device:/dev/none\n' >boards.csv
 	run batch --serial P-7
-	[ "$status" = 64 ] && [[ $output == *"--serial does not go with --batch"* ]]
+	[ "$status" = 64 ]
+	[[ $output == *"--serial does not go with --batch"* ]]
 	run "$PSEC" provision --batch - --ca ca <boards.csv
-	[ "$status" = 64 ] && [[ $output == *"--out DIR"* ]]
+	[ "$status" = 64 ]
+	[[ $output == *"--out DIR"* ]]
 }
 
 @test "what is wrong with the CA is told once, and nothing is begun" {
 	printf 'serial,tcti\nP-1,device:/dev/none\nP-2,device:/dev/none2\n' >boards.csv
 	run batch
-	[ "$status" != 0 ] && [ "${#lines[@]}" = 1 ]
+	[ "$status" != 0 ]
+	[ "${#lines[@]}" = 1 ]
 	a_ca
 	(umask 077; echo not-the-passphrase >other)
 	run batch --passphrase-file other
@@ -85,7 +91,8 @@ for line in open("boards.csv.d/results.jsonl"):
 	results serial state | sort | diff -u - <(printf '%s\n' P-{1,2,3}\ {failed,started})
 	results station | sort -u | diff -u - <(echo hall-7)
 	run ! pgrep -f '^sleep 299.7'
-	[ "$(stat -c %a boards.csv.d)" = 700 ] && [ "$(stat -c %a boards.csv.d/results.jsonl)" = 600 ]
+	[ "$(stat -c %a boards.csv.d)" = 700 ]
+	[ "$(stat -c %a boards.csv.d/results.jsonl)" = 600 ]
 
 	run --separate-stderr batch --deadline 1s --json --only-failed
 	[ "$status" = 1 ]
@@ -117,7 +124,8 @@ for r in rows:
 	wait_until 10 grep -q started boards.csv.d/results.jsonl
 	# a second batch has no business in that folder
 	run batch
-	[ "$status" = 75 ] && [[ $output == *"another batch works in 'boards.csv.d'"* ]]
+	[ "$status" = 75 ]
+	[[ $output == *"another batch works in 'boards.csv.d'"* ]]
 	kill -INT "$(cat pid)"
 	wait_until 10 grep -q 'no more boards are begun; 1 at work' err
 	kill -INT "$(cat pid)"
@@ -158,10 +166,13 @@ for r in rows:
 	run "$PSEC" provision label
 	[ "$status" = 64 ]
 	run "$PSEC" provision label P-1 --ca ca
-	[ "$status" = 65 ] && [[ $output == *"no board 'P-1'"* ]]
+	[ "$status" = 65 ]
+	[[ $output == *"no board 'P-1'"* ]]
 	"$PSEC" provision ca serial --ca ca P
 	run "$PSEC" provision label P-000001 --ca ca
-	[ "$status" = 65 ] && [[ $output == *"no identity yet"* ]]
+	[ "$status" = 65 ]
+	[[ $output == *"no identity yet"* ]]
 	run "$PSEC" provision label --from ca P-1
-	[ "$status" = 65 ] && [[ $output == *"results.jsonl"* ]]
+	[ "$status" = 65 ]
+	[[ $output == *"results.jsonl"* ]]
 }

@@ -69,7 +69,8 @@ whole() {
 @test "the factory script of the manual provisions boards side by side" {
 	awk '/^; factory script/ { armed = 1; next } armed && /^```/ { inside = !inside; if (!inside) exit; next } inside' \
 		"$TOP/man/psec-provision.1.scd" >script
-	[ "$(grep -c . script)" -le 12 ] && grep -q -- --batch script
+	[ "$(grep -c . script)" -le 12 ]
+	grep -q -- --batch script
 	a_ca
 	mkdir bin
 	printf '#!/bin/sh\ncat >"%s/printed.$$.pdf"\n' "$DIR" >bin/lp
@@ -122,7 +123,8 @@ print(next(r["number"] for r in json.load(sys.stdin) if r["profile"] == "idevid"
 	echo "$output"
 	[ "$status" = 0 ]
 	[[ $output =~ ([0-9]+)\ done,\ ([0-9]+)\ kept,\ 0\ failed ]]
-	[ "${BASH_REMATCH[2]}" -ge 1 ] && [ $((BASH_REMATCH[1] + BASH_REMATCH[2])) = "$boards" ]
+	[ "${BASH_REMATCH[2]}" -ge 1 ]
+	[ $((BASH_REMATCH[1] + BASH_REMATCH[2])) = "$boards" ]
 	last boards.csv.d tcti serial | sort >after
 	[ -z "$(comm -23 before after)" ]
 	last boards.csv.d tcti folder serial | while read -r tcti folder serial; do whole "$tcti" "boards.csv.d/$folder" "$serial"; done
