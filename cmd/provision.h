@@ -12,7 +12,7 @@ extern const struct cmd cmd_provision_ca, cmd_provision_status, cmd_provision_re
 	cmd_provision_reset, cmd_provision_request, cmd_provision_answer, cmd_provision_install,
 	cmd_provision_storage_key, cmd_provision_policy, cmd_provision_label, cmd_provision_board;
 extern const struct cmd cmd_ca_list, cmd_ca_revoke, cmd_ca_crl, cmd_ca_scrap, cmd_ca_rework, cmd_ca_backup,
-	cmd_ca_restore, cmd_ca_rotate;
+	cmd_ca_restore, cmd_ca_rotate, cmd_ca_replace;
 
 /* The options that say which CA, as the first field of a command's options. */
 struct ca_where { const char *ca, *passphrase_file; };

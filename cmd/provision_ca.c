@@ -349,6 +349,7 @@ const struct cmd cmd_provision_ca = {
 	.example = "psec provision ca init --ca lab-ca --no-ek-check\npsec provision ca list --ca lab-ca",
 	.sub = (const struct cmd *const[]){
 		&ca_init_cmd, &ca_sign, &ca_challenge_cmd, &ca_policy, &ca_serial, &cmd_ca_list, &cmd_ca_revoke, &cmd_ca_crl,
-		&cmd_ca_scrap, &cmd_ca_rework, &cmd_ca_backup, &cmd_ca_restore, &cmd_ca_rotate, NULL,
+		&cmd_ca_scrap, &cmd_ca_rework, &cmd_ca_backup, &cmd_ca_restore, &cmd_ca_rotate,
+		&cmd_ca_replace, NULL,
 	},
 };

@@ -50,13 +50,20 @@ const struct cmd cmd_provision_renew = {
 
 /* ---- replace ---- */
 
-struct replace_options { struct ca_where where; struct board_said board; const char *old; bool yes; };
+struct replace_options {
+	struct ca_where where;
+	struct board_said board;
+	const char *old, *hand_over;
+	bool yes;
+};
 static const struct replace_options replace_defaults;
 static const struct cmd_opt replace_opts[] = {
 	{ .name = "old", .type = CMD_TEXT, .offset = offsetof(struct replace_options, old), .value = "SERIAL",
 	  .summary = "the board that had this site until now", .required = true },
 	{ .name = "yes", .letter = 'y', .type = CMD_FLAG, .offset = offsetof(struct replace_options, yes),
 	  .summary = "ask nothing" },
+	{ .name = "hand-over", .type = CMD_TEXT, .offset = offsetof(struct replace_options, hand_over), .value = "FILE",
+	  .complete = "file", .summary = "the CA's statement, where it is elsewhere (psec provision ca replace)" },
 	SERIAL_OPT(replace_options), CA_OPT(replace_options), CA_PASSPHRASE_OPT(replace_options),
 	EK_OPTS(replace_options), TRUST_OPT(replace_options), RECOVERY_OPT(replace_options),
 };
@@ -65,6 +72,7 @@ static int run_replace(const struct cmd_env *env, const void *options, int argc,
 {
 	const struct replace_options *o = options;
 	auto_free char *question = NULL;
+	auto_buf struct buf statement = BUF_INIT;
 	auto_board struct board b;
 	auto_ca struct ca *ca = NULL;
 
@@ -77,7 +85,10 @@ static int run_replace(const struct cmd_env *env, const void *options, int argc,
 			     b.site->id, o->old, b.serial);
 	if (board_agreed(&b, o->yes, question, e) || board_ca(&b, &o->where, &ca, e))
 		return -1;
+	if (o->hand_over && board_read(o->hand_over, &statement, e))
+		return -1;
 	b.how.replaces = o->old;
+	b.how.hand_over = o->hand_over ? statement.data : NULL;
 	if (cmd_for_people(env))
 		fprintf(env->out, "board %s in place of %s, site %s\n", b.serial, o->old, b.site->id);
 	return provision_run(&b.how, ca, &b.now, e) || board_vouch(&b, e) || board_print_steps(&b, e) ? -1 : 0;

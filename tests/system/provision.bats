@@ -329,6 +329,40 @@ leaf() {
 	[ "$("$PSEC" audit tail --csv | grep -c '"hand-over"')" = 1 ]
 }
 
+@test "a board is replaced where the CA is elsewhere: its statement is checked, and only for this site and these boards" {
+	board b
+	site prod
+	"$PSEC" provision ca init --ca elsewhere --ek-roots ek-roots.pem >/dev/null
+	"$PSEC" provision --yes --serial OLD-1 --ca elsewhere >/dev/null
+	swtpm_stop "$BOARD"
+	board new two
+	cat "$BOARD/ek-roots.pem" "$BOARD/issuercert.pem" >>ek-roots.pem
+	cp ek-roots.pem elsewhere/ek-roots.pem
+	replace() { run "$PSEC" provision replace --old OLD-1 --serial NEW-1 --yes "$@"; echo "$output"; }
+	replace
+	[ "$status" = 75 ]
+	by_documents --trust elsewhere/root.pem
+	replace
+	[ "$status" = 75 ]
+	[[ "$output" == *"psec provision ca replace --old OLD-1 --new NEW-1"* ]]
+	"$PSEC" provision ca replace --ca elsewhere --old OLD-1 --new NEW-1 --out handover.json house
+	sed 's/NEW-1/NEW-2/' handover.json >wrong.json
+	replace --hand-over wrong.json
+	[ "$status" = 77 ]
+	sed 's/"at":"20../"at":"2000/' handover.json >forged.json
+	replace --hand-over forged.json
+	[ "$status" = 77 ]
+	[[ "$output" == *"not signed by this site's CA"* ]]
+	run ! grep -q hand-over <("$PSEC" audit tail --csv)
+	replace --hand-over handover.json
+	[ "$status" = 75 ]
+	[[ "$output" == *LDevID* ]]
+	by_documents
+	"$PSEC" audit tail --csv | grep -q '"hand-over","house"'
+	"$PSEC" provision ca list --ca elsewhere OLD-1 | grep ldevid | grep -q revoked
+	openssl verify -x509_strict -CAfile state/tpm/trust.pem -untrusted state/tpm/ldevid.pem state/tpm/ldevid.pem
+}
+
 @test "a TPM that was cleared is told as that; reset and a new run begin anew" {
 	board b
 	site sim
