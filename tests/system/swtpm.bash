@@ -40,12 +40,14 @@ swtpm_start() {
 	echo "swtpm:path=$dir/s"
 }
 
-# swtpm_stop DIR [SIGNAL]: waits until it has gone; its state stays.
+# swtpm_stop DIR [SIGNAL]: waits until it has gone; its state stays. psec's lock for it goes with it.
 swtpm_stop() {
-	local pid
+	local pid lock
 	[ -e "$1/pid" ] || return 0
 	pid=$(cat "$1/pid")
 	rm -f "$1/pid"
 	kill "-${2:-TERM}" "$pid" 2>/dev/null || true
-	wait_until 10 eval "! kill -0 $pid"
+	wait_until 10 eval "! kill -0 $pid" || return
+	lock=psec-tpm-$(printf 'swtpm:path=%s/s' "$(realpath -m "$1")" | sha256sum | cut -c 1-32)
+	rm -f "/run/lock/$lock" "/tmp/$lock"
 }
