@@ -104,7 +104,7 @@ int auditing_append(struct auditing *a, const char *kind, const char *subject, c
 							      "detail", o), ANSWER_MS, NULL, e);
 }
 
-static int what_to_sign(struct auditing *a, struct audit_head *head, struct err *e)
+int auditing_next_head(struct auditing *a, struct audit_head *head, struct err *e)
 {
 	json_t *last = NULL;
 	const char *hash;
@@ -124,18 +124,10 @@ static int what_to_sign(struct auditing *a, struct audit_head *head, struct err 
 	return rc;
 }
 
-int auditing_sign(struct auditing *a, uint64_t counter, const char *certificate_pem, audit_sign_fn *sign, void *arg,
-		  struct err *e)
+int auditing_put_head(struct auditing *a, const struct audit_head *head, struct err *e)
 {
-	struct now now = now_read();
-	struct audit_head head = { .counter = counter, .utc_us = now.utc_us, .utc_valid = now.utc_valid,
-				   .certificate = certificate_pem };
-	auto_buf struct buf signature = BUF_INIT;
-
-	if (what_to_sign(a, &head, e) < 0 || audit_head_sign(&head, sign, arg, &signature, e) < 0)
-		return -1;
 	if (!a->client)
-		return audit_head_put(a->database.store, &head, e);
-	return ctl_call(a->client, "audit.head", audit_record_json(&(struct audit_record){ .head = &head }, true),
+		return audit_head_put(a->database.store, head, e);
+	return ctl_call(a->client, "audit.head", audit_record_json(&(struct audit_record){ .head = head }, true),
 			ANSWER_MS, NULL, e);
 }

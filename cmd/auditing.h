@@ -19,8 +19,9 @@ must_check int auditing_last(struct auditing *a, size_t max, audit_record_fn *fn
 /* detail: a JSON object as text. Who is the caller. psecd takes it from site-admin alone. */
 must_check int auditing_append(struct auditing *a, const char *kind, const char *subject, const char *detail,
 			       struct err *e);
-/* A head over all there is: counter is what the TPM's counter gets next, incremented by the caller afterwards. */
-must_check int auditing_sign(struct auditing *a, uint64_t counter, const char *certificate_pem, audit_sign_fn *sign,
-			     void *arg, struct err *e);
+/* A head over all there is, in two: seq and hash of what to sign next, and the head once it is signed. Between them the
+ * log may be closed, and should be: who signs with a TPM needs to be who he is. */
+must_check int auditing_next_head(struct auditing *a, struct audit_head *head, struct err *e);
+must_check int auditing_put_head(struct auditing *a, const struct audit_head *head, struct err *e);
 
 #endif

@@ -181,13 +181,21 @@ static int record(void *arg, const char *kind, const char *subject, const char *
 	return rc ? err_ctx(e, "it is done, but not yet in the audit log; run the same again") : 0;
 }
 
+/* The log is closed while the TPM signs: open, it may make root its owner. */
 static int put_head(void *arg, uint64_t counter, const char *certificate, crypto_sign_fn *sign, void *with,
 		    struct err *e)
 {
 	const struct board *b = arg;
+	struct audit_head head = { .counter = counter, .utc_us = b->now.utc_us, .utc_valid = b->now.utc_valid,
+				   .certificate = certificate };
+	auto_buf struct buf signature = BUF_INIT;
 	struct auditing a;
-	int rc = auditing_open(b->env, false, &a, e) || auditing_sign(&a, counter, certificate, sign, with, e) ? -1 : 0;
+	int rc = auditing_open(b->env, false, &a, e) || auditing_next_head(&a, &head, e) ? -1 : 0;
 
+	auditing_close(&a);
+	if (rc || audit_head_sign(&head, sign, with, &signature, e))
+		return -1;
+	rc = auditing_open(b->env, false, &a, e) || auditing_put_head(&a, &head, e) ? -1 : 0;
 	auditing_close(&a);
 	return rc;
 }

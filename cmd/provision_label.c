@@ -148,7 +148,7 @@ const struct cmd cmd_provision_label = {
 	.summary = "the label of a board: a QR code, serial and endorsement key",
 	.more = "A batch has written them already, as label.svg in each board's folder.",
 	.example = "psec provision label P-000017 --ca factory-ca\n"
-		   "psec provision label P-000017 --ca factory-ca --svg label.svg --product 'Example Energy P2'",
+		   "psec provision label P-000017 --ca factory-ca --svg label.svg --product P2",
 	.opts = opts,
 	.opt_count = COUNT_OF(opts),
 	.args = args,

@@ -297,6 +297,19 @@ leaf() {
 	"$PSEC" provision status
 }
 
+@test "where psecd has run as a service the database is another user's: root records there, and signs as root" {
+	[ "$(id -u)" = 0 ] || skip "needs root"
+	board b
+	site sim
+	"$PSEC" provision --yes >/dev/null
+	chmod 755 "$DIR" "$BATS_TEST_TMPDIR"
+	chown nobody state state/psec.db*
+	"$PSEC" provision renew --force
+	[ "$(stat -c %U state/psec.db)" = nobody ]
+	[ "$(stat -c %U state/tpm/ldevid.pem)" = root ]
+	"$PSEC" audit verify | grep -q "signed by 'house' up to entry 3,"
+}
+
 @test "another TPM in the same place is refused; replace revokes the old LDevID, hands the audit log over, and goes on" {
 	board b
 	site sim
