@@ -276,7 +276,7 @@ static void find_taken(struct reader *r)
 
 	for (size_t i = 0; i < r->rows.count; i++)
 		autos |= str_eq(r->rows.row[i].serial, BATCH_AUTO);
-	for (size_t i = 0; autos && i < r->rows.count; i++) {
+	for (size_t i = 0; autos && r->prefix && i < r->rows.count; i++) {
 		const char *s = r->rows.row[i].serial;
 
 		if (!strncmp(s, r->prefix, len) && s[len] == '-' && s[len + 1] &&
