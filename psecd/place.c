@@ -115,6 +115,7 @@ static int take_lock(struct place *p, struct err *e)
 {
 	enum { PATIENCE_MS = 8000, STEP_MS = 20 };
 	char path[320];
+	struct stat st;
 	auto_close int fd = -1;
 
 	snprintf(path, sizeof(path), "%s/psecd.lock", p->start.paths.run);
@@ -124,6 +125,8 @@ static int take_lock(struct place *p, struct err *e)
 			       errno == ENOSPC	 ? "; make room on this disk"
 			       : errno == EACCES ? "; start psecd as root or as who owns that folder"
 						 : "");
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return err_set(e, ERR_REFUSED, 0, "'%s' is not a regular file; take it away first", path);
 	for (int waited_ms = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; waited_ms += STEP_MS) {
 		if (errno != EWOULDBLOCK)
 			return err_set(e, ERR_IO, errno, "cannot lock '%s'", path);

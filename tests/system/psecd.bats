@@ -350,3 +350,49 @@ while True:
 	run -77 "$PSEC" -C "$DIR" control mode self-consumption
 	[ "$(sim setpoint_w)" = 0.0 ]
 }
+
+@test "what is in the place of the lock and is no file is named" {
+	sim_start --series none
+	mkfifo run/psecd.lock
+	run -77 timeout 20 "$PSECD" -C "$DIR"
+	[[ $output == *"psecd.lock' is not a regular file; take it away first"* ]]
+	[ -p run/psecd.lock ]
+}
+
+# hold USER: 195 connections of that user, kept until the test ends; what was said to the last is in USER.
+hold() {
+	setpriv --reuid "$1" --regid "$1" --clear-groups /usr/bin/python3 -c '
+import resource, socket, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (512, 512))
+all = [socket.socket(socket.AF_UNIX) for _ in range(195)]
+for s in all: s.connect(sys.argv[1])
+all[-1].settimeout(20)
+print(all[-1].recv(4096).decode(), flush=True)
+sys.stdin.read()' "$DIR/run/psecd.sock" <hold >"$1" 3>&- 7>&- &
+	holders+=($!)
+	wait_until 20 grep -q 'too many connections' "$1"
+}
+
+@test "connections of ordinary users shut out neither root nor, by one of them, each other" {
+	[ "$(id -u)" = 0 ] || skip "needs root to become somebody else"
+	ACCESS="access: [$(printf '{user: %s, right: viewer}, ' daemon bin sys games)]" sim_start --series none
+	psecd_start
+	chmod 755 "$DIR/run"
+	mkfifo hold
+	exec 7<>hold # its end lets all go
+	holders=()
+	hold daemon
+	as() { setpriv --reuid "$1" --regid "$1" --clear-groups /usr/bin/python3 - "$DIR/run/psecd.sock" "$2" "$3" <"$TOP/tests/system/ask.py"; }
+	run -0 as bin control.status ''
+	run -1 as daemon control.status ''
+	[[ $output == *"too many connections"* ]]
+	for user in bin sys games; do hold "$user"; done
+	# all places but those of root are taken
+	run -0 "$PSEC" -C "$DIR" control set -- -300
+	[ "$(status mode)" = manual ]
+	run -0 "$PSEC" -C "$DIR" control off
+	for pid in "${holders[@]}"; do end "$pid"; done
+	exec 7>&-
+	seen() { as daemon control.status ''; }
+	wait_until 10 seen
+}
