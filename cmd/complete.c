@@ -71,7 +71,16 @@ static bool offer_kind(struct asked *a, const char *kind)
 	return str_eq(kind, "file");
 }
 
-/* The last word of a list; what stands before it stays. */
+/* Is the word one of the first len bytes of a list? */
+static bool is_given(const char *list, size_t len, const char *word)
+{
+	for (size_t at = 0; at < len; at += strcspn(list + at, ",") + 1)
+		if (strcspn(list + at, ",") == strlen(word) && str_starts(list + at, word))
+			return true;
+	return false;
+}
+
+/* The last word of a list; what stands before it stays, and is not offered again. */
 static void offer_last(struct asked *a, const struct cmd_opt *o)
 {
 	const char *comma = strrchr(a->word, ',');
@@ -81,7 +90,8 @@ static void offer_last(struct asked *a, const struct cmd_opt *o)
 	last.prefix = prefix;
 	last.word = comma ? comma + 1 : a->word;
 	for (const char *const *c = o->choices; *c; c++)
-		offer(&last, *c, NULL);
+		if (!is_given(a->word, (size_t)(last.word - a->word), *c))
+			offer(&last, *c, NULL);
 }
 
 static bool offer_value(struct asked *a, const struct cmd_opt *o)

@@ -266,6 +266,10 @@ for p in json.load(sys.stdin)["points"]: print(p["point"])' | sort >has
 	offered control mode '' | grep -qx self-consumption
 	offered sim run '' | grep -qx storm
 	offered sim run --with bms,g | grep -qx bms,genset
+	# each once: one that was given is not offered again, one that only begins like it is
+	[ "$(offered sim run --with bms,)" = $'bms,genset\nbms,hybrid' ]
+	[ "$(offered sim run --with=hybrid,bms,)" = --with=hybrid,bms,genset ]
+	[ "$(offered sim run --with bms)" = bms ]
 }
 
 @test "bash completes what the program says" {
