@@ -203,6 +203,17 @@ static void say_next(const struct cmd_env *env, const struct options *o)
 	fprintf(env->out, "  psec%s%s site check\n      finds what is missing or wrong\n", flag, dir);
 }
 
+static int name_missing(const struct options *o, struct err *e)
+{
+	const char *names[] = { o->id ? NULL : "--id", o->tier < 0 ? "--tier" : NULL, o->yes ? NULL : "--yes" };
+	auto_buf struct buf missing = BUF_INIT;
+
+	for (size_t i = 0; i < COUNT_OF(names); i++)
+		if (names[i])
+			buf_addf(&missing, "%s%s", missing.len ? ", " : "", names[i]);
+	return err_set(e, ERR_USAGE, 0, "nobody can be asked here: %s must be given, too", missing.data);
+}
+
 static int run(const struct cmd_env *env, const void *options, int argc, char **argv, struct err *e)
 {
 	struct options o = *(const struct options *)options;
@@ -217,8 +228,7 @@ static int run(const struct cmd_env *env, const void *options, int argc, char **
 		if (ask_all(env, &o, &answers, e) < 0)
 			return -1;
 	} else if (!o.id || o.tier < 0) {
-		return err_set(e, ERR_USAGE, 0, "option '--%s' is required where nobody can be asked",
-			       o.id ? "tier" : "id");
+		return name_missing(&o, e);
 	} else if (!o.yes) {
 		return err_set(e, ERR_USAGE, 0, "nobody can be asked here; --yes writes the file without questions");
 	}

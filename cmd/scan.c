@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ctl/ctl.h"
 #include "scan.h"
 
 struct options {
@@ -125,6 +126,24 @@ static int can_write(const struct cmd_env *env, struct err *e)
 	return site_read(env->paths.file, site, &silent, e) < 0 && e->kind == ERR_REFUSED ? -1 : 0;
 }
 
+/* Nothing answers where a simulated site should: most likely it was not started. */
+static void hint_at_sim(const struct cmd_env *env)
+{
+	struct diag_sink silent = { 0 };
+	auto_free struct site *site = xcalloc(1, sizeof *site);
+	struct ctl_client *sim = NULL;
+	char path[sizeof env->paths.run + 16];
+	struct err e;
+
+	if (site_read(env->paths.file, site, &silent, &e) < 0 || site->tier != SITE_SIM)
+		return;
+	snprintf(path, sizeof path, "%s/sim.sock", env->paths.run);
+	if (ctl_connect(path, &sim, &e) < 0 && e.kind == ERR_UNREACHABLE)
+		fprintf(env->err, "site '%s' is a simulated one and is not running; start it with `psec%s%s sim run`\n",
+			site->id, env->dir ? " -C " : "", env->dir ? env->dir : "");
+	ctl_client_free(sim);
+}
+
 static int run(const struct cmd_env *env, const void *options, int argc, char **argv, struct err *e)
 {
 	const struct options *o = options;
@@ -148,6 +167,8 @@ static int run(const struct cmd_env *env, const void *options, int argc, char **
 		rc = print_rows(env, found.rows, found.count, e);
 	if (rc == 0 && found.explained.len)
 		fputs(found.explained.data, env->err);
+	if (rc == 0 && !found.count)
+		hint_at_sim(env);
 	if (rc == 0 && o->write && !*env->interrupted)
 		rc = scan_write_site(env, c, &found, e);
 	if (rc == 0 && *env->interrupted)

@@ -343,6 +343,7 @@ static int run_site(const struct cmd_env *env, const struct options *o, const ch
 	struct sim_options so = x->options;
 	struct series series = { 0 };
 	struct loop *l = NULL;
+	bool had_dir = access(env->paths.dir, F_OK) == 0, had_run = access(env->paths.run, F_OK) == 0;
 	int rc = -1;
 
 	if (set_options(o, &so, e) == 0 && read_series(env, o, file, x, &series, &so, e) == 0) {
@@ -353,6 +354,9 @@ static int run_site(const struct cmd_env *env, const struct options *o, const ch
 	}
 	loop_free(l);
 	series_release(&series);
+	/* what was made for a site that could not begin goes again; rmdir takes empty folders only */
+	if (rc < 0 && !had_run && rmdir(env->paths.run) == 0 && !had_dir)
+		(void)rmdir(env->paths.dir);
 	return rc;
 }
 

@@ -39,7 +39,7 @@ static int read_any(const char *path, struct site *site, struct diag_sink *sink,
 }
 
 /* The profiles are looked at only for a site that is sound in itself: what it says of its devices is then believed. */
-static int check(const struct cmd_env *env, const char *path, struct diag_sink *sink, struct err *e)
+static int check(const struct cmd_env *env, const char *path, struct diag_sink *sink, int *in_profiles, struct err *e)
 {
 	auto_free struct site *site = xcalloc(1, sizeof *site);
 	struct device_catalogue *catalogue;
@@ -52,6 +52,9 @@ static int check(const struct cmd_env *env, const char *path, struct diag_sink *
 		return 0;
 	if (device_catalogue_load(env->paths.profiles, &catalogue, sink, e) < 0)
 		return -1;
+	/* as psecd judges: the fault of a profile is one of the site when a device uses it, and then told as that */
+	*in_profiles = sink->count;
+	sink->count = 0;
 	device_check_site(catalogue, site, path, sink);
 	device_catalogue_free(catalogue);
 	return 0;
@@ -63,13 +66,14 @@ static int run_check(const struct cmd_env *env, const void *options, int argc, c
 	bool people = cmd_for_people(env);
 	auto_out struct out *o = out_new(fault_columns, COUNT_OF(fault_columns), cmd_form(env, false));
 	struct diag_sink sink = { cmd_diag_to_stderr, env->out, 0 };
+	int in_profiles = 0;
 
 	(void)options;
 	if (!people) {
 		sink.fn = add_fault;
 		sink.arg = o;
 	}
-	if (check(env, path, &sink, e) < 0)
+	if (check(env, path, &sink, &in_profiles, e) < 0)
 		return -1;
 	if (!people && cmd_print(env, o, e) < 0)
 		return -1;
@@ -77,6 +81,9 @@ static int run_check(const struct cmd_env *env, const void *options, int argc, c
 		fprintf(env->out, "%s: no faults\n", path);
 	else if (people)
 		fprintf(env->out, "%s has %d fault%s\n", path, sink.count, sink.count == 1 ? "" : "s");
+	if (people && in_profiles)
+		fprintf(env->out, "the profiles have %d%s\n", in_profiles,
+			sink.count ? "" : ", in files that no device uses: psecd runs all the same");
 	return sink.count ? 1 : 0;
 }
 
@@ -87,7 +94,7 @@ static const struct cmd site_check_cmd = {
 		"KEY what is "
 		"wrong. "
 		"Looks also whether each device's profile exists and can fill its roles. Ends with 1 when there are "
-		"faults. "
+		"faults; those of a profile that no device uses are told and do not count. "
 		"\"-\" is standard input.",
 	.example = "psec site check\npsec site check --json site.yaml.new",
 	.args = (const struct cmd_arg[]){ { "FILE", false, false, "file" } },

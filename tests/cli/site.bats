@@ -54,6 +54,44 @@ init() { "$PSEC" -C hof init --id hof-7 --tier sim --yes "$@"; }
 	[ -p hof/site.yaml ]
 }
 
+@test "where nobody can be asked, all that is missing is named at once" {
+	missing() { run -64 "$PSEC" -C hof init "${@:2}" </dev/null; [[ $output == *": $1 must be given, too"* ]]; }
+	missing '--id, --tier, --yes'
+	missing '--id, --tier' --yes
+	missing '--tier, --yes' --id hof
+	missing --id --tier sim --yes
+	run -64 "$PSEC" -C hof init --id hof --tier sim </dev/null
+	[[ $output == *"--yes writes the file without questions"* ]]
+	[ ! -e hof ]
+}
+
+@test "a profile that no device uses may be unfinished: site check says so, names its file, and is content as psecd -n is" {
+	init >/dev/null
+	cat >>hof/site.yaml <<-'END'
+	  - {name: meter, profile: sunspec-meter, address: "tcp://127.0.0.9:1#1", roles: [grid-meter]}
+	END
+	printf 'psec-profile: 1\nid: d\n' >hof/profiles/d.yaml
+	run -0 "$PSEC" -C hof site check
+	[[ $output == *"hof/profiles/d.yaml:"* ]]
+	[[ $output == *"hof/site.yaml: no faults"$'\n'"the profiles have "*", in files that no device uses"* ]]
+	run -0 "$PSECD" -C hof -n
+	run -0 "$PSEC" -C hof site check --json
+	[[ $output == *'"file": "hof/profiles/d.yaml"'* ]]
+	sed -i 's/profile: sunspec-meter/profile: d/' hof/site.yaml
+	run -1 "$PSEC" -C hof site check
+	[[ $output == *"hof/site.yaml has 1 fault"* ]]
+	run -65 "$PSECD" -C hof -n
+}
+
+@test "a scan that finds nothing on a simulated site says how to start it" {
+	init >/dev/null
+	run -0 --separate-stderr "$PSEC" -C hof scan 127.0.0.11:1
+	[[ $stderr == *"is a simulated one and is not running; start it with \`psec -C hof sim run\`"* ]]
+	sed -i 's/tier: sim/tier: lab/' hof/site.yaml
+	run -0 --separate-stderr "$PSEC" -C hof scan 127.0.0.11:1
+	[[ $stderr != *"sim run"* ]]
+}
+
 @test "where nobody can be asked, what is missing or wrong is told and nothing is written" {
 	local args
 	for args in '--tier sim --yes' '--id a --yes' '--id a --tier sim' '--id Hof --tier sim --yes' '--id a --tier simm --yes' \
@@ -161,8 +199,7 @@ init() { "$PSEC" -C hof init --id hof-7 --tier sim --yes "$@"; }
 	sed -i 's/, bms\]/]/' hof/site.yaml
 	"$PSEC" -C hof site check
 	echo 'id: [' >hof/profiles/own.yaml
-	run "$PSEC" -C hof site check
-	[ "$status" = 1 ]
+	run -0 "$PSEC" -C hof site check
 	[[ $output == *hof/profiles/own.yaml:* ]]
 }
 

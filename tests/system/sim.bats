@@ -264,6 +264,13 @@ teardown() {
 	[[ $stderr == *"--with is 'toaster', must be hybrid, bms or genset"* ]]
 	run -65 --separate-stderr "$PSEC" -C "$BATS_TEST_TMPDIR/x" sim run --at 2031-01-01T00:00Z
 	[[ $stderr == *"which goes from 2015-12-31T23:00"* ]]
+	start_site "$BATS_TEST_TMPDIR/y"
+	taken=$(at meter) taken=${taken#tcp://} taken=${taken%#*}
+	run -75 --separate-stderr "$PSEC" -C "$BATS_TEST_TMPDIR/x" sim run --host "${taken%:*}" --port "${taken##*:}"
+	[ ! -e "$BATS_TEST_TMPDIR/x" ] # nothing was begun, so nothing is left
+	mkdir "$BATS_TEST_TMPDIR/x"
+	run -75 --separate-stderr "$PSEC" -C "$BATS_TEST_TMPDIR/x" sim run --host "${taken%:*}" --port "${taken##*:}"
+	[ -z "$(ls -A "$BATS_TEST_TMPDIR/x")" ]
 	run -69 --separate-stderr "$PSEC" -C "$BATS_TEST_TMPDIR/x" sim status
 	[[ $stderr == *"sim run"* ]]
 }
