@@ -79,9 +79,11 @@ static int run_replace(const struct cmd_env *env, const void *options, int argc,
 	(void)argc, (void)argv;
 	if (board_begin(env, &o->board, true, &b, e))
 		return -1;
+	if (!enrol_serial_ok(o->old))
+		return err_set(e, ERR_USAGE, 0, "--old names a board by its serial, and this is none");
 	if (!b.site)
 		return cmd_no_site(env, ERR_INPUT, e);
-	question = xasprintf("site %s goes from board %s to board %s; the old one's certificate is revoked. Go on?",
+	question = xasprintf("site %s goes from board %s to board %s; the old one's certificates are revoked. Go on?",
 			     b.site->id, o->old, b.serial);
 	if (board_agreed(&b, o->yes, question, e) || board_ca(&b, &o->where, &ca, e))
 		return -1;

@@ -49,7 +49,8 @@ static int find_serial(struct board *b, const struct board_said *o, bool fresh, 
 
 	if (o->serial) {
 		if (!enrol_serial_ok(o->serial))
-			return err_set(e, ERR_USAGE, 0, "a serial is made of 1 to 64 of A-Z, a-z, 0-9, '.', '_' and '-'");
+			return err_set(e, ERR_USAGE, 0, "a serial is made of 1 to 64 of A-Z, a-z, 0-9, '.', '_' and '-', and "
+				       "begins with none of '.' and '-'");
 		str_copy(to, ENROL_NAME, o->serial);
 		return 0;
 	}

@@ -49,6 +49,26 @@ static int other_board(struct ca *c, const struct enrol_request *r, int64_t now_
 					      "replace`", r->site, row_text(st, 0), r->serial);
 }
 
+/* Who looks at a certificate's CN alone, as a broker does, must not meet a board where a site is meant: an IDevID is
+ * for life, and it opens TLS, too. */
+static int other_name(struct ca *c, const struct enrol_request *r, struct err *e)
+{
+	static const char sites[] = "SELECT 1 FROM certificate WHERE site = ? AND serial <> ? AND profile = 'ldevid'";
+	static const char boards[] = "SELECT 1 FROM certificate WHERE serial = ? AND serial <> ? AND profile = 'idevid'"
+				     " AND revoked_us IS NULL";
+	bool idevid = r->profile == ENROL_IDEVID;
+	auto_row sqlite3_stmt *st = NULL;
+	int rc = registry_row(c, &st, e, idevid ? sites : boards, "tt", idevid ? r->serial : r->site, r->serial);
+
+	if (rc <= 0)
+		return rc;
+	if (idevid)
+		return err_set(e, ERR_REFUSED, 0, "'%s' is the id of a site, and a board's certificate in this name would pass "
+						  "for the site's; the board needs another serial", r->serial);
+	return err_set(e, ERR_REFUSED, 0, "'%s' is the serial of a board, whose certificate would pass for the site's; the "
+					  "site needs another id", r->site);
+}
+
 int board_may_enrol(struct ca *c, const struct enrol_request *r, const char *ek, int64_t now_us, struct err *e)
 {
 	struct board b;
@@ -63,7 +83,7 @@ int board_may_enrol(struct ca *c, const struct enrol_request *r, const char *ek,
 	if (b.there && b.ek[0] && !str_eq(b.ek, ek))
 		return err_set(e, ERR_REFUSED, 0, "board '%s' is known with another TPM; if its TPM was replaced, `psec "
 						  "provision ca rework %s` first", r->serial, r->serial);
-	if (other_serial(c, r->serial, ek, e))
+	if (other_serial(c, r->serial, ek, e) || other_name(c, r, e))
 		return -1;
 	return r->profile == ENROL_LDEVID ? other_board(c, r, now_us, e) : 0;
 }
@@ -231,8 +251,9 @@ static int hand_over(struct ca *c, void *arg, struct err *e)
 	if (fresh.there && (str_eq(fresh.state, board_states[CA_BOARD_SCRAPPED]) ||
 			    str_eq(fresh.state, board_states[CA_BOARD_REPLACED])))
 		return err_set(e, ERR_REFUSED, 0, "board '%s' was %s", h->fresh, fresh.state);
+	/* its IDevID, too, which may open the broker as well: it comes back by rework alone, and then anew */
 	if (statement(c, h, number, e) ||
-	    revoke_all(c, h->now->utc_us, h->old, h->site, "ldevid", ca_reason("superseded"), "", &count, e))
+	    revoke_all(c, h->now->utc_us, h->old, NULL, NULL, ca_reason("superseded"), "", &count, e))
 		return -1;
 	if (registry_run(c, e, "UPDATE board SET state = ?, changed_us = ?, reason = ? WHERE serial = ? AND state <> ?",
 			 "tittt", board_states[CA_BOARD_REPLACED], h->now->utc_us, h->fresh, h->old,

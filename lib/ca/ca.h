@@ -57,7 +57,8 @@ must_check int ca_facts(struct ca *c, struct ca_facts *out, struct err *e);
 /* Judge a request and make the challenge; both are kept until answered (7 d). The same request again gives a new
  * challenge. ERR_INPUT: the document; ERR_REFUSED: what it claims, by name (EK root, EKU, revoked intermediate; certify
  * not by the IAK; key not fixed to the TPM; CSR for another key or name; EK known under another serial; serial known
- * with another EK; scrapped or replaced; the site has another board). ERR_AGAIN: our clock is not set. */
+ * with another EK; scrapped or replaced; the site has another board;
+ * a board's serial that is another's site, and back). ERR_AGAIN: our clock is not set. */
 must_check int ca_challenge(struct ca *c, const struct now *now, const char *request, struct buf *challenge,
 			    struct err *e);
 /* The answer → the certificate document. Idempotent: the same answer again gives the same certificate. */
@@ -76,7 +77,7 @@ must_check int ca_board_scrap(struct ca *c, const struct now *now, const char *s
 /* The same board may enrol again, with another TPM, too; its certificates are revoked (superseded). */
 must_check int ca_board_rework(struct ca *c, const struct now *now, const char *serial, const char *reason,
 			       const char *who, struct err *e);
-/* A site goes from one board to another: the old LDevID is revoked, and the old board is replaced. A hand-over
+/* A site goes from one board to another: the old board is replaced, and all its certificates are revoked. A hand-over
  * statement for the audit chain comes back (JSON, signed by the policy key, see psec-enrolment(5)). Idempotent: again
  * the same statement. */
 must_check int ca_replace(struct ca *c, const struct now *now, const char *site, const char *old_serial,

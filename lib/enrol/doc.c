@@ -181,7 +181,7 @@ void doc_serial(struct doc *d, const char *key, char to[ENROL_NAME])
 	const char *s = doc_text(d, key);
 
 	if (!enrol_serial_ok(s))
-		doc_fault(d, key, "must be 1 to 64 of A-Z, a-z, 0-9, '.', '_' and '-'");
+		doc_fault(d, key, "must be 1 to 64 of A-Z, a-z, 0-9, '.', '_' and '-', not '.' or '-' at first");
 	str_copy(to, ENROL_NAME, s);
 }
 

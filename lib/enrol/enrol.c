@@ -12,16 +12,19 @@ static bool made_of(const char *s, const char *set, size_t most)
 	return len >= 1 && len <= most && s[len] == '\0';
 }
 
+/* They become names of folders and words of a signer's command line. */
 bool enrol_serial_ok(const char *s)
 {
-	return made_of(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-", ENROL_NAME - 1);
+	static const char set[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+
+	return *s != '.' && *s != '-' && made_of(s, set, ENROL_NAME - 1);
 }
 
 bool enrol_site_ok(const char *s)
 {
 	enum { SITE_ID_MAX = 31 }; /* site.yaml's own bound */
 
-	return made_of(s, "abcdefghijklmnopqrstuvwxyz0123456789-", SITE_ID_MAX);
+	return *s != '-' && made_of(s, "abcdefghijklmnopqrstuvwxyz0123456789-", SITE_ID_MAX);
 }
 
 /* ---- what binds the documents to each other ---- */
@@ -77,7 +80,7 @@ static void read_site(struct doc *d, struct enrol_request *r)
 	}
 	site = doc_text(d, "site");
 	if (!enrol_site_ok(site))
-		doc_fault(d, "site", "must be a site's id, 1 to 31 of a-z, 0-9 and '-'");
+		doc_fault(d, "site", "must be a site's id, 1 to 31 of a-z, 0-9 and '-', not '-' at first");
 	str_copy(r->site, sizeof r->site, site);
 }
 

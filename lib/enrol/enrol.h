@@ -16,7 +16,7 @@ enum { ENROL_MAX = 64 * 1024 };
 enum { ENROL_NAME = 65 };   /* a board's serial or a site's id and its end */
 enum { ENROL_CHAIN = 8 };   /* certificates in a list, at most */
 
-/* A board's serial: [A-Za-z0-9._-]{1,64}; a site's id: [a-z0-9-]{1,31}. */
+/* A board's serial: [A-Za-z0-9._-]{1,64}, no '.' or '-' at first; a site's id: [a-z0-9-]{1,31}, no '-' at first. */
 bool enrol_serial_ok(const char *s);
 bool enrol_site_ok(const char *s);
 

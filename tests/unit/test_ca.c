@@ -331,6 +331,50 @@ static void a_site_goes_from_one_board_to_another(void **state)
 	soft_release(&fresh);
 }
 
+/* mosquitto's use_identity_as_username asks for the CN alone. */
+static void a_board_is_never_named_as_another_ones_site(void **state)
+{
+	struct enrol_certificate doc = { 0 };
+	struct soft_board site, thief, later_site;
+
+	board(&site, "A1-000001", "hof-7");
+	enrolled(*state, &site, &doc);
+	enrol_certificate_release(&doc);
+	board(&thief, "hof-7", "");
+	refused(*state, &thief, "'hof-7' is the id of a site");
+	str_copy(thief.serial, sizeof thief.serial, "hof-8");
+	enrolled(*state, &thief, &doc);
+	enrol_certificate_release(&doc);
+	board(&later_site, "A1-000002", "hof-8");
+	refused(*state, &later_site, "'hof-8' is the serial of a board");
+	/* its own name twice is nobody else's */
+	str_copy(thief.site, sizeof thief.site, "hof-8");
+	enrolled(*state, &thief, &doc);
+	enrol_certificate_release(&doc);
+	soft_release(&site);
+	soft_release(&thief);
+	soft_release(&later_site);
+}
+
+static void a_replaced_boards_own_certificate_ends_too(void **state)
+{
+	struct enrol_certificate own = { 0 }, old = { 0 };
+	auto_buf struct buf statement = BUF_INIT, list = BUF_INIT;
+	struct soft_board b;
+
+	board(&b, "A1-000001", "");
+	enrolled(*state, &b, &own);
+	str_copy(b.site, sizeof b.site, "hof-7");
+	enrolled(*state, &b, &old);
+	ok(ca_replace(*state, &now, "hof-7", "A1-000001", "A1-000002", &statement, &e));
+	ok(ca_crl(*state, &now, 86400000, &list, &e));
+	no(judged(own.chain, own.trust[0], CRYPTO_USE_DEVICE, true, &now), ERR_REFUSED, "revoked");
+	no(judged(old.chain, old.trust[0], CRYPTO_USE_CLIENT, true, &now), ERR_REFUSED, "revoked");
+	enrol_certificate_release(&own);
+	enrol_certificate_release(&old);
+	soft_release(&b);
+}
+
 /* The statement's signature, checked as psec-enrolment(5) says it. */
 static void a_hand_over_is_signed_by_the_policy_key(void **state)
 {
@@ -796,6 +840,8 @@ int main(int argc, char **argv)
 		with_ca(a_board_without_a_clock_does_not_sign),
 		with_ca(one_tpm_has_one_serial_and_one_serial_one_tpm),
 		with_ca(a_site_goes_from_one_board_to_another),
+		with_ca(a_board_is_never_named_as_another_ones_site),
+		with_ca(a_replaced_boards_own_certificate_ends_too),
 		with_ca(a_hand_over_is_signed_by_the_policy_key),
 		with_ca(two_processes_never_take_one_serial_twice),
 		with_ca(two_processes_with_one_answer_get_one_certificate),

@@ -212,7 +212,7 @@ static void proof_and_nonce_are_what_the_manual_says(void **state)
 
 static void names_keep_to_their_letters(void **state)
 {
-	static const char *const bad_serials[] = { "", "a b", "a/b", "a+b", "a#", "ä", "\n",
+	static const char *const bad_serials[] = { "", "a b", "a/b", "a+b", "a#", "ä", "\n", ".", "..", ".a", "-a", "--ca",
 		"a234567890123456789012345678901234567890123456789012345678901234x" };
 
 	(void)state;
@@ -222,6 +222,7 @@ static void names_keep_to_their_letters(void **state)
 	assert_true(enrol_serial_ok("A_1.b-2"));
 	assert_true(enrol_site_ok("hof-7"));
 	assert_false(enrol_site_ok("hof_7"));
+	assert_false(enrol_site_ok("-hof"));
 	assert_false(enrol_site_ok(""));
 }
 
