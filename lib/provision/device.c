@@ -14,7 +14,9 @@ void provision_guard_memory(void)
 	const struct rlimit none = { 0, 0 }, all = { RLIM_INFINITY, RLIM_INFINITY };
 
 	setrlimit(RLIMIT_CORE, &none);
+#ifndef __SANITIZE_ADDRESS__ /* its search for leaks looks into us as a debugger does */
 	prctl(PR_SET_DUMPABLE, 0);
+#endif
 	/* with a limit, what is locked later would fail instead */
 	if (setrlimit(RLIMIT_MEMLOCK, &all) == 0)
 		(void)mlockall(MCL_CURRENT | MCL_FUTURE);
