@@ -101,6 +101,35 @@ static int sync_folder(const struct provision_how *how, struct err *e)
 	return 0;
 }
 
+/* Calls fn for each name of the folder; 0 goes on. */
+static int each_name(const struct provision_how *how, int (*fn)(int at, const char *name, void *arg, struct err *e),
+		     void *arg, struct err *e)
+{
+	auto_free char *folder = folder_of(how);
+	DIR *dir = opendir(folder);
+	struct dirent *f;
+	int rc = 0;
+
+	if (!dir)
+		return errno == ENOENT ? 0 : err_set(e, ERR_IO, errno, "cannot read '%s'", folder);
+	while (rc == 0 && (f = readdir(dir)))
+		rc = fn(dirfd(dir), f->d_name, arg, e);
+	closedir(dir);
+	return rc;
+}
+
+/* What file_replace had begun when it was killed: NAME.8 hex.new. */
+static int drop_half(int at, const char *name, void *arg, struct err *e)
+{
+	size_t len = strlen(name);
+
+	(void)arg;
+	if (len > 13 && str_eq(name + len - 4, ".new") && name[len - 13] == '.' &&
+	    strspn(name + len - 12, "0123456789abcdef") == 8 && unlinkat(at, name, 0) < 0 && errno != ENOENT)
+		return err_set(e, ERR_IO, errno, "cannot remove '%s'", name);
+	return 0;
+}
+
 /* ---- the LDevID's key and certificate ----
  *
  * They are two files, because programs ask for two, and must never be of two generations: a key beside another key's
@@ -127,9 +156,12 @@ int place_put_ldevid(const struct provision_how *how, const struct buf *key, con
 {
 	auto_free char *name = xasprintf("ldevid-%.16s", fingerprint), *folder = place_path(how, name);
 	auto_free char *key_path = xasprintf("%s/ldevid.key", folder), *cert_path = xasprintf("%s/ldevid.pem", folder);
+	const struct provision_how within = { .place.tpm = folder };
 
 	if (mkdir(folder, 0700) < 0 && errno != EEXIST)
 		return err_set(e, ERR_IO, errno, "cannot make '%s'", folder);
+	if (each_name(&within, drop_half, NULL, e)) /* an installation that was cut began the same one */
+		return -1;
 	if (file_replace(key_path, key->data, key->len, 0600, e) ||
 	    file_replace(cert_path, chain, strlen(chain), 0600, e) || sync_folder(how, e))
 		return -1;
@@ -156,23 +188,6 @@ static int remove_tree(int at, const char *name, struct err *e)
 	closedir(dir);
 	return unlinkat(at, name, AT_REMOVEDIR) < 0 && errno != ENOENT
 		       ? err_set(e, ERR_IO, errno, "cannot remove '%s'", name) : 0;
-}
-
-/* Calls fn for each name of the folder; 0 goes on. */
-static int each_name(const struct provision_how *how, int (*fn)(int at, const char *name, void *arg, struct err *e),
-		     void *arg, struct err *e)
-{
-	auto_free char *folder = folder_of(how);
-	DIR *dir = opendir(folder);
-	struct dirent *f;
-	int rc = 0;
-
-	if (!dir)
-		return errno == ENOENT ? 0 : err_set(e, ERR_IO, errno, "cannot read '%s'", folder);
-	while (rc == 0 && (f = readdir(dir)))
-		rc = fn(dirfd(dir), f->d_name, arg, e);
-	closedir(dir);
-	return rc;
 }
 
 struct generations {
@@ -221,23 +236,15 @@ int place_drop_old_ldevids(const struct provision_how *how, bool current, struct
 	return each_name(how, look_at, &g, e);
 }
 
-/* What file_replace had begun when it was killed: NAME.8 hex.new. */
-static int drop_half(int at, const char *name, void *arg, struct err *e)
-{
-	size_t len = strlen(name);
-
-	(void)arg;
-	if (len > 13 && str_eq(name + len - 4, ".new") && name[len - 13] == '.' &&
-	    strspn(name + len - 12, "0123456789abcdef") == 8 && unlinkat(at, name, 0) < 0 && errno != ENOENT)
-		return err_set(e, ERR_IO, errno, "cannot remove '%s'", name);
-	return 0;
-}
-
 int place_drop_half_files(const struct provision_how *how, struct err *e)
 {
 	auto_free char *policies = place_path(how, "policies");
 	const struct provision_how within = { .place = { .tpm = policies } };
 
+	/* and links that were about to be put in place */
+	if (place_remove(how, "ldevid.new", e) || place_remove(how, "ldevid.key.new", e) ||
+	    place_remove(how, "ldevid.pem.new", e))
+		return -1;
 	return each_name(how, drop_half, NULL, e) || each_name(&within, drop_half, NULL, e) ? -1 : 0;
 }
 

@@ -24,8 +24,12 @@ begin() {
 	board board
 }
 
+# As /dev/tpmrm0 does when its user dies; behind swtpm what was loaded stays, and tpm2-tools would find no room.
+dead_leave_nothing() { tpm2_flushcontext -t && tpm2_flushcontext -l && tpm2_flushcontext -s; }
+
 completes() {
 	"$PSEC" "$@" >again 2>&1 || { echo "after a kill: $what: status $?"; cat again; return 1; }
+	dead_leave_nothing
 	whole_identity >seen 2>&1 || { echo "after a kill: $what"; cat again seen; return 1; }
 	"$PSEC" provision status >seen || { echo "after a kill: $what"; cat seen; return 1; }
 }
@@ -64,6 +68,7 @@ provisioned() { "$PSEC" provision --yes >/dev/null; }
 }
 
 renewed() {
+	dead_leave_nothing
 	# old or new, never half: what is in force fits even before the next run
 	ldevid_signs state/tpm >seen 2>&1 || { echo "$what: no pair is in force"; cat seen; return 1; }
 	completes provision renew

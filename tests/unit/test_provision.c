@@ -73,11 +73,13 @@ static void key_and_certificate_are_always_of_one_pair(void **state)
 	assert_false(place_has_old_ldevid(&how));
 	/* cut before the change: a pair that is half there is none */
 	assert_int_equal(mkdir(next, 0700), 0);
+	assert_int_equal(place_write(&how, "ldevid-2222222222222222/ldevid.key.0123abcd.new", "x", 1, &e), 0);
 	has("ldevid.key", "key 1");
 	has("ldevid.pem", "chain 1");
 	put("key 2", "chain 2", "22222222222222222222");
 	has("ldevid.key", "key 2");
 	has("ldevid.pem", "chain 2");
+	has("ldevid/ldevid.key.0123abcd.new", NULL);
 	assert_true(place_has_old_ldevid(&how));
 	assert_int_equal(place_drop_old_ldevids(&how, false, &e), 0);
 	assert_false(place_has_old_ldevid(&how));
