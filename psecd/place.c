@@ -165,7 +165,7 @@ static int choose_users(struct place *p, struct err *e)
 	return 0;
 }
 
-/* Files that an earlier start made under another user. A core that was taken over owns this folder, so nothing
+/* Files that an earlier start made under another user. A core that was taken over can write this folder, so nothing
  * here may be a link, and only a file with one name is handed over. */
 static int hand_over(int dir, const char *name, const struct passwd *pw, struct err *e)
 {
@@ -180,6 +180,17 @@ static int hand_over(int dir, const char *name, const struct passwd *pw, struct 
 		return err_set(e, ERR_REFUSED, 0, "'%s' in the state folder is not a plain file", name);
 	if (st.st_uid != pw->pw_uid && fchown(fd, pw->pw_uid, pw->pw_gid) < 0)
 		return err_set(e, ERR_IO, errno, "cannot give '%s' to %s", name, pw->pw_name);
+	return 0;
+}
+
+/* The core may make files there, and end its own. What root keeps there (tpm, secrets) it cannot put something else in
+ * the place of: for that the folder would have to be its own, or not sticky. */
+static int hand_over_folder(int dir, const char *path, const struct passwd *pw, struct err *e)
+{
+	struct stat st;
+
+	if (fstat(dir, &st) < 0 || fchown(dir, 0, pw->pw_gid) < 0 || fchmod(dir, (st.st_mode & 0777) | 01070) < 0)
+		return err_set(e, ERR_IO, errno, "cannot give '%s' to %s", path, pw->pw_name);
 	return 0;
 }
 
@@ -202,8 +213,11 @@ static int open_state(struct place *p, struct err *e)
 	if (!p->user[CORE][0])
 		return 0;
 	pw = getpwnam(p->user[CORE]);
-	if (!pw || fchown(p->state_fd, pw->pw_uid, pw->pw_gid) < 0)
-		return err_set(e, ERR_IO, errno, "cannot give '%s' to %s", p->start.paths.state, p->user[CORE]);
+	if (!pw)
+		return err_set(e, ERR_IO, 0, "cannot give '%s' to %s: there is no such user", p->start.paths.state,
+			       p->user[CORE]);
+	if (hand_over_folder(p->state_fd, p->start.paths.state, pw, e) < 0)
+		return -1;
 	for (size_t i = 0; i < COUNT_OF(files); i++) {
 		if (hand_over(p->state_fd, files[i], pw, e) < 0)
 			return -1;

@@ -208,6 +208,9 @@ must_check int file_read_fd(int fd, const char *name, size_t max, struct buf *b,
 /* Write a new file beside path, fsync it, rename it into place, fsync the folder: path has the old or the new text,
  * never half. mode for a file that did not exist; an existing one keeps its own. */
 must_check int file_replace(const char *path, const void *data, size_t len, unsigned mode, struct err *e);
+/* The same where others may have put something in its place: a link is not followed, nothing of what stood there
+ * stays, mode and owner neither. */
+must_check int file_replace_all(const char *path, const void *data, size_t len, unsigned mode, struct err *e);
 /* Make a folder and those above it; no fault when it is there. */
 must_check int dir_make(const char *path, unsigned mode, struct err *e);
 /* Where what came with the program lies, "profiles", "series/…": below $PSEC_SHARE, else ../share/psec of the program's

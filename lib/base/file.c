@@ -114,7 +114,7 @@ static int open_beside(const char *path, unsigned mode, char **name, struct err 
 }
 
 /* What stands at path keeps its mode, and its owner where we may give files away. */
-static int fill(int fd, const char *path, const void *data, size_t len, struct err *e)
+static int keep_owner(int fd, const char *path, struct err *e)
 {
 	struct stat old;
 
@@ -126,6 +126,11 @@ static int fill(int fd, const char *path, const void *data, size_t len, struct e
 		if (fchmod(fd, old.st_mode & 07777) < 0)
 			return err_set(e, ERR_IO, errno, "cannot set the mode of '%s'", path);
 	}
+	return 0;
+}
+
+static int fill(int fd, const char *path, const void *data, size_t len, struct err *e)
+{
 	if (fd_write_all(fd, data, len, e) < 0)
 		return err_ctx(e, "'%s'", path);
 	if (fsync(fd) < 0)
@@ -133,30 +138,38 @@ static int fill(int fd, const char *path, const void *data, size_t len, struct e
 	return 0;
 }
 
-int file_replace(const char *path, const void *data, size_t len, unsigned mode, struct err *e)
+static int replace(const char *path, bool keep, const void *data, size_t len, unsigned mode, struct err *e)
 {
-	/* A link is followed, so that the file it names changes and the link stays. */
-	auto_free char *real = realpath(path, NULL);
 	auto_free char *dir = NULL;
 	auto_free char *name = NULL;
-	auto_close int fd = -1;
+	auto_close int fd = open_beside(path, mode, &name, e);
 
-	if (!real)
-		real = xstrdup(path);
-	fd = open_beside(real, mode, &name, e);
 	if (fd < 0)
 		return -1;
-	if (fill(fd, real, data, len, e) < 0) {
+	if ((keep && keep_owner(fd, path, e) < 0) || fill(fd, path, data, len, e) < 0) {
 		unlink(name);
 		return -1;
 	}
-	if (rename(name, real) < 0) {
+	if (rename(name, path) < 0) {
 		err_set(e, ERR_IO, errno, "cannot replace '%s'", path);
 		unlink(name);
 		return -1;
 	}
-	dir = xstrdup(real);
+	dir = xstrdup(path);
 	return dir_sync(dirname(dir), e);
+}
+
+int file_replace(const char *path, const void *data, size_t len, unsigned mode, struct err *e)
+{
+	/* A link is followed, so that the file it names changes and the link stays. */
+	auto_free char *real = realpath(path, NULL);
+
+	return replace(real ? real : path, true, data, len, mode, e);
+}
+
+int file_replace_all(const char *path, const void *data, size_t len, unsigned mode, struct err *e)
+{
+	return replace(path, false, data, len, mode, e);
 }
 
 int dir_make(const char *path, unsigned mode, struct err *e)

@@ -79,7 +79,7 @@ int place_write(const struct provision_how *how, const char *name, const void *d
 {
 	auto_free char *path = place_path(how, name);
 
-	return file_replace(path, data, len, 0600, e);
+	return file_replace_all(path, data, len, 0600, e);
 }
 
 int place_remove(const struct provision_how *how, const char *name, struct err *e)

@@ -135,7 +135,7 @@ static int keep(const struct provision_how *how, const struct secret *key, const
 			buf_add(&text, at, len);
 	}
 	return crypto_seal(key->data, SEAL_NAME, text.data, text.len, &sealed, e) ||
-	       file_replace(path, sealed.data, sealed.len, 0600, e) ? -1 : 0;
+	       file_replace_all(path, sealed.data, sealed.len, 0600, e) ? -1 : 0;
 }
 
 /* ---- the escrow ---- */

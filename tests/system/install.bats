@@ -93,7 +93,7 @@ said() {
 
 @test "installed: both users and the folders are there, and psecd waits for a site" {
 	booted
-	said 'installed 0' 'users 2' 'psec-field is in dialout' 'state is of psec-core' 'without a site: inactive'
+	said 'installed 0' 'users 2' 'psec-field is in dialout' 'state is of root and psec-core' 'without a site: inactive'
 }
 
 @test "a technician's way from init to self-consumption, under the unit as shipped" {

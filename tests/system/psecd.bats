@@ -300,6 +300,34 @@ sockets_in() {
 	[ "$(stat -c %u state/psec.db)" = "$(uids | head -1)" ]
 }
 
+@test "a core that was taken over cannot put anything in the place of what root keeps in the state folder" {
+	[ "$(id -u)" = 0 ] || skip "needs root"
+	sim_start --series none
+	mkdir -p state
+	mkdir -m 700 state/tpm
+	echo sealed >state/secrets
+	chmod 600 state/secrets
+	psecd_start
+	core=$(awk '/^Uid:/ { print $2 }' "/proc/$(pid_of psecd-core)/status")
+	group=$(awk '/^Gid:/ { print $2 }' "/proc/$(pid_of psecd-core)/status")
+	[ "$core" != 0 ]
+	as_core() { setpriv --reuid "$core" --regid "$group" --clear-groups "$@"; }
+	chmod a+x . .. # only the folder itself is to stand in the way
+	as_core touch state/its-own
+	as_core rm state/its-own
+	run ! as_core mv state/tpm state/away
+	run ! as_core mv state/secrets state/away
+	run ! as_core rm -f state/secrets
+	run ! as_core chmod 700 state
+	[ "$(cat state/secrets)" = sealed ]
+	[ "$(stat -c '%u %a' state)" = "0 1775" ]
+	# and the same after the next start, which finds its own files there
+	psecd_stop
+	psecd_start
+	run ! as_core mv state/tpm state/away
+	[ "$(stat -c %u state/psec.db)" = "$core" ]
+}
+
 @test "systemd is told when it serves and when it stops" {
 	sim_start --series none
 	/usr/bin/python3 -c '

@@ -492,6 +492,27 @@ static void a_link_stays_when_its_file_is_replaced(void **state)
 	assert_string_equal(b.data, "new");
 }
 
+static void where_others_may_write_a_link_is_replaced_itself(void **state)
+{
+	auto_buf struct buf b = BUF_INIT;
+	struct stat st;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(file_replace("theirs", "theirs", 6, 0666, &e), 0);
+	assert_int_equal(symlink("theirs", "trap"), 0);
+	assert_int_equal(file_replace_all("trap", "ours", 4, 0600, &e), 0);
+	assert_int_equal(lstat("trap", &st), 0);
+	assert_true(S_ISREG(st.st_mode));
+	assert_int_equal(st.st_mode & 0777, 0600); /* not what the link led to */
+	assert_int_equal(file_read("trap", 100, &b, &e), 0);
+	assert_string_equal(b.data, "ours");
+	buf_clear(&b);
+	assert_int_equal(file_read("theirs", 100, &b, &e), 0);
+	assert_string_equal(b.data, "theirs");
+	assert_int_equal(file_replace_all("no/where", "x", 1, 0600, &e), -1);
+}
+
 static void a_failed_replacement_leaves_nothing_behind(void **state)
 {
 	struct err e;
@@ -659,6 +680,7 @@ int main(void)
 		cmocka_unit_test(boot_time_goes_forward),
 		IN_FOLDER(a_replaced_file_has_the_new_text_and_the_old_mode),
 		IN_FOLDER(a_link_stays_when_its_file_is_replaced),
+		IN_FOLDER(where_others_may_write_a_link_is_replaced_itself),
 		IN_FOLDER(a_failed_replacement_leaves_nothing_behind),
 		IN_FOLDER(a_file_beyond_the_bound_is_refused),
 		IN_FOLDER(folders_are_made_all_the_way),
