@@ -3,14 +3,9 @@
 
 #include <string.h>
 
-static int word(struct tpm *t, TPM2_PT property, char to[4], struct err *e)
+static uint32_t value(const struct tpm_properties *p, TPM2_PT property)
 {
-	uint32_t v;
-
-	if (tpm_property(t, property, &v, e))
-		return -1;
-	put32((uint8_t *)to, v);
-	return 0;
+	return p->value[property - p->first];
 }
 
 /* Vendors fill with blanks, zeros and control characters. */
@@ -30,16 +25,20 @@ static void tidy(char *to, size_t n, const char *from, size_t len)
 
 static int identity(struct tpm *t, struct tpm_health *out, struct err *e)
 {
+	struct tpm_properties p;
 	uint32_t one, two, revision;
-	char maker[4], model[16];
+	uint8_t maker[4], model[16];
 
-	if (word(t, TPM2_PT_MANUFACTURER, maker, e) || word(t, TPM2_PT_VENDOR_STRING_1, model, e) ||
-	    word(t, TPM2_PT_VENDOR_STRING_2, model + 4, e) || word(t, TPM2_PT_VENDOR_STRING_3, model + 8, e) ||
-	    word(t, TPM2_PT_VENDOR_STRING_4, model + 12, e) || tpm_property(t, TPM2_PT_FIRMWARE_VERSION_1, &one, e) ||
-	    tpm_property(t, TPM2_PT_FIRMWARE_VERSION_2, &two, e) || tpm_property(t, TPM2_PT_REVISION, &revision, e))
+	if (tpm_properties(t, TPM2_PT_FIXED, &p, e))
 		return -1;
-	tidy(out->manufacturer, sizeof out->manufacturer, maker, sizeof maker);
-	tidy(out->model, sizeof out->model, model, sizeof model);
+	put32(maker, value(&p, TPM2_PT_MANUFACTURER));
+	for (unsigned i = 0; i < 4; i++)
+		put32(model + 4 * i, value(&p, TPM2_PT_VENDOR_STRING_1 + i));
+	one = value(&p, TPM2_PT_FIRMWARE_VERSION_1);
+	two = value(&p, TPM2_PT_FIRMWARE_VERSION_2);
+	revision = value(&p, TPM2_PT_REVISION);
+	tidy(out->manufacturer, sizeof out->manufacturer, (const char *)maker, sizeof maker);
+	tidy(out->model, sizeof out->model, (const char *)model, sizeof model);
 	snprintf(out->firmware, sizeof out->firmware, "%u.%u.%u.%u", one >> 16, one & 0xffff, two >> 16, two & 0xffff);
 	snprintf(out->revision, sizeof out->revision, "%u.%02u", revision / 100 % 100, revision % 100);
 	return 0;
@@ -47,15 +46,18 @@ static int identity(struct tpm *t, struct tpm_health *out, struct err *e)
 
 static int state(struct tpm *t, struct tpm_health *out, struct err *e)
 {
+	struct tpm_properties p;
 	uint32_t permanent, startup;
 
-	if (tpm_property(t, TPM2_PT_PERMANENT, &permanent, e) || tpm_property(t, TPM2_PT_STARTUP_CLEAR, &startup, e) ||
-	    tpm_property(t, TPM2_PT_LOCKOUT_COUNTER, &out->lockout_counter, e) ||
-	    tpm_property(t, TPM2_PT_MAX_AUTH_FAIL, &out->max_tries, e) ||
-	    tpm_property(t, TPM2_PT_LOCKOUT_INTERVAL, &out->recovery_s, e) ||
-	    tpm_property(t, TPM2_PT_LOCKOUT_RECOVERY, &out->lockout_recovery_s, e) ||
-	    tpm_property(t, TPM2_PT_HR_PERSISTENT_AVAIL, &out->persistent_free, e))
+	if (tpm_properties(t, TPM2_PT_VAR, &p, e))
 		return -1;
+	permanent = value(&p, TPM2_PT_PERMANENT);
+	startup = value(&p, TPM2_PT_STARTUP_CLEAR);
+	out->lockout_counter = value(&p, TPM2_PT_LOCKOUT_COUNTER);
+	out->max_tries = value(&p, TPM2_PT_MAX_AUTH_FAIL);
+	out->recovery_s = value(&p, TPM2_PT_LOCKOUT_INTERVAL);
+	out->lockout_recovery_s = value(&p, TPM2_PT_LOCKOUT_RECOVERY);
+	out->persistent_free = value(&p, TPM2_PT_HR_PERSISTENT_AVAIL);
 	out->owner_auth = permanent & TPMA_PERMANENT_OWNERAUTHSET;
 	out->endorsement_auth = permanent & TPMA_PERMANENT_ENDORSEMENTAUTHSET;
 	out->lockout_auth = permanent & TPMA_PERMANENT_LOCKOUTAUTHSET;

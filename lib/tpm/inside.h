@@ -34,6 +34,7 @@ struct tpm {
 	ESYS_TR bus;                       /* the salted session that encrypts, or ESYS_TR_NONE */
 	ESYS_TR ek;                        /* of tpm_ek_use, or ESYS_TR_NONE */
 	TPM2_HANDLE ek_handle;             /* 0: of this transaction */
+	ESYS_TR srk;                       /* looked at and found right, or ESYS_TR_NONE */
 };
 
 /* ---- lock.c ---- */
@@ -68,6 +69,13 @@ bool tpm_is_ours(const struct tpm *t, TPM2_HANDLE h);
 must_check int tpm_handles(struct tpm *t, TPM2_HANDLE first, TPM2_HANDLE *to, size_t max, size_t *count, struct err *e);
 must_check int tpm_handle_there(struct tpm *t, TPM2_HANDLE h, bool *there, struct err *e);
 must_check int tpm_property(struct tpm *t, TPM2_PT property, uint32_t *value, struct err *e); /* 0 when it has none */
+/* A group of them at once: from TPM2_PT_FIXED or TPM2_PT_VAR on; 0 where it has none. */
+enum { TPM_PROPERTIES = 0x40 };
+struct tpm_properties {
+	TPM2_PT first;
+	uint32_t value[TPM_PROPERTIES];
+};
+must_check int tpm_properties(struct tpm *t, TPM2_PT first, struct tpm_properties *out, struct err *e);
 
 /* ---- rc.c ---- */
 /* The number of a TPM's response without which handle, parameter or session it means; 0 when another layer spoke. */

@@ -189,6 +189,7 @@ int tpm_key_evict(struct tpm *t, enum tpm_key_role role, struct err *e)
 	tpm_key_release(&k);
 	if (!found)
 		return 0;
+	t->srk = ESYS_TR_NONE;
 	if (tpm_auth(t, ESYS_TR_RH_OWNER, &auth, e))
 		return -1;
 	rc = tpm_try(t, Esys_TR_FromTPMPublic(t->esys, (TPM2_HANDLE)places[role].handle, N3, &tr));
@@ -206,14 +207,22 @@ int tpm_srk(struct tpm *t, ESYS_TR *tr, struct err *e)
 	bool found;
 	TSS2_RC rc;
 
+	*tr = t->srk;
+	if (t->srk != ESYS_TR_NONE)
+		return 0;
 	if (tpm_key_find(t, TPM_SRK, &k, &found, e))
 		return -1;
 	tpm_key_release(&k);
 	if (!found)
 		return err_set(e, ERR_REFUSED, 0, "the TPM has no SRK at 0x%x: it was never provisioned, or cleared since",
 			       (unsigned)TPM_HANDLE_SRK);
-	rc = tpm_try(t, Esys_TR_FromTPMPublic(t->esys, (TPM2_HANDLE)TPM_HANDLE_SRK, N3, tr));
-	return rc ? tpm_fail(t, rc, e, "cannot use the SRK") : 0;
+	rc = tpm_try(t, Esys_TR_FromTPMPublic(t->esys, (TPM2_HANDLE)TPM_HANDLE_SRK, N3, &t->srk));
+	if (rc) {
+		t->srk = ESYS_TR_NONE;
+		return tpm_fail(t, rc, e, "cannot use the SRK");
+	}
+	*tr = t->srk;
+	return 0;
 }
 
 /* What the SRK is, is not looked at before: under another's key nothing of ours can be loaded, and a signature takes
@@ -221,14 +230,15 @@ int tpm_srk(struct tpm *t, ESYS_TR *tr, struct err *e)
 int tpm_load(struct tpm *t, const TPM2B_PRIVATE *priv, const TPM2B_PUBLIC *pub, const char *what, ESYS_TR *tr,
 	     struct err *e)
 {
-	ESYS_TR srk;
-	TSS2_RC rc;
+	ESYS_TR srk = t->srk;
+	TSS2_RC rc = 0;
 
-	rc = tpm_try(t, Esys_TR_FromTPMPublic(t->esys, (TPM2_HANDLE)TPM_HANDLE_SRK, N3, &srk));
+	if (srk == ESYS_TR_NONE)
+		rc = tpm_try(t, Esys_TR_FromTPMPublic(t->esys, (TPM2_HANDLE)TPM_HANDLE_SRK, N3, &srk));
 	if (!rc)
 		rc = tpm_try(t, Esys_Load(t->esys, srk, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, priv, pub, tr));
 	if (rc) {
-		*tr = ESYS_TR_NONE;
+		*tr = t->srk = ESYS_TR_NONE;
 		return tpm_srk(t, &srk, e) ? -1 : tpm_fail(t, rc, e, "%s", what);
 	}
 	tpm_keep(t, *tr);

@@ -100,7 +100,7 @@ int tpm_open(const char *tcti, int wait_ms, struct tpm **out, struct err *e)
 	tpm_quiet();
 	t = xcalloc(1, sizeof *t);
 	t->lock = -1;
-	t->bus = t->ek = ESYS_TR_NONE;
+	t->bus = t->ek = t->srk = ESYS_TR_NONE;
 	t->name = tcti[0] == '/' ? xasprintf("device:%s", tcti) : xstrdup(tcti);
 	t->unmanaged = is_unmanaged(t->name);
 	if (tpm_lock(t->name, wait_ms, &t->lock, e))

@@ -150,15 +150,55 @@ int tpm_handle_there(struct tpm *t, TPM2_HANDLE h, bool *there, struct err *e)
 	return 0;
 }
 
-int tpm_property(struct tpm *t, TPM2_PT property, uint32_t *value, struct err *e)
+/* From first on, at most count of them. A TPM may give fewer at a time. */
+static int read_properties(struct tpm *t, TPM2_PT first, uint32_t count, TPML_TAGGED_TPM_PROPERTY *to, bool *more,
+			   struct err *e)
 {
 	TPMS_CAPABILITY_DATA auto_esys *c = NULL;
-	TPMI_YES_NO more;
-	TSS2_RC rc = tpm_try(t, Esys_GetCapability(t->esys, N3, TPM2_CAP_TPM_PROPERTIES, property, 1, &more, &c));
+	TPMI_YES_NO rest = TPM2_NO;
+	TSS2_RC rc = tpm_try(t, Esys_GetCapability(t->esys, N3, TPM2_CAP_TPM_PROPERTIES, first, count, &rest, &c));
 
 	if (rc)
-		return tpm_fail(t, rc, e, "cannot read the TPM's property 0x%x", property);
-	*value = c->data.tpmProperties.count > 0 && c->data.tpmProperties.tpmProperty[0].property == property ?
-		 c->data.tpmProperties.tpmProperty[0].value : 0;
+		return tpm_fail(t, rc, e, "cannot read the TPM's property 0x%x", first);
+	if (c->capability != TPM2_CAP_TPM_PROPERTIES || c->data.tpmProperties.count > COUNT_OF(to->tpmProperty))
+		return tpm_fail(t, TSS2_ESYS_RC_MALFORMED_RESPONSE, e, "cannot read the TPM's property 0x%x", first);
+	*to = c->data.tpmProperties;
+	*more = rest == TPM2_YES;
+	return 0;
+}
+
+int tpm_properties(struct tpm *t, TPM2_PT first, struct tpm_properties *out, struct err *e)
+{
+	TPML_TAGGED_TPM_PROPERTY some;
+	TPM2_PT next = first;
+	bool more = true;
+
+	*out = (struct tpm_properties){.first = first};
+	while (more && next < first + TPM_PROPERTIES) {
+		TPM2_PT asked = next;
+
+		if (read_properties(t, next, first + TPM_PROPERTIES - next, &some, &more, e))
+			return -1;
+		for (uint32_t i = 0; i < some.count; i++) {
+			TPM2_PT p = some.tpmProperty[i].property;
+
+			if (p >= next && p < first + TPM_PROPERTIES) {
+				out->value[p - first] = some.tpmProperty[i].value;
+				next = p + 1;
+			}
+		}
+		more = more && next > asked;
+	}
+	return 0;
+}
+
+int tpm_property(struct tpm *t, TPM2_PT property, uint32_t *value, struct err *e)
+{
+	TPML_TAGGED_TPM_PROPERTY one;
+	bool more;
+
+	if (read_properties(t, property, 1, &one, &more, e))
+		return -1;
+	*value = one.count > 0 && one.tpmProperty[0].property == property ? one.tpmProperty[0].value : 0;
 	return 0;
 }
