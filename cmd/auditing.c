@@ -124,6 +124,28 @@ int auditing_next_head(struct auditing *a, struct audit_head *head, struct err *
 	return rc;
 }
 
+/* The last entry's record, then its heads. */
+static int find_head(void *arg, const struct audit_record *record, struct err *e)
+{
+	bool *vouched = arg;
+
+	(void)e;
+	*vouched = record->head != NULL;
+	return 0;
+}
+
+int auditing_is_vouched(struct auditing *a, bool *vouched, struct err *e)
+{
+	struct audit_head last = { 0 };
+	bool more;
+
+	*vouched = false;
+	if (auditing_next_head(a, &last, e))
+		return -1;
+	return a->client ? read_pages(a, json_pack("{s:I}", "after", (json_int_t)(last.seq - 1)), find_head, vouched, e)
+			 : audit_read(a->database.store, last.seq - 1, SIZE_MAX, find_head, vouched, &more, e);
+}
+
 int auditing_put_head(struct auditing *a, const struct audit_head *head, struct err *e)
 {
 	if (!a->client)

@@ -22,6 +22,7 @@ must_check int auditing_append(struct auditing *a, const char *kind, const char 
 /* A head over all there is, in two: seq and hash of what to sign next, and the head once it is signed. Between them the
  * log may be closed, and should be: who signs with a TPM needs to be who he is. */
 must_check int auditing_next_head(struct auditing *a, struct audit_head *head, struct err *e);
+must_check int auditing_is_vouched(struct auditing *a, bool *vouched, struct err *e); /* has the last entry a head? */
 must_check int auditing_put_head(struct auditing *a, const struct audit_head *head, struct err *e);
 
 #endif

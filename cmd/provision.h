@@ -78,7 +78,7 @@ void board_end(struct board *b);
 must_check int board_ca(const struct board *b, const struct ca_where *where, struct ca **out, struct err *e);
 /* --yes, or yes at the terminal: else ERR_USAGE, ERR_REFUSED. */
 must_check int board_agreed(const struct board *b, bool yes, const char *question, struct err *e);
-/* What was recorded is signed with the site's key and counted by the TPM. */
+/* The audit log's head is signed with the site's key and counted by the TPM, unless it is already. */
 must_check int board_vouch(struct board *b, struct err *e);
 must_check int board_print_steps(const struct board *b, struct err *e); /* as JSON, where that is asked for */
 /* ---- a factory's batch: provision_batch.c ---- */

@@ -201,9 +201,31 @@ static int put_head(void *arg, uint64_t counter, const char *certificate, crypto
 	return rc;
 }
 
+/* Where this call recorded nothing, an earlier one may have, before it was killed or there was a key to sign with. */
+static int is_vouched(const struct board *b, bool *vouched, struct err *e)
+{
+	struct auditing a;
+	int rc;
+
+	*vouched = !b->recorded;
+	if (b->recorded || !b->site)
+		return 0;
+	rc = auditing_open(b->env, false, &a, e) || auditing_is_vouched(&a, vouched, e) ? -1 : 0;
+	auditing_close(&a);
+	if (rc && e->kind == ERR_INPUT) { /* there is no log */
+		*vouched = true;
+		return 0;
+	}
+	return rc;
+}
+
 int board_vouch(struct board *b, struct err *e)
 {
-	if (!b->recorded)
+	bool vouched;
+
+	if (is_vouched(b, &vouched, e))
+		return -1;
+	if (vouched)
 		return 0;
 	return provision_vouch(&b->how, put_head, b, e) ? err_ctx(e, "it is done and in the audit log, but not vouched for")
 							 : 0;

@@ -88,7 +88,7 @@ static int run_install(const struct cmd_env *env, const void *options, int argc,
 
 	(void)argc;
 	if (board_begin(env, &o->board, false, &b, e) || board_read(argv[0], &text, e) ||
-	    provision_install(&b.how, text.data, &b.now, e))
+	    provision_install(&b.how, text.data, &b.now, e) || board_vouch(&b, e))
 		return -1;
 	fprintf(env->out, "the certificate is checked and in place\n");
 	return 0;

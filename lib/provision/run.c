@@ -184,8 +184,8 @@ static int no_storage_key(struct err *e)
 {
 	return err_set(e, ERR_AGAIN, 0, "the identity is there, but for the storage key and what it keeps: its policy "
 		       "must be signed. Here `psec provision policy make --out policy.json`, at the CA `psec "
-		       "provision ca policy policy.json`, here `psec provision policy add --authority policy.pem "
-		       "policy.json`, then `psec provision` again");
+		       "provision ca policy policy.json --out signed.json`, here, with the CA's policy.pem, `psec "
+		       "provision policy add --authority policy.pem signed.json`, then `psec provision` again");
 }
 
 static int run(struct device *d, struct ca *ca, struct err *e)

@@ -45,6 +45,7 @@ v = json.load(open(sys.argv[1]))
 for k in sys.argv[2].split("."):
     v = v[int(k)] if isinstance(v, list) else v[k]
 print({True: "true", False: "false", None: "null"}.get(v, v) if not isinstance(v, (dict, list)) else json.dumps(v))' "$1" "$2"; }
+counter() { echo $((16#$(tpm2_nvread 0x1500020 | od -An -tx1 | tr -d ' \n'))); }
 status() { "$PSEC" provision status --json >status.json || true; value status.json "$1"; }
 
 # state [STATE]: everything there as tpm2-tools and openssl see it; they know nothing of psec.
