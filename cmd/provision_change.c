@@ -77,7 +77,7 @@ static int run_replace(const struct cmd_env *env, const void *options, int argc,
 	auto_ca struct ca *ca = NULL;
 
 	(void)argc, (void)argv;
-	if (board_begin(env, &o->board, true, &b, e))
+	if (board_begin(env, &o->board, BOARD_FRESH, &b, e))
 		return -1;
 	if (!enrol_serial_ok(o->old))
 		return err_set(e, ERR_USAGE, 0, "--old names a board by its serial, and this is none");
@@ -124,7 +124,7 @@ static const struct cmd_opt reset_opts[] = {
 /* The name is asked for, not a yes: what the storage key encrypts is lost. */
 static int agreed_to_reset(const struct board *b, bool yes, struct err *e)
 {
-	const char *name = b->site ? b->site->id : b->serial;
+	const char *name = b->site ? b->site->id : b->serial[0] ? b->serial : "this board";
 	auto_free char *question = NULL, *line = NULL;
 
 	if (yes)
@@ -144,7 +144,7 @@ static int run_reset(const struct cmd_env *env, const void *options, int argc, c
 	bool removed;
 
 	(void)argc, (void)argv;
-	if (board_begin(env, &o->board, false, &b, e) || agreed_to_reset(&b, o->yes, e) ||
+	if (board_begin(env, &o->board, BOARD_NAMELESS, &b, e) || agreed_to_reset(&b, o->yes, e) ||
 	    provision_reset(&b.how, &b.now, &removed, e))
 		return -1;
 	fprintf(env->out, removed ? "removed what psec had made; the endorsement key and others' objects are left\n"

@@ -43,7 +43,7 @@ static bool from_firmware(char serial[ENROL_NAME])
 	return false;
 }
 
-static int find_serial(struct board *b, const struct board_said *o, bool fresh, struct err *e)
+static int find_serial(struct board *b, const struct board_said *o, int mode, struct err *e)
 {
 	char *to = b->serial;
 
@@ -54,14 +54,18 @@ static int find_serial(struct board *b, const struct board_said *o, bool fresh, 
 		str_copy(to, ENROL_NAME, o->serial);
 		return 0;
 	}
-	if (!fresh && provision_known_serial(&b->how.place, to, e))
+	if (mode != BOARD_FRESH && provision_known_serial(&b->how.place, to, e))
 		return -1;
 	if (to[0])
 		return 0;
 	if (b->site && b->site->tier == SITE_SIM)
 		return provision_sim_serial(b->how.tcti, WAIT_MS, to, e);
-	return from_firmware(to) ? 0
-		: err_set(e, ERR_USAGE, 0, "the firmware does not say the board's serial: give it by --serial");
+	if (from_firmware(to))
+		return 0;
+	if (mode != BOARD_NAMELESS)
+		return err_set(e, ERR_USAGE, 0, "the firmware does not say the board's serial: give it by --serial SERIAL, as "
+			       "it stands on the board's label");
+	return 0;
 }
 
 /* ---- what its options name ---- */
@@ -242,7 +246,7 @@ static const char *tcti_of(const struct board *b)
 	return b->site && b->site->tpm.tcti[0] ? b->site->tpm.tcti : "device:/dev/tpmrm0";
 }
 
-int board_begin(const struct cmd_env *env, const struct board_said *o, bool fresh, struct board *b, struct err *e)
+int board_begin(const struct cmd_env *env, const struct board_said *o, int mode, struct board *b, struct err *e)
 {
 	*b = (struct board){ .env = env, .now = now_read(), .steps = json_array() };
 	provision_guard_memory();
@@ -256,7 +260,9 @@ int board_begin(const struct cmd_env *env, const struct board_said *o, bool fres
 		.site = b->site ? b->site->id : NULL, .pcrs = b->site ? b->site->tpm.pcrs : 0, .step = step,
 		.record = b->site ? record : NULL, .arg = b,
 	};
-	return use_options(b, o, e) || find_serial(b, o, fresh, e) ? -1 : 0;
+	if (mode == BOARD_KEY_ONLY)
+		return 0;
+	return use_options(b, o, e) || find_serial(b, o, mode, e) ? -1 : 0;
 }
 
 void board_end(struct board *b)

@@ -56,9 +56,9 @@ static json_t *storage_json(const struct provision_status *s)
 
 static json_t *status_json(const struct provision_status *s, const struct now *now)
 {
-	return json_pack("{s:s, s:o, s:b, s:o, s:{s:b, s:b, s:o}, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:b, s:b}, "
+	return json_pack("{s:o, s:o, s:b, s:o, s:{s:b, s:b, s:o}, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:b, s:b}, "
 			 "s:b, s:o}",
-			 "serial", s->serial, "site", text_or_null(s->site), "whole", s->whole, "tpm",
+			 "serial", text_or_null(s->serial), "site", text_or_null(s->site), "whole", s->whole, "tpm",
 			 health_json(&s->health), "ek", "certificate", s->ek_certificate, "checked", s->ek_checked, "why",
 			 text_or_null(s->ek_why), "srk", s->srk, "idevid", certificate_json(&s->idevid, now), "iak",
 			 certificate_json(&s->iak, now), "ldevid", certificate_json(&s->ldevid, now), "counter",
@@ -121,7 +121,7 @@ static void say(const struct cmd_env *env, const struct provision_status *s, con
 	};
 	char words[320];
 
-	line(env, "board", s->serial);
+	line(env, "board", s->serial[0] ? s->serial : "unknown: neither a certificate nor the firmware says its serial");
 	line(env, "site", s->site[0] ? s->site : "none: the factory moment");
 	say_tpm(env, s);
 	for (size_t i = 0; i < COUNT_OF(certificates); i++) {
@@ -148,7 +148,7 @@ static int run(const struct cmd_env *env, const void *options, int argc, char **
 	auto_board struct board b;
 
 	(void)argc, (void)argv;
-	if (board_begin(env, &o->board, false, &b, e) || provision_status(&b.how, &b.now, &s, e))
+	if (board_begin(env, &o->board, BOARD_NAMELESS, &b, e) || provision_status(&b.how, &b.now, &s, e))
 		return -1;
 	if (env->json) {
 		json_t *v = status_json(&s, &b.now);

@@ -36,12 +36,12 @@ static int run_key(const struct cmd_env *env, const void *options, int argc, cha
 {
 	const struct key_options *o = options;
 	/* who opens a partition at boot needs no serial, no roots and no network */
-	const struct board_said nothing = { .serial = "none", .no_ek_check = false };
+	const struct board_said nothing = { .serial = NULL };
 	auto_secret struct secret key = { 0 };
 	auto_board struct board b;
 
 	(void)argc, (void)argv;
-	if (board_begin(env, &nothing, false, &b, e) || check_descriptor((int)o->fd, e))
+	if (board_begin(env, &nothing, BOARD_KEY_ONLY, &b, e) || check_descriptor((int)o->fd, e))
 		return -1;
 	b.how.place.tpm = o->from;
 	if (provision_storage_key(&b.how, &key, e))

@@ -45,6 +45,8 @@ struct err {
 int err_set(struct err *e, enum err_kind kind, int errnum, const char *fmt, ...) printf_like(4, 5);
 /* Put "context: " before what *e says; returns -1. */
 int err_ctx(struct err *e, const char *fmt, ...) printf_like(2, 3);
+/* Add to its end, what is to be done next; returns -1. */
+int err_add(struct err *e, const char *fmt, ...) printf_like(2, 3);
 /* "usage", "input", "unreachable" …: the kind's name as it stands in JSON. */
 const char *err_kind_name(enum err_kind kind);
 /* The kind of that name; ERR_BUG for a name that is none. */

@@ -53,6 +53,17 @@ int err_ctx(struct err *e, const char *fmt, ...)
 	return -1;
 }
 
+int err_add(struct err *e, const char *fmt, ...)
+{
+	size_t len = strlen(e->text);
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(e->text + len, sizeof e->text - len, fmt, ap);
+	va_end(ap);
+	return -1;
+}
+
 const char *err_kind_name(enum err_kind kind)
 {
 	if ((size_t)kind >= COUNT_OF(kind_names))

@@ -33,8 +33,12 @@ static int check_chain(struct ca *c, const struct now *now, const struct crypto_
 			return -1;
 	how.roots = roots;
 	how.between = between;
-	if (crypto_cert_check(ek, &how, &time_checked, e))
+	if (crypto_cert_check(ek, &how, &time_checked, e)) {
+		if (strstr(e->text, "not signed by a given root"))
+			err_add(e, "; whose TPMs this CA believes is in its '%s': if the maker is meant, add its root and "
+				"what is between, from the maker's site, not from the board", path);
 		return err_ctx(e, "the endorsement certificate");
+	}
 	j->ek_checked = true;
 	return 0;
 }

@@ -131,7 +131,7 @@ int doc_open(struct doc *d, const char *text, enum enrol_kind kind, const char *
 	if (!d->root || kind_of(d->root, &found, e))
 		return -1;
 	if (found != kind)
-		return err_set(e, ERR_INPUT, 0, "the kind is %s, wanted is %s", kinds[found], kinds[kind]);
+		return err_set(e, ERR_INPUT, 0, "this is the %s, wanted is the %s", kinds[found], kinds[kind]);
 	only_keys(d, keys);
 	return d->bad ? -1 : 0;
 }

@@ -130,8 +130,11 @@ int device_ek_check(struct device *d, bool *checked, struct err *e)
 	if (crypto_bag_new(&roots, e) || crypto_bag_read(roots, d->how->ek_roots, e))
 		return err_ctx(e, "the EK roots");
 	how.roots = roots;
-	if (crypto_cert_check(d->ek, &how, &time_checked, e))
+	if (crypto_cert_check(d->ek, &how, &time_checked, e)) {
+		if (strstr(e->text, "not signed by a given root"))
+			err_add(e, "; the certificates given are those of '%s'", d->how->ek_roots);
 		return err_ctx(e, "the TPM's endorsement certificate");
+	}
 	*checked = true;
 	return 0;
 }

@@ -196,11 +196,11 @@ int enrolment_answer(struct device *d, const char *challenge, struct buf *answer
 		return err_set(e, ERR_REFUSED, 0, "no request is open here; `psec provision request` makes one");
 	enrol_hash(request.data, a.request);
 	if (!str_eq(a.request, c.request))
-		return err_set(e, ERR_REFUSED, 0, "the challenge is for another request than the open one (board '%s')",
-			       c.serial);
-	if (!str_eq(c.serial, d->how->serial))
-		return err_set(e, ERR_REFUSED, 0, "the challenge is for board '%s', this is "
-			"'%s'", c.serial, d->how->serial);
+		return str_eq(c.serial, d->how->serial)
+			? err_set(e, ERR_REFUSED, 0, "the challenge is for another request of this board, not for the one that "
+				  "is open: give the CA that of `psec provision request`")
+			: err_set(e, ERR_REFUSED, 0, "the challenge is for board '%s', this is '%s'", c.serial,
+				  d->how->serial);
 	if (d->now->utc_valid && c.expires_us < d->now->utc_us)
 		return err_set(e, ERR_REFUSED, 0, "the challenge has expired; give the CA the request once more");
 	str_copy(a.serial, sizeof a.serial, c.serial);
@@ -244,8 +244,7 @@ static int check_one(struct device *d, enum chain what, const char *pem, const s
 
 	if (chain_check(pem, &c, &time_checked, f, e)) {
 		if (strstr(e->text, "not signed by a given root"))
-			str_copy(e->text + strlen(e->text), sizeof e->text - strlen(e->text),
-				 "; if this CA is meant, give its root by --trust FILE");
+			err_add(e, "; if this CA is meant, give its root by --trust FILE");
 		return -1;
 	}
 	/* nobody can say whether it has expired: it is not begun with */
@@ -298,9 +297,11 @@ static int install_document(struct device *d, const char *text, const char *requ
 		return -1;
 	enrol_hash(request, hash);
 	if (!str_eq(c.request, hash) || c.profile != i->profile)
-		return err_set(e, ERR_REFUSED, 0, "the certificate answers another request than the open one (board "
-			"'%s')",
-			       c.serial);
+		return str_eq(c.serial, d->how->serial)
+			? err_set(e, ERR_REFUSED, 0, "the certificate answers another request of this board, not the one that "
+				  "is open: give the CA that of `psec provision request`")
+			: err_set(e, ERR_REFUSED, 0, "the certificate is for board '%s', this is '%s'", c.serial,
+				  d->how->serial);
 	for (size_t n = 0; n < c.trust_count; n++)
 		buf_adds(&roots, c.trust[n]);
 	i->chain = c.chain;
@@ -433,8 +434,9 @@ static int to_next_step(struct device *d, enum enrol_profile profile, struct err
 	auto_free char *path = place_path(d->how, "request.json");
 
 	return err_set(e, ERR_AGAIN, 0, "the keys are made, and the request for the %s is '%s'; have the CA sign it: "
-		       "there `psec provision ca sign request.json`, here `psec provision answer challenge.json`, "
-		       "there `psec provision ca sign answer.json`, here `psec provision install certificate.json`",
+		       "there `psec provision ca sign request.json --out challenge.json`, here `psec provision answer "
+		       "challenge.json --out answer.json`, there `psec provision ca sign answer.json --out "
+		       "certificate.json`, here `psec provision install certificate.json`",
 		       profile == ENROL_IDEVID ? "IDevID" : "LDevID", path);
 }
 

@@ -23,7 +23,7 @@ struct provision_how {
 	struct provision_place place;
 	const char *tcti;
 	int wait_ms;
-	const char *serial;            /* the board's */
+	const char *serial;            /* the board's; "", unknown, for status, reset and storage_key only */
 	const char *site;              /* NULL: the factory moment, IDevID only */
 	const char *ek_roots;          /* PEM file, or NULL */
 	bool ek_needed;                /* refuse without roots (lab, prod) */

@@ -76,13 +76,21 @@ static int look_at_storage(struct device *d, struct provision_status *s, struct 
 
 /* ---- what next ---- */
 
+/* The enrolment by documents that is open: whose turn is it? */
+static const char *about_request(const struct device *d)
+{
+	if (place_has(d->how, "answer.json"))
+		return "an answer waits for its certificate: carry state/tpm/answer.json to the CA, there `psec provision "
+		       "ca sign answer.json --out certificate.json`, here `psec provision install certificate.json`";
+	return "a request waits for its certificate: carry state/tpm/request.json to the CA, there `psec provision ca "
+	       "sign request.json --out challenge.json`, here `psec provision answer challenge.json`; or, with the CA "
+	       "at hand, `psec provision --ca DIR`";
+}
+
 static const char *about_certificates(const struct provision_status *s, const struct now *now)
 {
 	const struct provision_certificate *l = &s->ldevid;
 
-	if (s->pending)
-		return "a request waits for its certificate: carry state/tpm/request.json to the CA, or run `psec "
-		       "provision` with --ca DIR";
 	if (!s->idevid.valid)
 		return "the board has no valid certificate: `psec provision`";
 	if (s->site[0] && !l->valid)
@@ -96,6 +104,9 @@ static const char *about_certificates(const struct provision_status *s, const st
 
 static const char *about(const struct device *d, const struct provision_status *s)
 {
+	if ((!s->srk || !s->idevid.key || !s->iak.key || !s->counter || !s->bits) && !s->serial[0])
+		return "keys or counters are missing in the TPM: `psec provision --serial SERIAL`, with the serial on the "
+		       "board's label";
 	if (!s->srk || !s->idevid.key || !s->iak.key || !s->counter || !s->bits)
 		return "keys or counters are missing in the TPM: `psec provision`";
 	if (s->ek_why[0])
@@ -104,6 +115,8 @@ static const char *about(const struct device *d, const struct provision_status *
 	if (s->storage && !s->storage_opens)
 		return "the storage key does not open: after an authorised update `psec provision policy add` with "
 		       "the policy for it; otherwise find out who changed the boot";
+	if (s->pending)
+		return about_request(d);
 	if (!s->storage)
 		return "there is no storage key: `psec provision`";
 	if (d->how->recovery && (!s->auths_set || !s->escrowed))
@@ -135,8 +148,10 @@ static int look(struct device *d, struct provision_status *s, struct err *e)
 		str_copy(s->storage_why, sizeof s->storage_why, why.text);
 		s->next = strstr(why.text, "cleared")
 				  ? "the TPM was cleared: `psec provision reset`, then `psec provision`"
-				  : "this is another TPM than before: `psec provision replace --old SERIAL` for a new "
-				  	"board";
+			: strstr(why.text, "another TPM")
+				  ? "this is another TPM than before: `psec provision replace --old SERIAL` for a new board"
+				  : "what is in state/tpm is not as psec left it: see storage key; bring it back from a "
+				    "backup, or begin anew by `psec provision reset`";
 		return 0;
 	}
 	s->next = s->health.in_lockout ? "the TPM is in lock-out: leave the board on until it has ended" : about(d, s);

@@ -49,6 +49,25 @@ teardown() { boards_end; }
 	[[ "$output" == *"signed by 'house'"*"as the TPM counts"* ]]
 }
 
+@test "status and reset need no serial: where nobody says it, that is told" {
+	board b
+	site lab
+	run "$PSEC" provision status
+	echo "$output"
+	[ "$status" = 1 ]
+	[[ "$output" == "board "*"psec provision"* ]]
+	"$PSEC" provision status --json >status.json || true
+	[ "$(value status.json whole)" = false ]
+	run "$PSEC" provision reset --yes
+	echo "$output"
+	[ "$status" = 0 ]
+	# what cannot be judged is not called another board's
+	"$PSEC" provision --yes --serial EX2-1 >/dev/null
+	rm state/tpm/ek.pem
+	mkfifo state/tpm/ek.pem
+	[[ "$(status next)" == *"not as psec left it"* ]]
+}
+
 @test "the second run finds everything there and changes nothing" {
 	board b
 	site sim
@@ -82,7 +101,7 @@ teardown() { boards_end; }
 	cp "$BATS_FILE_TMPDIR/two/ek-roots.pem" ek-roots.pem
 	run "$PSEC" provision --yes --serial X1
 	[ "$status" = 77 ]
-	[[ "$output" == *"endorsement certificate"*"not signed by a given root"* ]]
+	[[ "$output" == *"endorsement certificate"*"not signed by a given root"*"/ek-roots.pem'"* ]]
 	[ -z "$(tpm2_getcap handles-persistent | grep 0x8102)" ]
 	sed -i '/ek_roots/d' site.yaml
 	run "$PSEC" provision --yes --serial X1
@@ -137,11 +156,22 @@ by_documents() {
 	[[ "$output" == *"psec provision ca sign request.json"* ]]
 	# the same request, as often as it is asked for
 	"$PSEC" provision request idevid | cmp - state/tpm/request.json
+	[[ "$(status next)" == *"carry state/tpm/request.json to the CA"*"answer challenge.json"* ]]
+	"$PSEC" provision ca challenge --ca elsewhere state/tpm/request.json --out challenge.json
+	"$PSEC" provision answer challenge.json --out answer.json
+	[[ "$(status next)" == *"carry state/tpm/answer.json to the CA"*"install certificate.json"* ]]
+	# not the one that is wanted, and one of an older request
+	run "$PSEC" provision install answer.json
+	[ "$status" = 65 ]
+	[[ "$output" == *"this is the answer, wanted is the certificate" ]]
 	[ "$(status pending)" = true ] || { "$PSEC" provision status --serial EX2-1 --json >status.json || true; [ "$(value status.json pending)" = true ]; }
 	by_documents
 	run "$PSEC" provision --yes
 	[ "$status" = 75 ]
 	[[ "$output" == *LDevID* ]]
+	run "$PSEC" provision answer challenge.json
+	[ "$status" = 77 ]
+	[[ "$output" == *"another request of this board"*"psec provision request"* ]]
 	by_documents
 	run "$PSEC" provision --yes
 	echo "$output"
@@ -566,6 +596,8 @@ key() { "$PSEC" provision storage-key --fd 1 | sha256sum; }
 	site sim
 	"$PSEC" provision --yes >/dev/null
 	[ "$("$PSEC" provision storage-key --fd 1 | wc -c)" = 32 ]
+	# what lies on the partition that it opens is not needed for it
+	rm recovery.pem ek-roots.pem
 	"$PSEC" provision storage-key --fd 1 | cat >one
 	"$PSEC" provision storage-key --fd 3 3>two
 	cmp one two

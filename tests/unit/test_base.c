@@ -20,6 +20,8 @@ static void an_error_names_its_cause_and_its_context(void **state)
 	assert_int_equal(err_set(&e, ERR_IO, ENOENT, "cannot open '%s'", "a"), -1);
 	assert_int_equal(err_ctx(&e, "load %d", 7), -1);
 	assert_string_equal(e.text, "load 7: cannot open 'a': No such file or directory");
+	assert_int_equal(err_add(&e, "; look at %d", 8), -1);
+	assert_string_equal(e.text, "load 7: cannot open 'a': No such file or directory; look at 8");
 	assert_int_equal(e.kind, ERR_IO);
 	assert_int_equal(e.errnum, ENOENT);
 }
@@ -35,6 +37,8 @@ static void a_long_error_is_cut_not_spilt(void **state)
 	err_set(&e, ERR_INPUT, EINVAL, "%s", word);
 	assert_int_equal(strlen(e.text), sizeof e.text - 1);
 	err_ctx(&e, "%s", word);
+	assert_int_equal(strlen(e.text), sizeof e.text - 1);
+	err_add(&e, "%s", word);
 	assert_int_equal(strlen(e.text), sizeof e.text - 1);
 }
 

@@ -103,7 +103,7 @@ static void what_is_odd_in_a_request_is_named(void **state)
 	refused("\"profile\": \"ldevid\"", "\"profile\": \"both\"", "profile must be idevid or ldevid");
 	refused("\"version\": 1", "\"version\": 2", "version 2");
 	refused("\"version\": 1", "\"version\": \"1\"", "version is missing or no number");
-	refused("\"psec\": \"request\"", "\"psec\": \"answer\"", "the kind is answer, wanted is request");
+	refused("\"psec\": \"request\"", "\"psec\": \"answer\"", "this is the answer, wanted is the request");
 	refused("\"psec\": \"request\"", "\"psec\": \"demand\"", "psec is 'demand'");
 	refused("\"created\": \"20", "\"created\": \"", "created must be a time");
 	refused("\"csr\": \"-----BEGIN CERT", "\"csr\": \" -----BEGIN CERT", "key.csr must be PEM");
