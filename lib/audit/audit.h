@@ -21,7 +21,7 @@ struct audit_entry {
 	int64_t utc_us;          /* whole milliseconds */
 	bool utc_valid;
 	const char *who;         /* "unix:anna" */
-	const char *kind;        /* "provisioned", "renewed", "hand-over", "reset" … [a-z-] */
+	const char *kind;        /* "provisioned", "renewed", "escrowed", "hand-over", "reset" … [a-z-] */
 	const char *subject;     /* "" or whom it is about */
 	const char *detail;      /* a JSON object, canonical: sorted keys, compact; whole numbers */
 	uint8_t before[SHA256_LEN], hash[SHA256_LEN];

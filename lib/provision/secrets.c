@@ -217,6 +217,15 @@ int secrets_escrowed(const struct provision_how *how, const struct secret *key, 
 	return there ? is_escrowed(how, &text, escrowed, e) : 0;
 }
 
+/* Who gets the authorisations is what site.yaml says, and that may change: so it is told to the log. */
+static int record(struct device *d, const char *recovery, struct err *e)
+{
+	const struct provision_how *how = d->how;
+	auto_free char *detail = xasprintf("{\"recovery\":\"%s\",\"serial\":\"%s\"}", recovery, how->serial);
+
+	return how->record ? how->record(how->arg, "escrowed", how->site ? how->site : how->serial, detail, e) : 0;
+}
+
 int secrets_ensure(struct device *d, const struct secret *key, bool *made, struct err *e)
 {
 	auto_buf_wipe struct buf text = BUF_INIT;
@@ -239,6 +248,7 @@ int secrets_ensure(struct device *d, const struct secret *key, bool *made, struc
 	crypto_cert_facts(d->how->recovery, &f);
 	hash_of(&pem, escrow.hash);
 	str_copy(escrow.recovery, sizeof escrow.recovery, f.fingerprint);
-	return keep(d->how, key, &text, &d->auths, &escrow, e) ||
+	/* recorded before the escrow counts as made: a kill between the two records it twice, never not at all */
+	return keep(d->how, key, &text, &d->auths, &escrow, e) || record(d, escrow.recovery, e) ||
 	       place_write(d->how, "escrow.pem", pem.data, pem.len, e) ? -1 : 0;
 }

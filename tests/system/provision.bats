@@ -466,6 +466,43 @@ leaf() {
 	whole_identity
 }
 
+@test "another recovery certificate in site.yaml gets the escrow, and the audit log says so" {
+	board b
+	site sim
+	"$PSEC" provision --yes >/dev/null
+	fingerprint() { openssl x509 -in "$1" -noout -fingerprint -sha256 | tr -d : | sed 's/.*=//' | tr A-F a-f; }
+	"$PSEC" audit tail --csv | grep '"escrowed","house"' | grep -q "$(fingerprint recovery.pem)"
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout other.key -out recovery.pem -days 30 -subj /CN=other 2>/dev/null
+	"$PSEC" provision --yes >/dev/null
+	"$PSEC" audit tail --csv | grep '"escrowed","house"' | grep -q "$(fingerprint recovery.pem)"
+	"$PSEC" provision --yes >/dev/null
+	[ "$("$PSEC" audit tail --csv | grep -c '"escrowed"')" = 2 ]
+	openssl cms -decrypt -inform PEM -in state/tpm/escrow.pem -inkey other.key -out escrow.json
+	tpm2_changeauth -Q -c owner -p "hex:$(value escrow.json owner)" "hex:$(value escrow.json owner)"
+	"$PSEC" audit verify
+}
+
+@test "the TPM refuses an authority that was put into storage.json, with a policy that it signed" {
+	board b
+	site sim
+	"$PSEC" provision --yes >/dev/null
+	"$PSEC" provision ca init --ca other --no-ek-check >/dev/null
+	/usr/bin/python3 - <<-'P'
+	import json
+	storage = json.load(open("state/tpm/storage.json"))
+	storage["authority"] = open("other/policy.pem").read()
+	json.dump(storage, open("state/tpm/storage.json", "w"))
+	policy = json.load(open("state/tpm/policies/0.json"))
+	del policy["signature"]
+	json.dump(policy, open("unsigned.json", "w"))
+	P
+	"$PSEC" provision ca policy --ca other --out state/tpm/policies/0.json unsigned.json
+	run "$PSEC" provision storage-key --fd 3 3>key
+	[ "$status" = 77 ]
+	[[ "$output" == *"the TPM does not find its policy fulfilled"* ]]
+	[ ! -s key ]
+}
+
 @test "state/secrets lost: the authorisations come back out of the escrow" {
 	board b
 	site sim
