@@ -24,10 +24,12 @@ int board_get(struct ca *c, const char *serial, struct board *out, struct err *e
 
 /* ---- may it enrol? ---- */
 
-static int other_serial(struct ca *c, const char *serial, const char *ek, struct err *e)
+/* A TPM has an endorsement key of each kind that its maker certified; psec's IAK is the same under each. */
+static int other_serial(struct ca *c, const struct judged *j, struct err *e)
 {
 	auto_row sqlite3_stmt *st = NULL;
-	int rc = registry_row(c, &st, e, "SELECT serial FROM board WHERE ek = ? AND serial <> ?", "tt", ek, serial);
+	int rc = registry_row(c, &st, e, "SELECT serial FROM board WHERE (ek = ? OR iak = ?) AND serial <> ?", "ttt",
+			      j->ek_hash, j->iak_hash, j->request.serial);
 
 	if (rc <= 0)
 		return rc;
@@ -69,8 +71,9 @@ static int other_name(struct ca *c, const struct enrol_request *r, struct err *e
 					  "site needs another id", r->site);
 }
 
-int board_may_enrol(struct ca *c, const struct enrol_request *r, const char *ek, int64_t now_us, struct err *e)
+int board_may_enrol(struct ca *c, const struct judged *j, int64_t now_us, struct err *e)
 {
+	const struct enrol_request *r = &j->request;
 	struct board b;
 
 	if (board_get(c, r->serial, &b, e))
@@ -80,10 +83,10 @@ int board_may_enrol(struct ca *c, const struct enrol_request *r, const char *ek,
 	if (b.there && str_eq(b.state, board_states[CA_BOARD_REPLACED]))
 		return err_set(e, ERR_REFUSED, 0, "board '%s' was replaced by another; after its repair `psec provision ca "
 						  "rework %s` lets it in again", r->serial, r->serial);
-	if (b.there && b.ek[0] && !str_eq(b.ek, ek))
+	if (b.there && b.ek[0] && !str_eq(b.ek, j->ek_hash))
 		return err_set(e, ERR_REFUSED, 0, "board '%s' is known with another TPM; if its TPM was replaced, `psec "
 						  "provision ca rework %s` first", r->serial, r->serial);
-	if (other_serial(c, r->serial, ek, e) || other_name(c, r, e))
+	if (other_serial(c, j, e) || other_name(c, r, e))
 		return -1;
 	return r->profile == ENROL_LDEVID ? other_board(c, r, now_us, e) : 0;
 }
@@ -155,7 +158,7 @@ static int change_board(struct ca *c, void *arg, struct err *e)
 		return -1;
 	/* a scrapped board keeps its TPM: it is not to come back under another serial */
 	if (registry_run(c, e, scrap ? "UPDATE board SET state = ?, changed_us = ?, reason = ?, who = ? WHERE serial = ?"
-				     : "UPDATE board SET state = ?, changed_us = ?, reason = ?, who = ?, ek = NULL,"
+				     : "UPDATE board SET state = ?, changed_us = ?, reason = ?, who = ?, ek = NULL, iak = NULL,"
 				       " ek_checked = 0 WHERE serial = ?", "titt" "t",
 			 board_states[scrap ? CA_BOARD_SCRAPPED : CA_BOARD_NEW], b->now->utc_us, b->reason, b->who, b->serial))
 		return -1;

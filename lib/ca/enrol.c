@@ -25,7 +25,7 @@ static int remember(struct ca *c, void *arg, struct err *e)
 {
 	const struct asking *a = arg;
 
-	if (board_may_enrol(c, &a->judged->request, a->judged->ek_hash, a->now->utc_us, e) ||
+	if (board_may_enrol(c, a->judged, a->now->utc_us, e) ||
 	    registry_run(c, e, "DELETE FROM challenge WHERE expires_us < ?", "i", a->now->utc_us))
 		return -1;
 	return registry_run(c, e, "INSERT OR REPLACE INTO challenge (request, document, proof, made_us, expires_us)"
@@ -214,10 +214,10 @@ static int issue_all(struct ca *c, const struct certifying *t, struct err *e)
 static int register_board(struct ca *c, const struct certifying *t, struct err *e)
 {
 	return registry_run(c, e,
-			    "INSERT INTO board (serial, ek, ek_checked, state, changed_us) VALUES (?1, ?2, ?3, ?4, ?5)"
-			    " ON CONFLICT (serial) DO UPDATE SET ek = ?2, ek_checked = ?3, state = ?4, changed_us = ?5",
-			    "ttiti", t->judged.request.serial, t->judged.ek_hash, (int64_t)t->judged.ek_checked,
-			    board_states[CA_BOARD_PROVISIONED], t->now->utc_us);
+			    "INSERT INTO board (serial, ek, ek_checked, state, changed_us, iak) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
+			    " ON CONFLICT (serial) DO UPDATE SET ek = ?2, ek_checked = ?3, state = ?4, changed_us = ?5, iak = ?6",
+			    "ttitit", t->judged.request.serial, t->judged.ek_hash, (int64_t)t->judged.ek_checked,
+			    board_states[CA_BOARD_PROVISIONED], t->now->utc_us, t->judged.iak_hash);
 }
 
 /* What may have changed since it was judged is looked at once more, where nobody else writes. */
@@ -232,7 +232,7 @@ static int certify(struct ca *c, void *arg, struct err *e)
 	rc = issued(c, t, &doc, e);
 	if (rc)
 		return rc < 0 ? -1 : 0;
-	if (board_may_enrol(c, &t->judged.request, t->judged.ek_hash, t->now->utc_us, e) || register_board(c, t, e) ||
+	if (board_may_enrol(c, &t->judged, t->now->utc_us, e) || register_board(c, t, e) ||
 	    issue_all(c, t, e))
 		return -1;
 	return 0;
@@ -247,7 +247,7 @@ static int ask_signer(struct ca *c, struct certifying *t, struct err *e)
 
 	if (rc)
 		return rc < 0 ? -1 : 0;
-	return board_may_enrol(c, &t->judged.request, t->judged.ek_hash, t->now->utc_us, e)
+	return board_may_enrol(c, &t->judged, t->now->utc_us, e)
 		       ? -1 : signer_sign(c, t->now, &t->judged, &t->chain, &t->leaf, e);
 }
 

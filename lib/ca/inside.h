@@ -86,9 +86,6 @@ must_check int issue_number(uint8_t number[16], struct err *e);
 struct board { bool there, ek_checked; char serial[ENROL_NAME], ek[CRYPTO_HEX], state[16]; };
 must_check int board_get(struct ca *c, const char *serial, struct board *out, struct err *e);
 extern const char *const board_states[];
-/* May this board with this EK have that profile (for that site)? ERR_REFUSED says why not. Inside a change. */
-must_check int board_may_enrol(struct ca *c, const struct enrol_request *r, const char *ek, int64_t now_us,
-			       struct err *e);
 
 /* ---- judge.c: what a request claims, without the registry ---- */
 
@@ -97,11 +94,13 @@ struct judged {
 	struct crypto_key *ek, *iak, *key;
 	uint8_t iak_name[34];
 	size_t iak_name_len;
-	char ek_hash[CRYPTO_HEX];
+	char ek_hash[CRYPTO_HEX], iak_hash[CRYPTO_HEX];
 	bool ek_checked;
 };
 void judged_release(struct judged *j);
 #define auto_judged __attribute__((cleanup(judged_release)))
+/* May this board with this TPM have that profile (for that site)? ERR_REFUSED says why not. Inside a change. */
+must_check int board_may_enrol(struct ca *c, const struct judged *j, int64_t now_us, struct err *e);
 must_check int judge(struct ca *c, const struct now *now, const char *request, struct judged *out, struct err *e);
 
 /* ---- signer.c ---- */

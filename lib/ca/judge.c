@@ -82,6 +82,7 @@ static int judge_keys(struct judged *j, struct err *e)
 		return err_ctx(e, "key.certify");
 	memcpy(j->iak_name, iak.name, iak.name_len);
 	j->iak_name_len = iak.name_len;
+	crypto_hex(iak.name + 2, CRYPTO_HASH, j->iak_hash, sizeof j->iak_hash); /* what follows the hash's number */
 	j->iak = take(iak.key);
 	j->key = take(key.key);
 	return 0;

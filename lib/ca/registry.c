@@ -39,6 +39,9 @@ static const char *const steps[] = {
 	" document TEXT NOT NULL, PRIMARY KEY (site, old, new)) WITHOUT ROWID;"
 	"CREATE TABLE act (id INTEGER PRIMARY KEY AUTOINCREMENT, utc_us INTEGER NOT NULL, kind TEXT NOT NULL,"
 	" subject TEXT NOT NULL, reason TEXT NOT NULL, who TEXT NOT NULL);",
+
+	"ALTER TABLE board ADD COLUMN iak TEXT;"
+	"CREATE UNIQUE INDEX board_iak ON board (iak);",
 };
 
 int registry_fail(sqlite3 *db, const char *doing, struct err *e)

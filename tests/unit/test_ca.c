@@ -305,6 +305,28 @@ static void one_tpm_has_one_serial_and_one_serial_one_tpm(void **state)
 	soft_release(&other);
 }
 
+/* The same TPM by its other endorsement key: that is another certificate, and the same attestation key. */
+static void one_tpm_has_one_serial_by_either_endorsement_key(void **state)
+{
+	struct enrol_certificate doc = { 0 };
+	struct soft_board b, other;
+
+	board(&b, "A1-000001", "");
+	board(&other, "A1-000002", "");
+	EVP_PKEY_free(other.iak);
+	other.iak = b.iak;
+	EVP_PKEY_up_ref(b.iak);
+	enrolled(*state, &b, &doc);
+	enrol_certificate_release(&doc);
+	refused(*state, &other, "known as board 'A1-000001'");
+	ok(ca_board_rework(*state, &now, "A1-000001", "new TPM", "me", &e));
+	enrolled(*state, &other, &doc);
+	enrol_certificate_release(&doc);
+	refused(*state, &b, "known as board 'A1-000002'");
+	soft_release(&b);
+	soft_release(&other);
+}
+
 static void a_site_goes_from_one_board_to_another(void **state)
 {
 	struct enrol_certificate old = { 0 }, doc = { 0 };
@@ -839,6 +861,7 @@ int main(int argc, char **argv)
 		with_ca(what_a_request_may_not_claim_is_named),
 		with_ca(a_board_without_a_clock_does_not_sign),
 		with_ca(one_tpm_has_one_serial_and_one_serial_one_tpm),
+		with_ca(one_tpm_has_one_serial_by_either_endorsement_key),
 		with_ca(a_site_goes_from_one_board_to_another),
 		with_ca(a_board_is_never_named_as_another_ones_site),
 		with_ca(a_replaced_boards_own_certificate_ends_too),
