@@ -10,7 +10,7 @@
 #include "batch/batch.h"
 #include "provision.h"
 
-enum { PASSPHRASE_FD = 3 };
+enum { PASSPHRASE_FD = 3, FILE_MAX = 256 * 1024 };
 
 struct batch {
 	const struct cmd_env *env;
@@ -50,6 +50,23 @@ static int keep_passphrase(struct batch *b, const struct secret *s, struct err *
 	return 0;
 }
 
+/* What holds for all boards fails once, not once a board. */
+static int check_files(const struct batch *b, struct err *e)
+{
+	auto_crypto_bag struct crypto_bag *roots = NULL, *trust = NULL;
+	auto_crypto_cert struct crypto_cert *recovery = NULL;
+	auto_buf struct buf pem = BUF_INIT;
+
+	if (b->said->recovery && (file_read(b->said->recovery, FILE_MAX, &pem, e) ||
+				  crypto_cert_from_pem(pem.data, &recovery, e)))
+		return err_ctx(e, "the recovery certificate '%s'", b->said->recovery);
+	if (b->ek_roots && (crypto_bag_new(&roots, e) || crypto_bag_read(roots, b->ek_roots, e)))
+		return err_ctx(e, "the EK roots");
+	if (b->said->trust && (crypto_bag_new(&trust, e) || crypto_bag_read(trust, b->said->trust, e)))
+		return err_ctx(e, "the roots of --trust");
+	return 0;
+}
+
 /* A wrong passphrase, a damaged CA, a clock that is not set are told once, and not by each board. */
 static int open_ca(struct batch *b, const struct ca_where *where, struct err *e)
 {
@@ -70,6 +87,8 @@ static int open_ca(struct batch *b, const struct ca_where *where, struct err *e)
 	if (!b->said->recovery)
 		fprintf(b->env->err, "psec: the TPMs' authorisations are not set: there is no --recovery certificate to escrow "
 				     "them to\n");
+	if (check_files(b, e))
+		return -1;
 	return now_read().utc_valid ? 0 : err_set(e, ERR_AGAIN, 0, "the clock of this machine is not set; set it "
 						  "(timedatectl) and try again");
 }

@@ -131,6 +131,20 @@ print(next(r["number"] for r in json.load(sys.stdin) if r["profile"] == "idevid"
 	[ "$(psec provision ca serial --ca ca K)" = "$(printf 'K-%06d' $((boards + 1)))" ]
 }
 
+@test "a file for all boards that is none is told once, and no board is begun" {
+	a_ca
+	printf 'serial,tcti\nA-1,swtpm:path=/nowhere/s\n' >one.csv
+	for option in recovery ek-roots trust; do
+		echo rubbish >bad.pem
+		run psec provision --batch one.csv --ca ca --$option bad.pem
+		echo "$output"
+		[ "$status" = 65 ]
+		[[ $output == *bad.pem* && $output != *"1 failed"* ]]
+	done
+	run psec provision --batch one.csv --ca ca --recovery missing.pem
+	[ "$status" = 74 ]
+}
+
 @test "three of them are broken: the others are done, and each says what it has" {
 	a_ca
 	plug 1 >/dev/null
