@@ -145,7 +145,7 @@ static int prepare(struct work *w, const struct cmd_env *env, struct err *e)
 		return err_set(e, ERR_USAGE, 0, "--serial, --tcti and --state are needed; boards are run by --batch");
 	w->how = (struct provision_how){
 		.place.state = o->state, .tcti = o->tcti, .wait_ms = WAIT_MS, .serial = o->serial, .site = o->site,
-		.ek_roots = o->ek_roots, .ek_needed = o->ek_roots != NULL, .step = step, .arg = w,
+		.ek_roots = o->ek_roots, .ek_needed = o->ek_roots != NULL, .any_tpm = true, .step = step, .arg = w,
 	};
 	if (o->trust && file_read(o->trust, FILE_MAX, &w->trust, e))
 		return -1;

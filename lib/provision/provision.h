@@ -32,6 +32,7 @@ struct provision_how {
 	const struct crypto_cert *recovery;
 	const struct tpm_auths *auths; /* out of the escrow, where state/secrets is lost; NULL: those of state/secrets */
 	uint32_t pcrs;                 /* mask for the first storage policy; 0: PCR 7 */
+	bool any_tpm;                  /* reset: also where the files are of another TPM */
 	const char *replaces;          /* the serial of the board that had this site before, or NULL */
 	const char *hand_over;         /* with it, where the CA is elsewhere: its statement, or NULL */
 	/* Progress, one of provision_steps each. */

@@ -219,12 +219,28 @@ static int reset_files(const struct provision_how *how, struct err *e)
 	return unlink(secrets) < 0 && errno != ENOENT ? err_set(e, ERR_IO, errno, "cannot remove '%s'", secrets) : 0;
 }
 
+/* Nothing goes before it is known that all may: the TPM is the one that the files are of, its indices are ours. */
+static int may_reset(struct device *d, struct err *e)
+{
+	uint64_t value;
+	bool other, there;
+
+	if (device_is_other(d, &other, e))
+		return -1;
+	if (other && !d->how->any_tpm)
+		return err_set(e, ERR_REFUSED, 0, "this is another TPM than the one that state/tpm is of, and both identities "
+			       "would end. A new board for this site: `psec provision replace --old SERIAL`; is this TPM's "
+			       "identity meant, set state/tpm and state/secrets aside first");
+	return tpm_counter_read(d->t, &value, &there, e) || tpm_bits_read(d->t, &value, &there, e) ? -1 : 0;
+}
+
 static int reset(struct device *d, bool *removed, struct err *e)
 {
 	auto_free char *detail = NULL;
 	bool files_there = is_anything(d->how);
 
-	if (device_open(d, e) || device_health(d, e) || device_authorise(d, e) || reset_tpm(d, removed, e))
+	if (device_open(d, e) || device_health(d, e) || may_reset(d, e) || device_authorise(d, e) ||
+	    reset_tpm(d, removed, e))
 		return -1;
 	*removed = *removed || files_there;
 	detail = xasprintf("{\"serial\":\"%s\"}", d->how->serial);

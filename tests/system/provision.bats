@@ -441,6 +441,40 @@ leaf() {
 	whole_identity
 }
 
+@test "reset on the wrong machine, or beside another's index, removes nothing" {
+	board a
+	site sim
+	sed -i /ek_roots/d site.yaml
+	"$PSEC" provision --yes >/dev/null
+	tpm2_getcap handles-persistent >before
+	find state/tpm state/secrets -type f -exec sha256sum {} + | sort >files
+	board b two
+	mv state mine
+	rm -r ca
+	"$PSEC" provision --yes >/dev/null
+	tpm2_getcap handles-persistent >other
+	mv state others
+	mv mine state
+	run "$PSEC" provision reset --yes
+	echo "$output"
+	[ "$status" = 77 ]
+	[[ "$output" == *"another TPM"*"replace --old"* ]]
+	tpm2_getcap handles-persistent | cmp - other
+	find state/tpm state/secrets -type f -exec sha256sum {} + | sort | cmp - files
+	# an index that is another's: before the first key goes
+	board c
+	rm -rf state
+	sed -i /recovery/d site.yaml
+	rm -rf ca
+	"$PSEC" provision --yes >/dev/null
+	tpm2_nvundefine -Q -C o 0x1500021
+	tpm2_nvdefine -Q -C o -s 8 -a 'ownerread|ownerwrite|authread|authwrite' 0x1500021
+	run "$PSEC" provision reset --yes
+	echo "$output"
+	[ "$status" = 77 ]
+	tpm2_getcap handles-persistent | cmp - before
+}
+
 @test "reset removes what psec made and nothing else, and asks for the name" {
 	board b
 	site sim
