@@ -141,6 +141,13 @@ int device_ek_check(struct device *d, bool *checked, struct err *e)
 
 /* ---- authorisations ---- */
 
+static int not_ours(struct err *e)
+{
+	return err_set(e, ERR_REFUSED, 0, "the TPM asks for authorisations that another program has set, or psec with a "
+		       "state folder that is not here; nothing was tried. Bring that folder back, get them out of its escrow "
+		       "with the recovery key (--auths FILE), or clear the TPM in the board's firmware");
+}
+
 static int ours(struct device *d, struct tpm_auths *to, struct err *e)
 {
 	auto_secret struct secret key = { 0 };
@@ -151,15 +158,14 @@ static int ours(struct device *d, struct tpm_auths *to, struct err *e)
 		*to = *d->how->auths;
 		return 0;
 	}
+	if (!place_has(d->how, "storage.json"))
+		return not_ours(e);
 	if (storage_open(d, &key, NULL, &why))
 		return err_set(e, why.kind, 0, "the TPM asks for authorisations, and those in state/secrets cannot be "
 			       "read: %s; with the recovery key they come out of the escrow (--auths FILE)", why.text);
 	if (secrets_auths(d->how, &key, to, &there, e))
 		return -1;
-	return there ? 0
-		     : err_set(e, ERR_REFUSED, 0, "the TPM asks for authorisations that another program has set; "
-			       "nothing was tried; clear the TPM in the board's firmware, or bring back the state "
-			       "folder that has them");
+	return there ? 0 : not_ours(e);
 }
 
 int device_authorise(struct device *d, struct err *e)

@@ -547,7 +547,15 @@ leaf() {
 	run "$PSEC" provision --yes
 	echo "$output"
 	[ "$status" = 77 ]
-	[[ "$output" == *"another program has set"* ]]
+	[[ "$output" == *"another program has set"*"--auths FILE"* ]]
+	# the whole folder lost: no word of a storage key that this command would make
+	mv state lost
+	run "$PSEC" provision --yes
+	echo "$output"
+	[ "$status" = 77 ]
+	[[ "$output" == *"a state folder that is not here"*"--auths FILE"* && "$output" != *"storage key"* ]]
+	rm -rf state
+	mv lost state
 	chmod 644 escrow.json
 	run "$PSEC" provision --yes --auths escrow.json
 	[ "$status" = 77 ]
