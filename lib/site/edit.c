@@ -38,6 +38,9 @@ char *site_template(const char *id, const char *title, enum site_tier tier, cons
 		     "# Who may do what on this controller, besides root and the owner.\n"
 		     "# access:\n#   - user: anna\n#     right: operator       # viewer, operator, technician or "
 		     "site-admin\n\n"
+		     "# Its identity in the TPM: psec-provision(1).\n"
+		     "# tpm:\n#   ek_roots: tpm-makers.pem  # whose TPMs are believed; needed in lab and prod\n"
+		     "#   recovery: recovery.pem    # the certificate that the TPM's authorisations are escrowed to\n\n"
 		     "samples:\n  raw_keep: 14d\n  mean_keep: 400d          # quarter-hour means\n  budget_mb: 1000\n\n"
 		     "# `psec scan --write` puts what it finds here.\n"
 		     "devices:\n");

@@ -49,6 +49,14 @@ teardown() { boards_end; }
 	[[ "$output" == *"signed by 'house'"*"as the TPM counts"* ]]
 }
 
+@test "the first site.yaml has the lines for the TPM, to be uncommented" {
+	"$PSEC" init --id house --tier prod --yes >/dev/null
+	sed -i 's/^# tpm:/tpm:/; s/^#   \(ek_roots\|recovery\)/  \1/' site.yaml
+	"$PSEC" site show --json >show.json
+	[ "$(value show.json tpm.ek_roots)" = tpm-makers.pem ]
+	[ "$(value show.json tpm.recovery)" = recovery.pem ]
+}
+
 @test "status and reset need no serial: where nobody says it, that is told" {
 	board b
 	site lab
