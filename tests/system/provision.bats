@@ -358,11 +358,13 @@ leaf() {
 	site sim
 	"$PSEC" provision --yes >/dev/null
 	chmod 755 "$DIR" "$BATS_TEST_TMPDIR"
-	chown nobody state state/psec.db*
+	chown nobody:nogroup state/psec.db*
+	chgrp nogroup state
+	chmod 1770 state
 	"$PSEC" provision renew --force
 	[ "$(stat -c %U state/psec.db)" = nobody ]
 	[ "$(stat -c %U state/tpm/ldevid.pem)" = root ]
-	"$PSEC" audit verify | grep -q "signed by 'house' up to entry 3,"
+	"$PSEC" audit verify | grep -q "signed by 'house' up to entry 4,"
 }
 
 @test "another TPM in the same place is refused; replace revokes the old LDevID, hands the audit log over, and goes on" {
