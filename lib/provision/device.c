@@ -50,7 +50,7 @@ int device_open(struct device *d, struct err *e)
 		return 0;
 	if (tpm_open(d->how->tcti, d->how->wait_ms, &d->t, e))
 		return -1;
-	return d->has_auths ? tpm_use_auths(d->t, &d->auths, e) : 0;
+	return d->has_auths ? tpm_reuse_auths(d->t, &d->auths, e) : 0;
 }
 
 void device_close(struct device *d)

@@ -81,8 +81,9 @@ must_check int storage_read(const struct provision_how *how, struct storage *out
 must_check int storage_open(struct device *d, struct secret *key, int *slot, struct err *e);
 /* Sealed under the authority; the policy must open it before it is kept. */
 must_check int storage_make(struct device *d, const struct crypto_key *authority, const struct enrol_policy *policy,
-			    struct err *e);
-must_check int storage_ensure(struct device *d, struct ca *ca, bool *made, struct err *e);
+			    struct secret *key, struct err *e);
+/* Made, or opened. */
+must_check int storage_ensure(struct device *d, struct ca *ca, struct secret *key, bool *made, struct err *e);
 
 /* ---- chain.c: certificates ---- */
 enum chain { CHAIN_IDEVID, CHAIN_IAK, CHAIN_LDEVID };

@@ -106,8 +106,7 @@ static int storage(struct device *d, struct ca *ca, struct secret *key, bool *la
 	*lacks = !ca && !place_has(d->how, "storage.json");
 	if (*lacks)
 		return 0;
-	if (device_open(d, e) || device_authorise(d, e) || storage_ensure(d, ca, &made, e) ||
-	    storage_open(d, key, NULL, e))
+	if (device_open(d, e) || device_authorise(d, e) || storage_ensure(d, ca, key, &made, e))
 		return -1;
 	device_step(d, "storage-key", made);
 	return 0;

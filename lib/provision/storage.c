@@ -141,17 +141,17 @@ int storage_open(struct device *d, struct secret *key, int *slot, struct err *e)
 /* ---- making it ---- */
 
 int storage_make(struct device *d, const struct crypto_key *authority, const struct enrol_policy *policy,
-		 struct err *e)
+		 struct secret *key, struct err *e)
 {
 	auto_buf struct buf pem = BUF_INIT;
-	auto_secret struct secret key = { .len = KEY_LEN }, again = { 0 };
+	auto_secret struct secret new = { .len = KEY_LEN };
 	auto_storage struct storage s = { 0 };
 
 	if (crypto_key_public_pem(authority, &pem, e) || crypto_key_from_pem(pem.data, &s.authority, e) ||
-	    crypto_random(key.data, key.len, e) || tpm_seal(d->t, authority, &key, &s.pub, &s.priv, e) ||
-	    unseal(d, &s, policy, &again, e))
+	    crypto_random(new.data, new.len, e) || tpm_seal(d->t, authority, &new, &s.pub, &s.priv, e) ||
+	    unseal(d, &s, policy, key, e))
 		return err_ctx(e, "the storage key");
-	if (!crypto_equal(key.data, again.data, KEY_LEN))
+	if (!crypto_equal(new.data, key->data, KEY_LEN))
 		return err_set(e, ERR_BUG, 0, "the TPM unseals another storage key than was sealed");
 	return write_policy(d->how, policy, e) || storage_write(d->how, &s, e) ? -1 : 0;
 }
@@ -179,18 +179,18 @@ static int sign_first(struct device *d, struct ca *ca, struct enrol_policy *p, s
 	return err_ctx(e, "no slot is left for a storage policy");
 }
 
-int storage_ensure(struct device *d, struct ca *ca, bool *made, struct err *e)
+int storage_ensure(struct device *d, struct ca *ca, struct secret *key, bool *made, struct err *e)
 {
 	auto_crypto_key struct crypto_key *authority = NULL;
 	struct enrol_policy p = { 0 };
 
 	*made = false;
 	if (place_has(d->how, "storage.json"))
-		return 0;
+		return storage_open(d, key, NULL, e);
 	*made = true;
 	if (ca_policy_key(ca, &authority, e) || sign_first(d, ca, &p, e))
 		return err_ctx(e, "the first storage policy");
-	return storage_make(d, authority, &p, e);
+	return storage_make(d, authority, &p, key, e);
 }
 
 int provision_storage_key(const struct provision_how *how, struct secret *key, struct err *e)
@@ -306,7 +306,7 @@ static int add_policy(struct device *d, const struct enrol_policy *p, const char
 		return err_set(e, ERR_REFUSED, 0, "slot %d is revoked on this board", p->slot);
 	*opens = true;
 	if (!there)
-		return storage_make(d, given, p, e);
+		return storage_make(d, given, p, &key, e);
 	*opens = !unseal(d, &s, p, &key, &why);
 	return write_policy(d->how, p, e);
 }

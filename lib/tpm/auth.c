@@ -56,7 +56,7 @@ static int try_auth(struct tpm *t, const struct hierarchy *h, bool *right, struc
 	return 0;
 }
 
-int tpm_use_auths(struct tpm *t, const struct tpm_auths *a, struct err *e)
+static int use_auths(struct tpm *t, const struct tpm_auths *a, bool tried, struct err *e)
 {
 	uint32_t permanent;
 
@@ -70,7 +70,7 @@ int tpm_use_auths(struct tpm *t, const struct tpm_auths *a, struct err *e)
 		if (!(permanent & h->set))
 			continue;
 		*in(&t->auths, h) = *of(a, h);
-		if (!h->can_try)
+		if (tried || !h->can_try)
 			continue;
 		if (try_auth(t, h, &right, e))
 			return -1;
@@ -80,6 +80,16 @@ int tpm_use_auths(struct tpm *t, const struct tpm_auths *a, struct err *e)
 				       "was not given");
 	}
 	return 0;
+}
+
+int tpm_use_auths(struct tpm *t, const struct tpm_auths *a, struct err *e)
+{
+	return use_auths(t, a, false, e);
+}
+
+int tpm_reuse_auths(struct tpm *t, const struct tpm_auths *a, struct err *e)
+{
+	return use_auths(t, a, true, e);
 }
 
 static int change(struct tpm *t, const struct hierarchy *h, const struct secret *to, struct err *e)

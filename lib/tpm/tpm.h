@@ -59,6 +59,8 @@ void tpm_auths_wipe(struct tpm_auths *a);
  * empty; so a run that was cut between two changes is simply begun again. ERR_REFUSED when owner or endorsement is
  * wrong (neither counts towards the lock-out); lockout is not tried. Never on the bus in clear. */
 must_check int tpm_use_auths(struct tpm *t, const struct tpm_auths *a, struct err *e);
+/* What tpm_use_auths found right before, in another transaction of this process: not tried again. */
+must_check int tpm_reuse_auths(struct tpm *t, const struct tpm_auths *a, struct err *e);
 /* TPM2_HierarchyChangeAuth, the new values encrypted on the bus by a session salted for the EK (tpm_ek_use), else for
  * the SRK; lockout first, owner last; those that are already `to` are left. A lockout authorisation that is set, and
  * for which tpm_use_auths was given none, is taken to be `to`'s: a try could lock it. Look at tpm_health before. */
