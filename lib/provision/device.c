@@ -170,11 +170,13 @@ static int ours(struct device *d, struct tpm_auths *to, struct err *e)
 
 int device_authorise(struct device *d, struct err *e)
 {
+	bool any;
+
 	if (d->has_auths)
 		return 0;
-	if (tpm_health(d->t, &d->health, e))
+	if (tpm_asks_auths(d->t, &any, e))
 		return -1;
-	if (!d->health.owner_auth && !d->health.endorsement_auth && !d->health.lockout_auth)
+	if (!any)
 		return 0;
 	if (ours(d, &d->auths, e) || tpm_use_auths(d->t, &d->auths, e)) {
 		tpm_auths_wipe(&d->auths);

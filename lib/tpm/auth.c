@@ -56,6 +56,18 @@ static int try_auth(struct tpm *t, const struct hierarchy *h, bool *right, struc
 	return 0;
 }
 
+int tpm_asks_auths(struct tpm *t, bool *any, struct err *e)
+{
+	uint32_t permanent;
+
+	if (tpm_property(t, TPM2_PT_PERMANENT, &permanent, e))
+		return -1;
+	*any = false;
+	for (size_t i = 0; i < COUNT_OF(hierarchies); i++)
+		*any = *any || (permanent & hierarchies[i].set);
+	return 0;
+}
+
 static int use_auths(struct tpm *t, const struct tpm_auths *a, bool tried, struct err *e)
 {
 	uint32_t permanent;

@@ -9,8 +9,6 @@
 /* ---- keys -------------------------------------------------------------------------------------------------------- */
 
 /* SubjectPublicKeyInfo up to the point or the modulus (RFC 5480, RFC 8017). After an RSA modulus comes its exponent. */
-static const uint8_t spki_p256[] = {0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06,
-				    0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04};
 static const uint8_t spki_p384[] = {0x30, 0x76, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06,
 				    0x05, 0x2b, 0x81, 0x04, 0x00, 0x22, 0x03, 0x62, 0x00, 0x04};
 static const uint8_t spki_rsa2048[] = {0x30, 0x82, 0x01, 0x22, 0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7,
@@ -48,13 +46,18 @@ int tpm_key_of(const TPM2B_PUBLIC *pub, struct crypto_key **out, struct err *e)
 		const TPMS_ECC_POINT *p = &a->unique.ecc;
 		bool p384 = a->parameters.eccDetail.curveID == TPM2_ECC_NIST_P384;
 		size_t len = p384 ? 48 : 32;
+		const uint8_t *point;
 
 		if ((!p384 && a->parameters.eccDetail.curveID != TPM2_ECC_NIST_P256) || p->x.size > len || p->y.size > len)
 			return err_set(e, ERR_INPUT, 0, "the key is on a curve (0x%x) that is not used here",
 				       a->parameters.eccDetail.curveID);
-		buf_add(&der, p384 ? spki_p384 : spki_p256, p384 ? sizeof spki_p384 : sizeof spki_p256);
+		if (p384)
+			buf_add(&der, spki_p384, sizeof spki_p384);
 		add_padded(&der, p->x.buffer, p->x.size, len);
 		add_padded(&der, p->y.buffer, p->y.size, len);
+		point = (const uint8_t *)der.data;
+		if (!p384)
+			return crypto_key_from_point(point, point + 32, out, e);
 	} else if (a->type == TPM2_ALG_RSA) {
 		uint32_t exponent = a->parameters.rsaDetail.exponent;
 
