@@ -57,7 +57,7 @@ recorded() { [ "$(status store_fault)" = null ] || [ -z "$(status store_fault)" 
 	rm "$disk/fill"
 	wait_until 30 recorded
 	wait_until 15 event "mode off is stored now"
-	"$PSEC" -C "$DIR" audit tail --csv | grep -q 'unix:root.*""mode"":""off"",""mode_was"":""manual""'
+	"$PSEC" -C "$DIR" audit tail --csv | grep -q "unix:$(id -un).*"'""mode"":""off"",""mode_was"":""manual""'
 	run -0 "$PSEC" -C "$DIR" control set -- -900
 	wait_until 15 sim_near setpoint_w -900 1
 	[ "$(ask status '' daemon.processes | grep -o '"restarts": 0' | wc -l)" -ge 2 ]

@@ -21,12 +21,12 @@ as() { setpriv --reuid "$1" --regid "$1" --clear-groups /usr/bin/python3 - "$DIR
 	ask control.set '{"power_w": -1500.5}' # nothing new
 	ask control.set '{"target_w": 100}'
 	run -77 "$PSEC" -C "$DIR" control mode self-consumption
-	entry 'unix:root mode - {"manual_w":"-1500.5","manual_was_w":"0","mode":"manual","mode_was":"off"}'
-	entry 'unix:root set - {"target_w":"100","target_was_w":"0"}'
-	entry 'unix:root refused control.mode {"why":"mode self-consumption needs the sign check'
+	entry "unix:$(id -un)"' mode - {"manual_w":"-1500.5","manual_was_w":"0","mode":"manual","mode_was":"off"}'
+	entry "unix:$(id -un)"' set - {"target_w":"100","target_was_w":"0"}'
+	entry "unix:$(id -un)"' refused control.mode {"why":"mode self-consumption needs the sign check'
 	[ "$(log | grep -c '^unix:')" = 3 ]
 	ask control.off
-	entry 'unix:root mode - {"mode":"off","mode_was":"manual"}'
+	entry "unix:$(id -un)"' mode - {"mode":"off","mode_was":"manual"}'
 	run -0 "$PSEC" -C "$DIR" audit verify
 	[ "${lines[0]}" = "the log is whole: 5 entries" ]
 	# the same configuration is no news, comments make no other one, a limit does
@@ -53,7 +53,7 @@ as() { setpriv --reuid "$1" --regid "$1" --clear-groups /usr/bin/python3 - "$DIR
 	entry 'unix:daemon refused audit.append {'
 	run -0 as daemon audit.page ''
 	ask audit.append '{"kind": "renewed", "subject": "house", "detail": {"b": 1, "a": "x"}}'
-	entry 'unix:root renewed house {"a":"x","b":1}'
+	entry "unix:$(id -un)"' renewed house {"a":"x","b":1}'
 	for params in '{"kind": "mode", "detail": {}}' '{"kind": "Re newed", "detail": {}}' '{"kind": "renewed"}' \
 		'{"kind": "renewed", "detail": {"a": 0.5}}' '{"kind": "renewed", "detail": []}'; do
 		run -1 ask audit.append "$params"
@@ -93,7 +93,7 @@ as() { setpriv --reuid "$1" --regid "$1" --clear-groups /usr/bin/python3 - "$DIR
 	wait_until 20 entry 'unix:daemon kept-back - {"count":480,"kind":"refused","last":{"why":"cannot control.off'
 	# another's entries are not kept back by it
 	ask control.set '{"power_w": -100}'
-	entry 'unix:root mode - {"manual_w":"-100"'
+	entry "unix:$(id -un)"' mode - {"manual_w":"-100"'
 	run -0 "$PSEC" -C "$DIR" audit verify
 }
 

@@ -2,8 +2,9 @@
 
 # swtpm_make DIR: a new TPM, with an EK of its own; about a second.
 swtpm_make() {
-	local dir
+	local dir as=()
 	dir=$(realpath -m "$1")
+	[ "$(id -u)" != 0 ] || as=(--runas root) # else it becomes the user tss; another user may become nobody
 	mkdir -p "$dir/state" && chmod 700 "$dir" "$dir/state" || return
 	cat >"$dir/localca.conf" <<-C
 		statedir = $dir
@@ -18,7 +19,7 @@ swtpm_make() {
 		create_certs_tool_options = $dir/localca.options
 		active_pcr_banks = sha256
 	C
-	swtpm_setup --tpm2 --runas "$(id -un)" --config "$dir/setup.conf" --tpmstate "$dir/state" --create-ek-cert \
+	swtpm_setup --tpm2 "${as[@]}" --config "$dir/setup.conf" --tpmstate "$dir/state" --create-ek-cert \
 		--pcr-banks sha256 --logfile "$dir/setup.log" >/dev/null || { cat "$dir/setup.log"; return 1; }
 	# The chain of its EK certificates: the issuer in issuercert.pem, its root beside it.
 	cat "$dir/swtpm-localca-rootca-cert.pem" >"$dir/ek-roots.pem"
