@@ -62,11 +62,14 @@ static char *file_of(const char *tcti)
 {
 	uint8_t hash[CRYPTO_HASH];
 	char hex[CRYPTO_HEX];
+	const mode_t open_to_all = S_ISVTX | S_IWOTH;
 	struct stat s;
+	bool run_lock = stat("/run/lock", &s) == 0 && S_ISDIR(s.st_mode) && (s.st_mode & open_to_all) == open_to_all;
 
 	crypto_sha256(tcti, strlen(tcti), hash);
 	crypto_hex(hash, sizeof hash, hex, sizeof hex);
-	return xasprintf("%s/psec-tpm-%.32s", stat("/run/lock", &s) == 0 && S_ISDIR(s.st_mode) ? "/run/lock" : "/tmp", hex);
+	/* the same one for every user: where only some may make files, it is the other */
+	return xasprintf("%s/psec-tpm-%.32s", run_lock ? "/run/lock" : "/tmp", hex);
 }
 
 /* EACCES can also be the moment between another's creation and its fchmod: the caller tries again. */
