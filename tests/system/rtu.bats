@@ -57,9 +57,9 @@ assert eval(sys.argv[2]), json.dumps(rows, indent=1)' "$1" "$2"
 @test "several lines are searched at once, and each that gives nothing says why" {
 	line a --units 1
 	line b --baud 19200 --units 7,8
-	"$PSEC" scan --json "rtu:$PWD/a?baud=9600&parity=none" "rtu:$PWD/b?baud=19200&parity=none" "rtu:$PWD/none" rtu:/dev/null >found 2>err
+	"$PSEC" scan --json "rtu:$PWD/a?baud=9600&parity=none" "rtu:$PWD/b?baud=19200&parity=none" "rtu:$PWD/c" rtu:/dev/null >found 2>err
 	rows found '[r["address"].split("#")[1] for r in rows] == ["1", "7", "8"]'
-	grep -q "$PWD/none: cannot open '$PWD/none': No such file or directory" err
+	grep -q "$PWD/c: cannot open '$PWD/c': No such file or directory" err
 	grep -q "/dev/null: '/dev/null' is not a serial line" err
 }
 
