@@ -98,18 +98,10 @@ static int write_line(FILE *to, json_t *o, struct err *e)
 static int write_record(void *arg, const struct audit_record *record, struct err *e)
 {
 	struct export *x = arg;
-	bool same = record->head && x->certificate && str_eq(x->certificate, record->head->certificate);
 
-	if (record->entry) {
-		x->entries++;
-	} else {
-		x->heads++;
-		if (!same) {
-			free(x->certificate);
-			x->certificate = xstrdup(record->head->certificate);
-		}
-	}
-	return write_line(x->to, audit_record_json(record, !same), e);
+	x->entries += record->entry != NULL;
+	x->heads += record->head != NULL;
+	return write_line(x->to, audit_record_json(record, &x->certificate), e);
 }
 
 static int write_all(const struct cmd_env *env, struct auditing *a, FILE *to, struct err *e)

@@ -150,6 +150,6 @@ int auditing_put_head(struct auditing *a, const struct audit_head *head, struct 
 {
 	if (!a->client)
 		return audit_head_put(a->database.store, head, e);
-	return ctl_call(a->client, "audit.head", audit_record_json(&(struct audit_record){ .head = head }, true),
+	return ctl_call(a->client, "audit.head", audit_record_json(&(struct audit_record){ .head = head }, NULL),
 			ANSWER_MS, NULL, e);
 }

@@ -70,8 +70,9 @@ must_check int audit_read(struct store *s, int64_t after, size_t max, audit_reco
 /* The last max entries, oldest first, without heads. */
 must_check int audit_read_last(struct store *s, size_t max, audit_record_fn *fn, void *arg, struct err *e);
 
-/* As JSON, for the socket and for export. certificate false: it is left out, being that of the head before. */
-json_t *audit_record_json(const struct audit_record *record, bool certificate);
+/* As JSON, for the socket and for export. A head's certificate is left out when it is *last, that of the head before,
+ * and is put there otherwise; *last begins NULL, caller frees. last NULL: it is never left out. */
+json_t *audit_record_json(const struct audit_record *record, char **last);
 /* One record out of JSON; it holds until the next call. Begins zeroed; audit_parsed_release frees. */
 struct audit_parsed {
 	struct audit_record record;

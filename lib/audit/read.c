@@ -96,7 +96,7 @@ static json_t *entry_json(const struct audit_entry *v)
 			 hex(v->before, sizeof v->before), "hash", hex(v->hash, sizeof v->hash));
 }
 
-json_t *audit_record_json(const struct audit_record *record, bool certificate)
+json_t *audit_record_json(const struct audit_record *record, char **last)
 {
 	const struct audit_head *h = record->head;
 	char utc[BASE_TIME_LEN];
@@ -107,8 +107,13 @@ json_t *audit_record_json(const struct audit_record *record, bool certificate)
 	o = json_pack("{s:I, s:o, s:I, s:s, s:b, s:o}", "head", (json_int_t)h->seq, "hash", hex(h->hash, sizeof h->hash),
 		      "counter", (json_int_t)h->counter, "utc", time_format(h->utc_us, utc), "utc_valid", h->utc_valid,
 		      "signature", hex(h->signature, h->signature_len));
-	if (certificate)
-		json_object_set_new(o, "certificate", text(h->certificate));
+	if (last && *last && str_eq(*last, h->certificate))
+		return o;
+	json_object_set_new(o, "certificate", text(h->certificate));
+	if (last) {
+		free(*last);
+		*last = xstrdup(h->certificate);
+	}
 	return o;
 }
 

@@ -213,7 +213,6 @@ struct page { json_t *records; size_t bytes; char *certificate; int64_t last_seq
 static int add_record(void *arg, const struct audit_record *record, struct err *e)
 {
 	struct page *p = arg;
-	bool same = record->head && p->certificate && str_eq(p->certificate, record->head->certificate);
 	json_t *o;
 	size_t bytes;
 
@@ -221,7 +220,7 @@ static int add_record(void *arg, const struct audit_record *record, struct err *
 		p->full = true;
 		return err_set(e, ERR_AGAIN, 0, "the page is full");
 	}
-	o = audit_record_json(record, !same);
+	o = audit_record_json(record, &p->certificate);
 	bytes = json_dumpb(o, NULL, 0, 0);
 	if (bytes > RECORD_BYTES) { /* which psec does not write: let verify say so */
 		json_decref(o);
@@ -231,10 +230,6 @@ static int add_record(void *arg, const struct audit_record *record, struct err *
 	p->bytes += bytes;
 	if (record->entry)
 		p->last_seq = record->entry->seq;
-	if (record->head && !same) {
-		free(p->certificate);
-		p->certificate = xstrdup(record->head->certificate);
-	}
 	return 0;
 }
 

@@ -646,16 +646,15 @@ static void the_heads_certificate_must_come_from_a_given_root_and_have_been_vali
 
 /* ---- JSON ---- */
 
-struct through { struct audit_walk *walk; struct audit_parsed parsed; bool first; };
+struct through { struct audit_walk *walk; struct audit_parsed parsed; char *certificate; int certificates; };
 
 static int judge_json(void *arg, const struct audit_record *record, struct err *err)
 {
 	struct through *t = arg;
-	json_t *o = audit_record_json(record, t->first);
+	json_t *o = audit_record_json(record, &t->certificate);
 	int rc = audit_record_parse(&t->parsed, o, err) || audit_walk_record(t->walk, &t->parsed.record, err) ? -1 : 0;
 
-	if (record->head)
-		t->first = false;
+	t->certificates += json_object_get(o, "certificate") != NULL;
 	json_decref(o);
 	return rc;
 }
@@ -663,7 +662,7 @@ static int judge_json(void *arg, const struct audit_record *record, struct err *
 static void a_log_is_as_whole_in_json(void **state)
 {
 	const struct audit_judge judge = { .counter = 7, .site = "house" };
-	struct through t = { .first = true, .walk = audit_walk_new(&judge) };
+	struct through t = { .walk = audit_walk_new(&judge) };
 	struct signer by = signer_new("house");
 	struct audit_verdict v;
 	struct store *s;
@@ -678,6 +677,8 @@ static void a_log_is_as_whole_in_json(void **state)
 	assert_int_equal(v.first_bad, 0);
 	assert_int_equal(v.entries, 10);
 	assert_int_equal(v.heads, 3);
+	assert_int_equal(t.certificates, 1); /* all heads have the same */
+	free(t.certificate);
 	audit_walk_free(t.walk);
 	audit_parsed_release(&t.parsed);
 	store_close(s);
