@@ -138,7 +138,8 @@ must_check int tpm_read_public(struct tpm *t, TPM2_HANDLE h, ESYS_TR *tr, TPM2B_
 must_check int tpm_key_fill(const TPM2B_PUBLIC *pub, TPM2_HANDLE h, struct tpm_key *out, struct err *e);
 /* Its object for a command; drop is true when the caller has to tpm_drop it. */
 must_check int tpm_key_object(struct tpm *t, const struct tpm_key *k, ESYS_TR *tr, bool *drop, struct err *e);
-must_check int tpm_load(struct tpm *t, const TPM2B_PRIVATE *priv, const TPM2B_PUBLIC *pub, const char *what,
+/* A child of the SRK; what is the error's words when the TPM does not take it. */
+must_check int tpm_load(struct tpm *t, const struct tpm_blob *pub, const struct tpm_blob *priv, const char *what,
 			ESYS_TR *tr, struct err *e);
 /* The SRK's object; without it ERR_REFUSED. */
 must_check int tpm_srk(struct tpm *t, ESYS_TR *tr, struct err *e);

@@ -227,16 +227,25 @@ int tpm_srk(struct tpm *t, ESYS_TR *tr, struct err *e)
 
 /* What the SRK is, is not looked at before: under another's key nothing of ours can be loaded, and a signature takes
  * three commands fewer. */
-int tpm_load(struct tpm *t, const TPM2B_PRIVATE *priv, const TPM2B_PUBLIC *pub, const char *what, ESYS_TR *tr,
+int tpm_load(struct tpm *t, const struct tpm_blob *pub, const struct tpm_blob *priv, const char *what, ESYS_TR *tr,
 	     struct err *e)
 {
+	TPM2B_PRIVATE private = {0};
+	TPM2B_PUBLIC public;
 	ESYS_TR srk = t->srk;
 	TSS2_RC rc = 0;
+	size_t at = 0;
 
+	if (tpm_public_parse(pub, &public, e))
+		return -1;
+	if (priv->len > sizeof priv->data || Tss2_MU_TPM2B_PRIVATE_Unmarshal(priv->data, priv->len, &at, &private) ||
+	    at != priv->len)
+		return err_set(e, ERR_INPUT, 0, "%zu bytes are not a TPM2B_PRIVATE", priv->len);
 	if (srk == ESYS_TR_NONE)
 		rc = tpm_try(t, Esys_TR_FromTPMPublic(t->esys, (TPM2_HANDLE)TPM_HANDLE_SRK, N3, &srk));
 	if (!rc)
-		rc = tpm_try(t, Esys_Load(t->esys, srk, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, priv, pub, tr));
+		rc = tpm_try(t, Esys_Load(t->esys, srk, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &private, &public,
+					  tr));
 	if (rc) {
 		*tr = t->srk = ESYS_TR_NONE;
 		return tpm_srk(t, &srk, e) ? -1 : tpm_fail(t, rc, e, "%s", what);
@@ -317,19 +326,10 @@ static int persistent_object(struct tpm *t, const struct tpm_key *k, ESYS_TR *tr
 
 int tpm_key_object(struct tpm *t, const struct tpm_key *k, ESYS_TR *tr, bool *drop, struct err *e)
 {
-	TPM2B_PRIVATE priv = {0};
-	TPM2B_PUBLIC pub;
-	size_t at = 0;
-
 	*drop = k->handle == 0;
 	if (k->handle)
 		return persistent_object(t, k, tr, e);
-	if (tpm_public_parse(&k->pub, &pub, e))
-		return -1;
-	if (k->priv.len > sizeof k->priv.data || Tss2_MU_TPM2B_PRIVATE_Unmarshal(k->priv.data, k->priv.len, &at, &priv) ||
-	    at != k->priv.len)
-		return err_set(e, ERR_INPUT, 0, "%zu bytes are not a TPM2B_PRIVATE", k->priv.len);
-	return tpm_load(t, &priv, &pub, "the key cannot be loaded", tr, e);
+	return tpm_load(t, &k->pub, &k->priv, "the key cannot be loaded", tr, e);
 }
 
 int tpm_key_probe(struct tpm *t, const struct tpm_key *k, struct err *e)

@@ -196,20 +196,6 @@ static int satisfy(struct tpm *t, ESYS_TR session, const struct crypto_key *auth
 	return rc ? tpm_fail(t, rc, e, "the policy's signature") : 0;
 }
 
-static int load_sealed(struct tpm *t, const struct tpm_blob *pub, const struct tpm_blob *priv, ESYS_TR *tr,
-		       struct err *e)
-{
-	TPM2B_PRIVATE p = {0};
-	TPM2B_PUBLIC a;
-	size_t at = 0;
-
-	if (tpm_public_parse(pub, &a, e))
-		return -1;
-	if (priv->len > sizeof priv->data || Tss2_MU_TPM2B_PRIVATE_Unmarshal(priv->data, priv->len, &at, &p) ||
-	    at != priv->len) return err_set(e, ERR_INPUT, 0, "%zu bytes are not a TPM2B_PRIVATE", priv->len);
-	return tpm_load(t, &p, &a, "the sealed data cannot be loaded", tr, e);
-}
-
 int tpm_unseal(struct tpm *t, const struct crypto_key *authority, const struct tpm_policy *policy,
 	       const struct tpm_blob *pub, const struct tpm_blob *priv, struct secret *data, struct err *e)
 {
@@ -221,8 +207,8 @@ int tpm_unseal(struct tpm *t, const struct crypto_key *authority, const struct t
 	if (check_signed(authority, policy, e) || check_pcrs(t, policy, e) || check_slot(t, policy->slot, e) || tpm_bus(t,
 															e))
 		return -1;
-	if (load_sealed(t, pub, priv, &tr, e) || tpm_policy_start(t, &session, e) || satisfy(t, session, authority, policy,
-											     e))
+	if (tpm_load(t, pub, priv, "the sealed data cannot be loaded", &tr, e) || tpm_policy_start(t, &session, e) ||
+	    satisfy(t, session, authority, policy, e))
 		goto out;
 	rc = tpm_try(t, Esys_Unseal(t->esys, tr, session, t->bus, ESYS_TR_NONE, &out));
 	if (rc) {
