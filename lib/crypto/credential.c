@@ -2,7 +2,6 @@
  * C.6.4 (ECC). */
 #include "parts.h"
 
-#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/rsa.h>
 
@@ -22,15 +21,11 @@ static const struct kind kinds[] = {
 
 static const struct kind *kind_of(const EVP_PKEY *ek)
 {
-	char group[32];
-	size_t n;
-
 	if (EVP_PKEY_get_base_id(ek) == EVP_PKEY_RSA)
 		return EVP_PKEY_get_bits(ek) == 2048 ? &kinds[0] : NULL;
-	if (EVP_PKEY_get_group_name((EVP_PKEY *)ek, group, sizeof group, &n) == 1)
-		for (size_t i = 1; i < COUNT_OF(kinds); i++)
-			if (str_eq(group, kinds[i].group))
-				return &kinds[i];
+	for (size_t i = 1; i < COUNT_OF(kinds); i++)
+		if (parts_is_group(ek, kinds[i].group))
+			return &kinds[i];
 	return NULL;
 }
 
@@ -75,20 +70,6 @@ static int kdfa(const struct kind *k, const uint8_t *seed, const char *label, co
 	return rc;
 }
 
-static int point(const EVP_PKEY *pkey, size_t field, uint8_t *x, uint8_t *y)
-{
-	BIGNUM *bx = NULL, *by = NULL;
-	int rc = -1;
-
-	if (EVP_PKEY_get_bn_param(pkey, OSSL_PKEY_PARAM_EC_PUB_X, &bx) == 1 &&
-	    EVP_PKEY_get_bn_param(pkey, OSSL_PKEY_PARAM_EC_PUB_Y, &by) == 1 && BN_bn2binpad(bx, x, (int)field) >= 0 &&
-	    BN_bn2binpad(by, y, (int)field) >= 0)
-		rc = 0;
-	BN_free(bx);
-	BN_free(by);
-	return rc;
-}
-
 /* A seed that only the EK's holder can derive: one-pass ECDH and KDFe (Part 1, 11.4.10.3). */
 static int seed_ecc(const struct kind *k, EVP_PKEY *ek, uint8_t seed[HASH_MAX], struct buf *secret)
 {
@@ -100,8 +81,8 @@ static int seed_ecc(const struct kind *k, EVP_PKEY *ek, uint8_t seed[HASH_MAX], 
 	int rc = -1;
 
 	if (!ctx || EVP_PKEY_derive_init(ctx) != 1 || EVP_PKEY_derive_set_peer(ctx, ek) != 1 ||
-	    EVP_PKEY_derive(ctx, z, &n) != 1 || n != k->field || point(mine, k->field, x, y) < 0 ||
-	    point(ek, k->field, ek_x, ek_y) < 0)
+	    EVP_PKEY_derive(ctx, z, &n) != 1 || n != k->field || !parts_point(mine, k->field, x, y) ||
+	    !parts_point(ek, k->field, ek_x, ek_y))
 		goto out;
 	in.data = xcalloc(1, in.cap = 4 * FIELD_MAX); /* room for all of it: where a buffer grows, z would stay behind */
 	add32(&in, 1);

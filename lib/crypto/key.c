@@ -19,7 +19,7 @@ enum {
 	MADE_LEN = 32,
 };
 
-static bool group_is(const EVP_PKEY *pkey, const char *name)
+bool parts_is_group(const EVP_PKEY *pkey, const char *name)
 {
 	char group[32];
 	size_t n;
@@ -30,7 +30,7 @@ static bool group_is(const EVP_PKEY *pkey, const char *name)
 
 bool parts_is_p256(const EVP_PKEY *pkey)
 {
-	return group_is(pkey, "prime256v1");
+	return parts_is_group(pkey, "prime256v1");
 }
 
 int parts_key(EVP_PKEY *pkey, struct crypto_key **out, struct err *e)
@@ -38,7 +38,7 @@ int parts_key(EVP_PKEY *pkey, struct crypto_key **out, struct err *e)
 	auto_pkey EVP_PKEY *own = pkey;
 	int bits = EVP_PKEY_get_bits(own);
 
-	if (!parts_is_p256(own) && !group_is(own, "secp384r1") &&
+	if (!parts_is_p256(own) && !parts_is_group(own, "secp384r1") &&
 	    !(EVP_PKEY_get_base_id(own) == EVP_PKEY_RSA && bits >= 2048 && bits <= 8192))
 		return parts_fail(e, ERR_INPUT, "the key is neither P-256, P-384 nor RSA of 2048 to 8192 bits");
 	*out = xcalloc(1, sizeof **out);
@@ -223,21 +223,26 @@ int crypto_key_from_point(const uint8_t x[32], const uint8_t y[32], struct crypt
 	return parts_key(take(pkey), out, e);
 }
 
-static int coordinate(const EVP_PKEY *pkey, const char *name, uint8_t to[32])
+static bool coordinate(const EVP_PKEY *pkey, const char *name, uint8_t *to, int field)
 {
 	BIGNUM *n = NULL;
-	int rc = EVP_PKEY_get_bn_param(pkey, name, &n) == 1 && BN_bn2binpad(n, to, 32) == 32 ? 0 : -1;
+	bool good = EVP_PKEY_get_bn_param(pkey, name, &n) == 1 && BN_bn2binpad(n, to, field) == field;
 
 	BN_free(n);
-	return rc;
+	return good;
+}
+
+bool parts_point(const EVP_PKEY *pkey, size_t field, uint8_t *x, uint8_t *y)
+{
+	return coordinate(pkey, OSSL_PKEY_PARAM_EC_PUB_X, x, (int)field) &&
+	       coordinate(pkey, OSSL_PKEY_PARAM_EC_PUB_Y, y, (int)field);
 }
 
 int crypto_key_point(const struct crypto_key *k, uint8_t x[32], uint8_t y[32], struct err *e)
 {
 	if (!parts_is_p256(k->pkey))
 		return err_set(e, ERR_INPUT, 0, "the key is not of the curve P-256");
-	if (coordinate(k->pkey, OSSL_PKEY_PARAM_EC_PUB_X, x) < 0 ||
-	    coordinate(k->pkey, OSSL_PKEY_PARAM_EC_PUB_Y, y) < 0)
+	if (!parts_point(k->pkey, 32, x, y))
 		return parts_fail(e, ERR_BUG, "the key does not tell its point");
 	return 0;
 }

@@ -55,7 +55,10 @@ int parts_no_password(char *to, int size, int writing, void *arg);
 /* ---- key.c ---- */
 /* Takes the reference over, the key being of a kind that we understand; ERR_INPUT and freed otherwise. */
 int parts_key(EVP_PKEY *pkey, struct crypto_key **out, struct err *e);
+bool parts_is_group(const EVP_PKEY *pkey, const char *name);
 bool parts_is_p256(const EVP_PKEY *pkey);
+/* Its coordinates, each of field bytes; false for a key that has none, or longer ones. */
+bool parts_point(const EVP_PKEY *pkey, size_t field, uint8_t *x, uint8_t *y);
 
 /* ---- cert.c ---- */
 /* "CN=…,O=…", or "" ; printable. */
