@@ -172,25 +172,28 @@ static int full(const struct crypto_bag *b, struct err *e)
 
 static int push_cert(struct crypto_bag *b, X509 *x, struct err *e)
 {
-	if (full(b, e) == 0 && sk_X509_push(b->certs, x) > 0)
+	int rc = full(b, e);
+
+	if (rc == 0 && sk_X509_push(b->certs, x) > 0)
 		return 0;
 	X509_free(x);
-	return e->kind ? -1 : parts_fail(e, ERR_IO, "no memory for a certificate");
+	return rc < 0 ? rc : parts_fail(e, ERR_IO, "no memory for a certificate");
 }
 
 static int push_crl(struct crypto_bag *b, X509_CRL *crl, struct err *e)
 {
-	if (full(b, e) == 0 && sk_X509_CRL_push(b->crls, crl) > 0)
+	int rc = full(b, e);
+
+	if (rc == 0 && sk_X509_CRL_push(b->crls, crl) > 0)
 		return 0;
 	X509_CRL_free(crl);
-	return e->kind ? -1 : parts_fail(e, ERR_IO, "no memory for a revocation list");
+	return rc < 0 ? rc : parts_fail(e, ERR_IO, "no memory for a revocation list");
 }
 
 static int add_block(struct crypto_bag *b, const char *type, const uint8_t *der, long len, struct err *e)
 {
 	const uint8_t *p = der;
 
-	*e = (struct err){ 0 };
 	if (str_eq(type, PEM_STRING_X509) || str_eq(type, PEM_STRING_X509_OLD)) {
 		X509 *x = len <= PARTS_CERT_MAX ? d2i_X509(NULL, &p, len) : NULL;
 
@@ -243,7 +246,6 @@ int crypto_bag_add_der(struct crypto_bag *b, const void *der, size_t len, struct
 	while (p < end && *p == 0x30) { /* SEQUENCE; an NV index is filled up with 0x00 or 0xff */
 		X509 *x = d2i_X509(NULL, &p, end - p);
 
-		*e = (struct err){ 0 };
 		if (!x)
 			return parts_fail(e, ERR_INPUT, "certificate %d of the chain cannot be read", count + 1);
 		if (push_cert(b, x, e) < 0)
