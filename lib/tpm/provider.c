@@ -7,7 +7,7 @@
  *
  * What the TPM says reaches OpenSSL's error queue as it is, with the kind of `struct err` as the reason.
  */
-#include "tpm.h"
+#include "inside.h"
 
 #include <openssl/core_dispatch.h>
 #include <openssl/core_names.h>
@@ -436,8 +436,7 @@ int tpm_provider_load(const char *tcti, int wait_ms, struct err *e)
 	static OSSL_PROVIDER *standard, *ours;
 	struct context *c;
 
-	/* As tpm_open does; here no other thread reads the environment yet. */
-	setenv("TSS2_LOG", "all+none", 0);
+	tpm_quiet(); /* here no other thread reads the environment yet */
 	/* Who loads one by name has to load the default one, too: it comes by itself only where none was named. */
 	if (!standard && !(standard = OSSL_PROVIDER_load(NULL, "default")))
 		return err_set(e, ERR_IO, 0, "OpenSSL's default provider cannot be loaded");
