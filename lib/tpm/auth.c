@@ -129,7 +129,6 @@ static int change(struct tpm *t, const struct hierarchy *h, const struct secret 
 static int is_already(struct tpm *t, const struct hierarchy *h, const struct secret *to, bool *already, struct err *e)
 {
 	struct secret *now = in(&t->auths, h);
-	auto_secret struct secret before = *now;
 	uint32_t permanent;
 	bool right;
 
@@ -147,7 +146,7 @@ static int is_already(struct tpm *t, const struct hierarchy *h, const struct sec
 	if (try_auth(t, h, &right, e))
 		return -1;
 	if (!right) {
-		*now = before;
+		secret_wipe(now);
 		return err_set(e, ERR_REFUSED, 0, "the %s authorisation of this TPM is set, and was not given", h->name);
 	}
 	*already = true;
