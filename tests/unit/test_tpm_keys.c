@@ -63,6 +63,23 @@ static void keys_are_made_once_and_found_again(void **state)
 	tpm_close(t);
 }
 
+static void put_at(struct tpm *t, ESYS_TR tr, TPM2_HANDLE h)
+{
+	ESYS_TR there;
+
+	assert_int_equal(Esys_EvictControl(t->esys, ESYS_TR_RH_OWNER, tr, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, h,
+					   &there), 0);
+}
+
+static void take_away(struct tpm *t, TPM2_HANDLE h)
+{
+	ESYS_TR tr, gone;
+
+	assert_int_equal(Esys_TR_FromTPMPublic(t->esys, h, N3, &tr), 0);
+	assert_int_equal(Esys_EvictControl(t->esys, ESYS_TR_RH_OWNER, tr, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, h,
+					   &gone), 0);
+}
+
 static void a_foreign_object_at_a_handle_is_refused_by_name(void **state)
 {
 	struct tpm *t = opened();
@@ -70,30 +87,26 @@ static void a_foreign_object_at_a_handle_is_refused_by_name(void **state)
 	TPM2B_PUBLIC template = tpm_template_sign;
 	struct tpm_key k;
 	struct err e;
-	ESYS_TR tr, there, gone;
+	ESYS_TR tr;
 	bool made;
 
 	(void)state;
 	assert_ok(tpm_key_evict(t, TPM_IAK, &e));
 	assert_ok(tpm_primary(t, ESYS_TR_RH_OWNER, &template, &tr, &pub, &e));
-	assert_int_equal(Esys_EvictControl(t->esys, ESYS_TR_RH_OWNER, tr, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
-					   (TPM2_HANDLE)TPM_HANDLE_IAK, &there), 0);
+	put_at(t, tr, (TPM2_HANDLE)TPM_HANDLE_IAK);
 	tpm_drop(t, &tr);
 	assert_refused(tpm_key_ensure(t, TPM_IAK, &k, &made, &e), ERR_REFUSED, "the place of the IAK, 0x81020001, holds "
 		       "another's object");
 	assert_refused(tpm_key_evict(t, TPM_IAK, &e), ERR_REFUSED, "0x81020001");
-	assert_int_equal(Esys_EvictControl(t->esys, ESYS_TR_RH_OWNER, there, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
-					   (TPM2_HANDLE)TPM_HANDLE_IAK, &gone), 0);
+	take_away(t, (TPM2_HANDLE)TPM_HANDLE_IAK);
 
 	/* Our template, but of the owner's hierarchy. */
 	Esys_Free(pub);
 	pub = NULL;
 	assert_ok(tpm_primary(t, ESYS_TR_RH_OWNER, &tpm_template_iak, &tr, &pub, &e));
-	assert_int_equal(Esys_EvictControl(t->esys, ESYS_TR_RH_OWNER, tr, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
-					   (TPM2_HANDLE)TPM_HANDLE_IAK, &there), 0);
+	put_at(t, tr, (TPM2_HANDLE)TPM_HANDLE_IAK);
 	assert_refused(tpm_key_ensure(t, TPM_IAK, &k, &made, &e), ERR_REFUSED, "of another hierarchy or parent");
-	assert_int_equal(Esys_EvictControl(t->esys, ESYS_TR_RH_OWNER, there, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE,
-					   (TPM2_HANDLE)TPM_HANDLE_IAK, &gone), 0);
+	take_away(t, (TPM2_HANDLE)TPM_HANDLE_IAK);
 	tpm_close(t);
 }
 
@@ -281,26 +294,19 @@ static void what_is_no_public_area_is_refused(void **state)
 static void activate_by(struct tpm *t, const struct crypto_key *ek)
 {
 	struct tpm_key iak = ensured(t, TPM_IAK), idevid = ensured(t, TPM_IDEVID);
-	auto_buf struct buf credential = BUF_INIT, secret = BUF_INIT;
-	struct tpm_blob c = {0}, s = {0};
+	struct tpm_blob c, s;
 	struct secret value;
 	uint8_t want[CRYPTO_HASH];
 	struct err e;
 
 	assert_ok(crypto_random(want, sizeof want, &e));
-	assert_ok(crypto_make_credential(ek, iak.name, iak.name_len, want, sizeof want, &credential, &secret, &e));
-	memcpy(c.data, credential.data, c.len = credential.len);
-	memcpy(s.data, secret.data, s.len = secret.len);
+	make_credential(ek, &iak, want, &c, &s);
 	assert_ok(tpm_activate(t, &iak, &c, &s, &value, &e));
 	assert_int_equal(value.len, sizeof want);
 	assert_memory_equal(value.data, want, sizeof want);
 
 	/* Another key's name is in the credential: this one may not have it. */
-	buf_clear(&credential);
-	buf_clear(&secret);
-	assert_ok(crypto_make_credential(ek, idevid.name, idevid.name_len, want, sizeof want, &credential, &secret, &e));
-	memcpy(c.data, credential.data, c.len = credential.len);
-	memcpy(s.data, secret.data, s.len = secret.len);
+	make_credential(ek, &idevid, want, &c, &s);
 	assert_refused(tpm_activate(t, &iak, &c, &s, &value, &e), ERR_REFUSED, "not for this TPM's EK and this IAK");
 	tpm_key_release(&iak);
 	tpm_key_release(&idevid);
@@ -329,15 +335,6 @@ static void the_ek_certificate_is_that_of_the_ek_and_activates(void **state)
 	activate_by(t, key);
 	tpm_key_release(&ek);
 	tpm_close(t);
-}
-
-static void take_away(struct tpm *t, TPM2_HANDLE h)
-{
-	ESYS_TR tr, gone;
-
-	assert_int_equal(Esys_TR_FromTPMPublic(t->esys, h, N3, &tr), 0);
-	assert_int_equal(Esys_EvictControl(t->esys, ESYS_TR_RH_OWNER, tr, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, h,
-					   &gone), 0);
 }
 
 static bool lacks_p384;

@@ -141,8 +141,7 @@ static void all_works_with_authorisations_and_the_ek(void **state)
 {
 	auto_crypto_cert struct crypto_cert *cert = NULL;
 	auto_crypto_key struct crypto_key *ek = NULL;
-	auto_buf struct buf credential = BUF_INIT, secret = BUF_INIT;
-	struct tpm_blob c = {0}, s = {0}, attest, signature;
+	struct tpm_blob c, s, attest, signature;
 	struct tpm_auths a = {0}, none = {0};
 	struct tpm_key srk, iak, idevid;
 	struct tpm *t = opened();
@@ -167,9 +166,7 @@ static void all_works_with_authorisations_and_the_ek(void **state)
 	idevid = ensured(t, TPM_IDEVID);
 	assert_ok(tpm_certify(t, &iak, &idevid, nonce, &attest, &signature, &e));
 	assert_ok(crypto_cert_key(cert, &ek, &e));
-	assert_ok(crypto_make_credential(ek, iak.name, iak.name_len, nonce, sizeof nonce, &credential, &secret, &e));
-	memcpy(c.data, credential.data, c.len = credential.len);
-	memcpy(s.data, secret.data, s.len = secret.len);
+	make_credential(ek, &iak, nonce, &c, &s);
 	assert_ok(tpm_activate(t, &iak, &c, &s, &value, &e));
 	assert_memory_equal(value.data, nonce, sizeof nonce);
 	assert_ok(tpm_counter_ensure(t, &v, &made, &e));

@@ -38,19 +38,26 @@ static void extend(struct tpm *t)
 	assert_int_equal(Esys_PCR_Extend(t->esys, ESYS_TR_PCR16, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &v), 0);
 }
 
+static void new_bits(struct tpm *t)
+{
+	struct err e;
+	uint64_t v;
+	bool made;
+
+	assert_ok(tpm_nv_remove(t, TPM_NV_BITS, &e));
+	assert_ok(tpm_bits_ensure(t, &v, &made, &e));
+}
+
 /* Some data sealed; the bits are new, the PCR is set back. */
 static struct tpm *with_sealed(struct sealed *s)
 {
 	struct tpm *t = opened();
 	struct tpm_key srk = ensured(t, TPM_SRK);
 	struct err e;
-	uint64_t v;
-	bool made;
 
 	tpm_key_release(&srk);
 	assert_int_equal(Esys_PCR_Reset(t->esys, ESYS_TR_PCR16, ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE), 0);
-	assert_ok(tpm_nv_remove(t, TPM_NV_BITS, &e));
-	assert_ok(tpm_bits_ensure(t, &v, &made, &e));
+	new_bits(t);
 	*s = (struct sealed){.data.len = 32};
 	assert_ok(crypto_key_new(&s->authority, &e));
 	assert_ok(crypto_random(s->data.data, 32, &e));
@@ -264,14 +271,7 @@ static void another_tpms_seal_is_refused(void **state)
 	swtpm_end(&other);
 	t = opened();
 	p = signed_policy(t, s.authority, 2);
-	{
-		struct err e;
-		uint64_t v;
-		bool made;
-
-		assert_ok(tpm_nv_remove(t, TPM_NV_BITS, &e));
-		assert_ok(tpm_bits_ensure(t, &v, &made, &e));
-	}
+	new_bits(t);
 	must_not_open(t, &s, &p, "made by another TPM");
 	done_with(t, &s, &p);
 }
@@ -322,9 +322,8 @@ static void secrets_do_not_pass_in_clear(void **state)
 {
 	auto_crypto_cert struct crypto_cert *cert = NULL;
 	auto_crypto_key struct crypto_key *ek = NULL;
-	auto_buf struct buf credential = BUF_INIT, secret = BUF_INIT;
 	struct tpm_auths auths = {0}, none = {0};
-	struct tpm_blob c = {0}, x = {0};
+	struct tpm_blob c, x;
 	uint8_t value[CRYPTO_HASH];
 	struct tpm_policy p;
 	struct secret got;
@@ -344,9 +343,7 @@ static void secrets_do_not_pass_in_clear(void **state)
 		assert_ok(crypto_random(a->data, 32, &e));
 	}
 	assert_ok(crypto_random(value, sizeof value, &e));
-	assert_ok(crypto_make_credential(ek, iak.name, iak.name_len, value, sizeof value, &credential, &secret, &e));
-	memcpy(c.data, credential.data, c.len = credential.len);
-	memcpy(x.data, secret.data, x.len = secret.len);
+	make_credential(ek, &iak, value, &c, &x);
 	for (int by_ek = 0; by_ek < 2; by_ek++) {
 		t = overheard();
 		if (by_ek)

@@ -53,6 +53,20 @@ static inline int tools(const char *line, unsigned char of)
 	return swtpm_run_program(chip.dir, (const char *const[]){"sh", "-c", words, NULL});
 }
 
+/* Value for who has that EK and that key, as documents bring it. */
+static inline void make_credential(const struct crypto_key *ek, const struct tpm_key *k, const uint8_t value[CRYPTO_HASH],
+				   struct tpm_blob *credential, struct tpm_blob *secret)
+{
+	auto_buf struct buf c = BUF_INIT, s = BUF_INIT;
+	struct err e;
+
+	assert_ok(crypto_make_credential(ek, k->name, k->name_len, value, CRYPTO_HASH, &c, &s, &e));
+	*credential = (struct tpm_blob){.len = c.len};
+	*secret = (struct tpm_blob){.len = s.len};
+	memcpy(credential->data, c.data, c.len);
+	memcpy(secret->data, s.data, s.len);
+}
+
 static inline int make_chip(void **state)
 {
 	(void)state;
