@@ -144,8 +144,8 @@ static int change_board(struct ca *c, void *arg, struct err *e)
 {
 	const struct board_change *b = arg;
 	bool scrap = str_eq(b->kind, "scrap");
+	const struct which its = { "serial = ?", b->serial };
 	struct board was;
-	int count = 0;
 
 	if (board_get(c, b->serial, &was, e))
 		return -1;
@@ -154,12 +154,12 @@ static int change_board(struct ca *c, void *arg, struct err *e)
 			       b->serial);
 	if (!scrap && str_eq(was.state, board_states[CA_BOARD_SCRAPPED]))
 		return err_set(e, ERR_REFUSED, 0, "board '%s' was scrapped", b->serial);
-	if (revoke_all(c, b->now->utc_us, b->serial, NULL, NULL, b->revocation, b->who, &count, e))
+	if (revoke_which(c, b->now->utc_us, &its, b->revocation, b->who, e))
 		return -1;
 	/* a scrapped board keeps its TPM: it is not to come back under another serial */
 	if (registry_run(c, e, scrap ? "UPDATE board SET state = ?, changed_us = ?, reason = ?, who = ? WHERE serial = ?"
 				     : "UPDATE board SET state = ?, changed_us = ?, reason = ?, who = ?, ek = NULL, iak = NULL,"
-				       " ek_checked = 0 WHERE serial = ?", "titt" "t",
+				       " ek_checked = 0 WHERE serial = ?", "tittt",
 			 board_states[scrap ? CA_BOARD_SCRAPPED : CA_BOARD_NEW], b->now->utc_us, b->reason, b->who, b->serial))
 		return -1;
 	return registry_act(c, b->now->utc_us, b->kind, b->serial, b->reason, b->who, e);
@@ -243,9 +243,10 @@ static int newest_of(struct ca *c, const struct handing *h, char number[48], str
 static int hand_over(struct ca *c, void *arg, struct err *e)
 {
 	const struct handing *h = arg;
+	const struct which its = { "serial = ?", h->old };
 	char number[48];
 	struct board fresh;
-	int before = made_before(c, h, e), count = 0;
+	int before = made_before(c, h, e);
 
 	if (before)
 		return before < 0 ? -1 : 0;
@@ -256,7 +257,7 @@ static int hand_over(struct ca *c, void *arg, struct err *e)
 		return err_set(e, ERR_REFUSED, 0, "board '%s' was %s", h->fresh, fresh.state);
 	/* its IDevID, too, which may open the broker as well: it comes back by rework alone, and then anew */
 	if (statement(c, h, number, e) ||
-	    revoke_all(c, h->now->utc_us, h->old, NULL, NULL, ca_reason("superseded"), "", &count, e))
+	    revoke_which(c, h->now->utc_us, &its, ca_reason("superseded"), "", e))
 		return -1;
 	if (registry_run(c, e, "UPDATE board SET state = ?, changed_us = ?, reason = ? WHERE serial = ? AND state <> ?",
 			 "tittt", board_states[CA_BOARD_REPLACED], h->now->utc_us, h->fresh, h->old,

@@ -111,10 +111,12 @@ must_check int signer_sign(struct ca *c, const struct now *now, const struct jud
 
 /* ---- revoke.c ---- */
 
-/* Those of a board, or of a site (one of both is NULL), inside a change; *count rises. profile NULL: each. */
-must_check int revoke_all(struct ca *c, int64_t now_us, const char *serial, const char *site, const char *profile,
-			  int reason, const char *who, int *count, struct err *e);
-/* "number", "serial" or "site": what the word names, and *rest without its prefix. ERR_INPUT: nothing. */
-must_check int what_is(struct ca *c, const char *what, const char **column, const char **rest, struct err *e);
+/* As a condition of SQL on certificates, with the word to bind. */
+struct which { const char *where, *word; };
+/* Those that are not revoked yet, inside a change. */
+must_check int revoke_which(struct ca *c, int64_t now_us, const struct which *w, int reason, const char *who,
+			    struct err *e);
+/* What a word names: a number, a serial or a site, with or without its prefix. ERR_INPUT: nothing. */
+must_check int which_is(struct ca *c, const char *what, struct which *out, struct err *e);
 
 #endif

@@ -6,15 +6,14 @@ int ca_list(struct ca *c, const struct now *now, const char *what, ca_row_fn *fn
 {
 	auto_row sqlite3_stmt *st = NULL;
 	auto_free char *sql = NULL;
-	const char *column = NULL, *rest = NULL;
+	struct which w = { "true", NULL };
 	int rc;
 
-	if (what && what_is(c, what, &column, &rest, e))
+	if (what && which_is(c, what, &w, e))
 		return -1;
 	sql = xasprintf("SELECT serial, site, profile, number, fingerprint, reason, not_before_us, not_after_us,"
-			" revoked_us, ek_checked FROM certificate%s%s%s ORDER BY id", column ? " WHERE " : "", column ? column : "",
-			!column ? "" : str_eq(column, "number") ? " = ? COLLATE NOCASE" : " = ?");
-	rc = registry_row(c, &st, e, sql, column ? "t" : "", rest);
+			" revoked_us, ek_checked FROM certificate WHERE %s ORDER BY id", w.where);
+	rc = registry_row(c, &st, e, sql, what ? "t" : "", w.word);
 	for (; rc > 0; rc = registry_next(c, st, e)) {
 		bool revoked = sqlite3_column_type(st, 8) != SQLITE_NULL;
 		struct ca_row row = {

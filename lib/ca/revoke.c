@@ -27,39 +27,37 @@ const char *ca_reason_name(int reason)
 
 /* ---- what a word names ---- */
 
-static const char *const columns[] = { "number", "serial", "site" };
+static const struct { const char *prefix, *where; } kinds[] = {
+	{ "number:", "number = ? COLLATE NOCASE" }, { "serial:", "serial = ?" }, { "site:", "site = ?" },
+};
 
-static int named(struct ca *c, const char *column, const char *word, struct err *e)
+static int named(struct ca *c, const struct which *w, struct err *e)
 {
-	auto_free char *sql = xasprintf("SELECT 1 FROM certificate WHERE %s = ?1 COLLATE NOCASE LIMIT 1", column);
-	auto_free char *exact = xasprintf("SELECT 1 FROM certificate WHERE %s = ?1 LIMIT 1", column);
+	auto_free char *sql = xasprintf("SELECT 1 FROM certificate WHERE %s LIMIT 1", w->where);
 	auto_row sqlite3_stmt *st = NULL;
 
-	return registry_row(c, &st, e, str_eq(column, "number") ? sql : exact, "t", word);
+	return registry_row(c, &st, e, sql, "t", w->word);
 }
 
-int what_is(struct ca *c, const char *what, const char **column, const char **rest, struct err *e)
+int which_is(struct ca *c, const char *what, struct which *out, struct err *e)
 {
 	char shown[80];
 
-	*column = NULL;
-	*rest = what;
-	for (size_t i = 0; i < COUNT_OF(columns); i++) {
-		size_t len = strlen(columns[i]);
-		bool said = str_starts(what, columns[i]) && what[len] == ':';
-		int rc = named(c, columns[i], said ? what + len + 1 : what, e);
+	*out = (struct which){ 0 };
+	for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+		bool said = str_starts(what, kinds[i].prefix);
+		const struct which w = { kinds[i].where, said ? what + strlen(kinds[i].prefix) : what };
+		int rc = named(c, &w, e);
 
 		if (rc < 0)
 			return -1;
-		if (rc && *column)
+		if (rc && out->where)
 			return err_set(e, ERR_REFUSED, 0, "'%s' is a board's serial and a site; say serial:%s or site:%s", what,
 				       what, what);
-		if (rc) {
-			*column = columns[i];
-			*rest = said ? what + len + 1 : what;
-		}
+		if (rc)
+			*out = w;
 	}
-	if (*column)
+	if (out->where)
 		return 0;
 	str_printable(shown, sizeof shown, what, strlen(what));
 	return err_set(e, ERR_INPUT, 0, "no certificate has '%s' as its number, its board's serial or its site; `psec "
@@ -68,16 +66,12 @@ int what_is(struct ca *c, const char *what, const char **column, const char **re
 
 /* ---- revoking ---- */
 
-int revoke_all(struct ca *c, int64_t now_us, const char *serial, const char *site, const char *profile, int reason,
-	       const char *who, int *count, struct err *e)
+int revoke_which(struct ca *c, int64_t now_us, const struct which *w, int reason, const char *who, struct err *e)
 {
-	if (registry_run(c, e,
-			 "UPDATE certificate SET revoked_us = ?1, reason = ?2, who = ?3 WHERE revoked_us IS NULL"
-			 " AND (?4 IS NULL OR serial = ?4) AND (?5 IS NULL OR site = ?5) AND (?6 IS NULL OR profile = ?6)",
-			 "iitttt", now_us, (int64_t)reason, who, serial, site, profile))
-		return -1;
-	*count += sqlite3_changes(c->db);
-	return 0;
+	auto_free char *sql = xasprintf("UPDATE certificate SET revoked_us = ?, reason = ?, who = ?"
+					" WHERE revoked_us IS NULL AND %s", w->where);
+
+	return registry_run(c, e, sql, "iitt", now_us, (int64_t)reason, who, w->word);
 }
 
 struct revocation { const struct now *now; const char *what, *who; int reason, *count; };
@@ -85,14 +79,9 @@ struct revocation { const struct now *now; const char *what, *who; int reason, *
 static int revoke(struct ca *c, void *arg, struct err *e)
 {
 	const struct revocation *r = arg;
-	auto_free char *sql = NULL;
-	const char *column, *rest;
+	struct which w;
 
-	if (what_is(c, r->what, &column, &rest, e))
-		return -1;
-	sql = xasprintf("UPDATE certificate SET revoked_us = ?, reason = ?, who = ? WHERE revoked_us IS NULL AND %s = ?%s",
-			column, str_eq(column, "number") ? " COLLATE NOCASE" : "");
-	if (registry_run(c, e, sql, "iitt", r->now->utc_us, (int64_t)r->reason, r->who, rest))
+	if (which_is(c, r->what, &w, e) || revoke_which(c, r->now->utc_us, &w, r->reason, r->who, e))
 		return -1;
 	*r->count = sqlite3_changes(c->db);
 	return registry_act(c, r->now->utc_us, "revoke", r->what, ca_reason_name(r->reason), r->who, e);
