@@ -10,15 +10,13 @@ const char *const board_states[] = { "new", "provisioned", "replaced", "scrapped
 int board_get(struct ca *c, const char *serial, struct board *out, struct err *e)
 {
 	auto_row sqlite3_stmt *st = NULL;
-	int rc = registry_row(c, &st, e, "SELECT serial, ek, ek_checked, state FROM board WHERE serial = ?", "t", serial);
+	int rc = registry_row(c, &st, e, "SELECT ek, state FROM board WHERE serial = ?", "t", serial);
 
 	*out = (struct board){ .there = rc > 0 };
 	if (rc <= 0)
 		return rc;
-	str_copy(out->serial, sizeof out->serial, row_text(st, 0));
-	str_copy(out->ek, sizeof out->ek, row_text(st, 1));
-	out->ek_checked = sqlite3_column_int64(st, 2) != 0;
-	str_copy(out->state, sizeof out->state, row_text(st, 3));
+	str_copy(out->ek, sizeof out->ek, row_text(st, 0));
+	str_copy(out->state, sizeof out->state, row_text(st, 1));
 	return 0;
 }
 

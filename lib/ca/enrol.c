@@ -2,14 +2,12 @@
 #include "inside.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <fcntl.h>
 #include <unistd.h>
 
-enum { CHALLENGE_S = 7 * 86400, LDEVID_S = 365 * 86400, BEFORE_S = 300 };
+enum { CHALLENGE_S = 7 * 86400 };
 
 /* ---- the challenge ---- */
 

@@ -178,7 +178,7 @@ static int make_root(struct ca *c, const struct ca_init *how, struct err *e)
 	auto_free char *cn = xasprintf("%s root", how->name);
 	auto_buf struct buf pem = BUF_INIT;
 	struct crypto_issue root = {
-		.profile = CRYPTO_ROOT, .names = { .cn = cn }, .not_before_us = how->now_us - 300 * US_PER_S,
+		.profile = CRYPTO_ROOT, .names = { .cn = cn }, .not_before_us = how->now_us - BEFORE_S * US_PER_S,
 		.not_after_us = how->now_us + DAYS * 86400 * US_PER_S,
 	};
 

@@ -7,7 +7,8 @@
 #include "ca/ca.h"
 #include "tpm/tpm.h"
 
-enum { DIR_TEXT_MAX = 1 << 20, PEM_MAX = 256 * 1024 };
+enum { DIR_TEXT_MAX = 1 << 20 };
+enum { BEFORE_S = 300 /* what is signed is good so long before: clocks differ */, LDEVID_S = 365 * 86400 };
 #define CLOCK_NOT_SET "the clock of this machine is not set; set it (timedatectl) and try again"
 
 struct ca {
@@ -55,6 +56,8 @@ char *ca_key_path(struct ca *c, const char *name, struct err *e);
 must_check int ca_key(struct ca *c, const char *name, struct crypto_key **out, struct err *e);
 /* Read a PEM file of the folder as text. */
 must_check int ca_text(const struct ca *c, const char *name, struct buf *b, struct err *e);
+/* The root's certificate; of several, with a signer, the first. */
+must_check int ca_root(const struct ca *c, struct crypto_cert **out, struct err *e);
 must_check int ca_clock(const struct now *now, struct err *e);
 
 /* ---- init.c: a folder that is made beside and renamed ---- */
@@ -68,7 +71,7 @@ must_check int dir_remove(const char *path, struct err *e);
 
 /* ---- issue.c ---- */
 
-struct issuer { int64_t generation; struct crypto_cert *cert; struct crypto_key *key; char *pem; };
+struct issuer { int64_t generation; struct crypto_cert *cert; struct crypto_key *key; };
 void issuer_release(struct issuer *i);
 #define auto_issuer __attribute__((cleanup(issuer_release)))
 /* The newest intermediate with its key. */
@@ -83,7 +86,7 @@ must_check int issue_number(uint8_t number[16], struct err *e);
 
 /* ---- board.c ---- */
 
-struct board { bool there, ek_checked; char serial[ENROL_NAME], ek[CRYPTO_HEX], state[16]; };
+struct board { bool there; char ek[CRYPTO_HEX], state[16]; };
 must_check int board_get(struct ca *c, const char *serial, struct board *out, struct err *e);
 extern const char *const board_states[];
 

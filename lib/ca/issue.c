@@ -1,7 +1,6 @@
 /* The intermediates: each is a generation, its certificate in the registry, its key in the folder of keys. */
 #include "inside.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,16 +9,15 @@ void issuer_release(struct issuer *i)
 {
 	crypto_cert_free(i->cert);
 	crypto_key_free(i->key);
-	free(i->pem);
 }
 
 static int read_issuer(struct ca *c, sqlite3_stmt *st, struct issuer *out, struct err *e)
 {
 	char name[40];
 
-	*out = (struct issuer){ .generation = sqlite3_column_int64(st, 0), .pem = xstrdup(row_text(st, 1)) };
+	out->generation = sqlite3_column_int64(st, 0);
 	snprintf(name, sizeof name, "intermediate-%" PRId64, out->generation);
-	return crypto_cert_from_pem(out->pem, &out->cert, e) || ca_key(c, name, &out->key, e) ? -1 : 0;
+	return crypto_cert_from_pem(row_text(st, 1), &out->cert, e) || ca_key(c, name, &out->key, e) ? -1 : 0;
 }
 
 int issuer_of(struct ca *c, int64_t generation, struct issuer *out, struct err *e)
@@ -63,7 +61,7 @@ int issuer_make(struct ca *c, int64_t generation, const struct crypto_cert *root
 	auto_buf struct buf pem = BUF_INIT;
 	struct crypto_cert_facts facts;
 	struct crypto_issue how = { .profile = CRYPTO_INTERMEDIATE, .issuer = root, .issuer_key = root_key,
-				    .not_before_us = now_us - 300 * US_PER_S,
+				    .not_before_us = now_us - BEFORE_S * US_PER_S,
 				    .not_after_us = now_us + DAYS * 86400 * US_PER_S };
 
 	if (meta_get(c, "name", &name, e))
@@ -106,12 +104,10 @@ static int rotate(struct ca *c, void *arg, struct err *e)
 	const struct rotation *r = arg;
 	auto_crypto_key struct crypto_key *key = NULL;
 	auto_crypto_cert struct crypto_cert *root = NULL;
-	auto_buf struct buf pem = BUF_INIT;
 	auto_issuer struct issuer newest = { 0 };
 	char subject[24];
 
-	if (ca_text(c, "root.pem", &pem, e) || crypto_cert_from_pem(pem.data, &root, e) || ca_key(c, "root", &key, e) ||
-	    issuer_now(c, &newest, e))
+	if (ca_root(c, &root, e) || ca_key(c, "root", &key, e) || issuer_now(c, &newest, e))
 		return -1;
 	snprintf(subject, sizeof subject, "%" PRId64, newest.generation + 1);
 	return issuer_make(c, newest.generation + 1, root, key, r->now->utc_us, e) ||

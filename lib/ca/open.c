@@ -56,6 +56,13 @@ int ca_text(const struct ca *c, const char *name, struct buf *b, struct err *e)
 	return file_read(path, DIR_TEXT_MAX, b, e);
 }
 
+int ca_root(const struct ca *c, struct crypto_cert **out, struct err *e)
+{
+	auto_buf struct buf pem = BUF_INIT;
+
+	return ca_text(c, "root.pem", &pem, e) ? -1 : crypto_cert_from_pem(pem.data, out, e);
+}
+
 char *ca_key_path(struct ca *c, const char *name, struct err *e)
 {
 	auto_free char *folder = NULL;
@@ -140,13 +147,11 @@ int ca_facts(struct ca *c, struct ca_facts *out, struct err *e)
 {
 	auto_row sqlite3_stmt *st = NULL;
 	auto_crypto_cert struct crypto_cert *root = NULL;
-	auto_buf struct buf pem = BUF_INIT;
 	auto_free char *name = NULL, *roots = ca_path(c, "ek-roots.pem");
 	struct crypto_cert_facts facts;
 
 	*out = (struct ca_facts){ .signer = c->signer, .ek_roots = access(roots, F_OK) == 0 };
-	if (meta_get(c, "name", &name, e) || ca_text(c, "root.pem", &pem, e) ||
-	    crypto_cert_from_pem(pem.data, &root, e) ||
+	if (meta_get(c, "name", &name, e) || ca_root(c, &root, e) ||
 	    registry_row(c, &st, e, "SELECT not_after_us FROM authority ORDER BY generation DESC LIMIT 1", "") < 0)
 		return -1;
 	crypto_cert_facts(root, &facts);

@@ -147,9 +147,9 @@ static int list_of_root(struct ca *c, const struct listing *l, struct err *e)
 {
 	auto_crypto_key struct crypto_key *key = NULL;
 	auto_crypto_cert struct crypto_cert *root = NULL;
-	auto_buf struct buf pem = BUF_INIT, one = BUF_INIT;
+	auto_buf struct buf one = BUF_INIT;
 
-	if (ca_text(c, "root.pem", &pem, e) || crypto_cert_from_pem(pem.data, &root, e) || ca_key(c, "root", &key, e) ||
+	if (ca_root(c, &root, e) || ca_key(c, "root", &key, e) ||
 	    crypto_crl_make(root, key, l->number, l->now->utc_us, l->next_us, NULL, 0, &one, e))
 		return -1;
 	buf_adds(l->pem, one.data);

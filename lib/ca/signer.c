@@ -11,7 +11,7 @@
 
 #include "proc/proc.h"
 
-enum { SIGNER_MS = 60000, ENDING_MS = 2000, LATER_US_MAX = 86400 };
+enum { SIGNER_MS = 60000, ENDING_MS = 2000, LATER_S_MAX = 86400 };
 
 static void proc_drop(struct proc *p)
 {
@@ -167,7 +167,7 @@ static int check_leaf(const struct ca *c, const struct judged *j, const struct c
 						  "'%s'", c->signer, f.cn, f.serial_number, cn, r->serial);
 	if (f.is_ca)
 		return err_set(e, ERR_REFUSED, 0, "the signer '%s' gave the certificate of a CA", c->signer);
-	if (not_after_us != INT64_MAX && f.not_after_us > not_after_us + LATER_US_MAX * US_PER_S)
+	if (not_after_us != INT64_MAX && f.not_after_us > not_after_us + LATER_S_MAX * US_PER_S)
 		return err_set(e, ERR_REFUSED, 0, "the signer '%s' gave a certificate for longer than it was asked for",
 			       c->signer);
 	return 0;
@@ -195,10 +195,9 @@ static int check_signed(struct ca *c, const struct now *now, const struct judged
 int signer_sign(struct ca *c, const struct now *now, const struct judged *j, struct buf *chain,
 		struct crypto_cert **leaf, struct err *e)
 {
-	enum { YEAR_S = 365 * 86400, BEFORE_S = 300 };
 	const struct enrol_request *r = &j->request;
 	bool site = r->profile == ENROL_LDEVID;
-	int64_t not_after_us = site ? now->utc_us + YEAR_S * US_PER_S : INT64_MAX;
+	int64_t not_after_us = site ? now->utc_us + LDEVID_S * US_PER_S : INT64_MAX;
 	char from[BASE_TIME_LEN], to[BASE_TIME_LEN];
 	auto_buf struct buf said = BUF_INIT;
 	const char *const argv[] = {
