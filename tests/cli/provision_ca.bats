@@ -2,30 +2,19 @@
 # psec provision ca as a factory's person uses it; boards are `test_ca make`, which has its keys in files. openssl is the
 # second opinion.
 load helper
+load soft_board
 
 setup() {
 	own_folder
-	BOARD=$B/unit/test_ca
-	[ -x "$BOARD" ] || skip "test_ca is not built"
+	soft_board
 }
 
-ca() { "$PSEC" provision ca "$@" --ca ca; }
 made() { ca init --no-ek-check >said; }
 json() { python3 -c "import json,sys; v=json.load(open(sys.argv[1])); print($2)" "$1"; }
 
-# enrol DIR SERIAL [SITE]: request, challenge, answer, certificate; leaf and chain into DIR/chain.pem
 enrol() {
-	mkdir -p "$1"
-	"$BOARD" make "$@"
-	ca sign "$1/request.json" --out "$1/challenge.json" 2>>warned
-	"$BOARD" answer "$1" "$1/challenge.json" >"$1/answer.json"
-	ca sign "$1/answer.json" --out "$1/certificate.json" 2>>warned
-	python3 - "$1" <<-'P'
-		import json, sys
-		d = json.load(open(sys.argv[1] + "/certificate.json"))
-		open(sys.argv[1] + "/chain.pem", "w").write(d["certificate"])
-		open(sys.argv[1] + "/root.pem", "w").write("".join(d["trust"]))
-	P
+	asked "$@"
+	certified "$1"
 }
 
 @test "a CA is made whole, for its owner alone, and openssl agrees with it" {
@@ -129,19 +118,8 @@ enrol() {
 
 # ek_root: a maker's root, an intermediate, and the board's endorsement certificate, with the extension EKU $1
 ek_chain() {
-	cat >ek.cnf <<-C
-		[req]
-		distinguished_name = dn
-		[dn]
-		[root]
-		basicConstraints = critical,CA:TRUE
-		keyUsage = critical,keyCertSign,cRLSign
-		subjectKeyIdentifier = hash
-		[mid]
-		basicConstraints = critical,CA:TRUE,pathlen:0
-		keyUsage = critical,keyCertSign,cRLSign
-		subjectKeyIdentifier = hash
-		authorityKeyIdentifier = keyid
+	ca_sections >ek.cnf
+	cat >>ek.cnf <<-C
 		[ek]
 		basicConstraints = critical,CA:FALSE
 		keyUsage = critical,keyAgreement

@@ -1,34 +1,15 @@
 #!/usr/bin/env bats
 # The CA among the programs it is made for: a broker that asks for certificates, and CAs of others behind it.
 load ../cli/helper
+load ../cli/soft_board
 
 setup() {
 	own_folder
-	BOARD=$B/unit/test_ca
-	[ -x "$BOARD" ] || skip "test_ca is not built"
+	soft_board
 }
 teardown() {
 	[ -z "${BROKER:-}" ] || kill "$BROKER" 2>/dev/null || true
 	[ -z "${GUEST:-}" ] || kill "$GUEST" 2>/dev/null || true
-}
-
-ca() { "$PSEC" provision ca "$@" --ca ca; }
-
-# asked DIR SERIAL [SITE]: up to the answer
-asked() {
-	mkdir -p "$1"
-	"$BOARD" make "$@"
-	ca sign "$1/request.json" --out "$1/challenge.json" 2>>warned
-	"$BOARD" answer "$1" "$1/challenge.json" >"$1/answer.json"
-}
-certified() {
-	ca sign "$1/answer.json" --out "$1/certificate.json" 2>>warned
-	python3 - "$1" <<-'P'
-		import json, sys
-		d = json.load(open(sys.argv[1] + "/certificate.json"))
-		open(sys.argv[1] + "/chain.pem", "w").write(d["certificate"])
-		open(sys.argv[1] + "/root.pem", "w").write("".join(d["trust"]))
-	P
 }
 
 # ---- the broker ----
@@ -127,19 +108,8 @@ signer_of_the_manual() {
 
 own_ca() {
 	mkdir theirs
-	cat >theirs/openssl.cnf <<-C
-		[req]
-		distinguished_name = dn
-		[dn]
-		[root]
-		basicConstraints = critical,CA:TRUE
-		keyUsage = critical,keyCertSign,cRLSign
-		subjectKeyIdentifier = hash
-		[mid]
-		basicConstraints = critical,CA:TRUE,pathlen:0
-		keyUsage = critical,keyCertSign,cRLSign
-		subjectKeyIdentifier = hash
-		authorityKeyIdentifier = keyid
+	ca_sections >theirs/openssl.cnf
+	cat >>theirs/openssl.cnf <<-C
 		[idevid]
 		basicConstraints = critical,CA:FALSE
 		keyUsage = critical,digitalSignature
