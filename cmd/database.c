@@ -54,11 +54,9 @@ int database_begin(const struct cmd_env *env, struct database *d, struct err *e)
 {
 	struct stat st;
 
+	if (stat(env->paths.db, &st) == 0 || errno != ENOENT)
+		return database_open(env, d, e);
 	*d = DATABASE_NONE;
-	if (stat(env->paths.db, &st) == 0)
-		return open_as(env, &st, d, e);
-	if (errno != ENOENT)
-		return err_set(e, ERR_IO, errno, "cannot look at '%s'", env->paths.db);
 	if (dir_make(env->paths.state, 0750, e) < 0)
 		return -1;
 	if (stat(env->paths.state, &st) < 0)

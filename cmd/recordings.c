@@ -112,23 +112,18 @@ int recordings_read(const struct cmd_env *env, int64_t from_utc_us, int64_t to_u
 {
 	struct source s = { .env = env };
 	auto_free struct site *site = xcalloc(1, sizeof *site);
-	struct database database = { 0 };
+	struct database database = DATABASE_NONE;
 	size_t below = 0;
 	int rc;
 
 	if (cmd_read_site(env, site, e) < 0)
 		return -1;
-	if (cmd_daemon_runs(env))
-		rc = cmd_connect_daemon(env, &s.client, e);
-	else if (!(rc = database_open(env, &database, e)))
-		s.store = database.store;
-	else
-		database_close(&database);
+	rc = cmd_daemon_runs(env) ? cmd_connect_daemon(env, &s.client, e) : database_open(env, &database, e);
+	s.store = database.store;
 	if (rc == 0)
 		rc = read_from(&s, site, from_utc_us, to_utc_us, step_us, out, &below, e);
 	ctl_client_free(s.client);
-	if (s.store)
-		database_close(&database);
+	database_close(&database);
 	if (rc == 0 && out->gaps)
 		fprintf(env->err,
 			"%zu of %zu steps are gaps: not every device was recorded then; nothing is counted for them\n",
