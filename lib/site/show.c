@@ -1,6 +1,5 @@
 /* The site as it takes effect, defaults included, in the schema's order. */
 #include <jansson.h>
-#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
@@ -119,11 +118,9 @@ char *site_digest(const struct site *s, char to[SITE_DIGEST_LEN])
 {
 	json_t *all = site_to_json(s);
 	auto_free char *text = json_dumps(all, JSON_COMPACT | JSON_SORT_KEYS);
-	uint64_t h = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
+	uint8_t digest[SHA256_LEN];
 
-	for (const char *c = text ? text : ""; *c; c++)
-		h = (h ^ (unsigned char)*c) * UINT64_C(0x100000001b3);
 	json_decref(all);
-	snprintf(to, SITE_DIGEST_LEN, "%016" PRIx64, h);
-	return to;
+	sha256(text ? text : "", text ? strlen(text) : 0, digest);
+	return hex_format(digest, sizeof digest, to);
 }

@@ -109,9 +109,8 @@ void site_each_key(void (*fn)(void *arg, const char *path), void *arg);
  * Caller's reference. */
 struct json_t;
 struct json_t *site_to_json(const struct site *s);
-/* Tells two configurations apart by what they take effect as: other comments, the same digest. By accident, not by
- * attack. */
-enum { SITE_DIGEST_LEN = 17 };
+/* Tells two configurations apart by what they take effect as: other comments, the same digest (SHA-256, in hex). */
+enum { SITE_DIGEST_LEN = 2 * SHA256_LEN + 1 };
 char *site_digest(const struct site *s, char to[SITE_DIGEST_LEN]);
 /* The names of roles (bits 1 << SITE_GRID_METER …), as a list. Caller's reference. */
 struct json_t *site_roles_to_json(unsigned roles);

@@ -138,18 +138,6 @@ void audited(struct core *c, const char *who, const char *kind, const char *subj
 
 /* ---- the configuration that runs ---- */
 
-/* Comments and blanks of site.yaml do not count, what it takes effect as does. */
-static char *site_sum(const struct site *site, char to[2 * SHA256_LEN + 1])
-{
-	json_t *all = site_to_json(site);
-	auto_free char *text = json_dumps(all, JSON_COMPACT | JSON_SORT_KEYS);
-	uint8_t digest[SHA256_LEN];
-
-	json_decref(all);
-	sha256(text ? text : "", text ? strlen(text) : 0, digest);
-	return hex_format(digest, sizeof(digest), to);
-}
-
 static int put_configuration(struct core *c, const struct store_setting *is, const char *was, struct err *e)
 {
 	json_t *detail = json_pack("{s:s, s:s, s:s*}", "sha256", is->value, "psecd", PSEC_VERSION, "sha256_was", was);
@@ -171,8 +159,8 @@ static int put_configuration(struct core *c, const struct store_setting *is, con
 static int note_configuration(struct core *c, struct err *e)
 {
 	auto_free char *was = NULL;
-	char is[2 * SHA256_LEN + 1];
-	const struct store_setting setting = { "audit.configuration", site_sum(c->site, is) };
+	char is[SITE_DIGEST_LEN];
+	const struct store_setting setting = { "audit.configuration", site_digest(c->site, is) };
 
 	if (store_get_setting(c->store, setting.key, &was, e) < 0)
 		return -1;
