@@ -57,8 +57,9 @@ must_check int crypto_key_write(const struct crypto_key *k, const char *path, co
 must_check int crypto_key_read(const char *path, const struct secret *passphrase, struct crypto_key **out,
 			       struct err *e);
 must_check int crypto_key_public_pem(const struct crypto_key *k, struct buf *to, struct err *e);
-/* A public key: P-256, P-384, or RSA of 2048…8192 bits. */
+/* A public key: P-256, P-384, or RSA of 2048…8192 bits; as DER a SubjectPublicKeyInfo and nothing after it. */
 must_check int crypto_key_from_pem(const char *pem, struct crypto_key **out, struct err *e);
+must_check int crypto_key_from_der(const void *der, size_t len, struct crypto_key **out, struct err *e);
 /* A public P-256 key as the TPM has it; ERR_INPUT when the point is not on the curve. And back; ERR_INPUT for other
  * keys. */
 must_check int crypto_key_from_point(const uint8_t x[32], const uint8_t y[32], struct crypto_key **out, struct err *e);

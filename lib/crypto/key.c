@@ -201,6 +201,17 @@ int crypto_key_from_pem(const char *pem, struct crypto_key **out, struct err *e)
 	return pkey ? parts_key(pkey, out, e) : parts_fail(e, ERR_INPUT, "that is no public key in PEM");
 }
 
+int crypto_key_from_der(const void *der, size_t len, struct crypto_key **out, struct err *e)
+{
+	const uint8_t *p = der;
+	EVP_PKEY *pkey = len <= PARTS_CERT_MAX ? d2i_PUBKEY(NULL, &p, (long)len) : NULL;
+
+	if (pkey && p == (const uint8_t *)der + len)
+		return parts_key(pkey, out, e);
+	EVP_PKEY_free(pkey);
+	return parts_fail(e, ERR_INPUT, "that is no public key in DER");
+}
+
 int crypto_key_from_point(const uint8_t x[32], const uint8_t y[32], struct crypto_key **out, struct err *e)
 {
 	uint8_t point[65] = { POINT_CONVERSION_UNCOMPRESSED };

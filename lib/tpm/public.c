@@ -26,17 +26,6 @@ static void add_padded(struct buf *b, const BYTE *data, size_t len, size_t want)
 	buf_add(b, data, len);
 }
 
-static int key_from_spki(const struct buf *der, struct crypto_key **out, struct err *e)
-{
-	auto_buf struct buf pem = BUF_INIT;
-
-	buf_adds(&pem, "-----BEGIN PUBLIC KEY-----\n");
-	if (crypto_base64(der->data, der->len, &pem, e))
-		return -1;
-	buf_adds(&pem, "\n-----END PUBLIC KEY-----\n");
-	return crypto_key_from_pem(pem.data, out, e);
-}
-
 int tpm_key_of(const TPM2B_PUBLIC *pub, struct crypto_key **out, struct err *e)
 {
 	const TPMT_PUBLIC *a = &pub->publicArea;
@@ -69,7 +58,7 @@ int tpm_key_of(const TPM2B_PUBLIC *pub, struct crypto_key **out, struct err *e)
 	} else {
 		return err_set(e, ERR_INPUT, 0, "the object (type 0x%x) is not a key pair", a->type);
 	}
-	return key_from_spki(&der, out, e);
+	return crypto_key_from_der(der.data, der.len, out, e);
 }
 
 int tpm_name_of(const TPM2B_PUBLIC *pub, uint8_t *name, size_t max, size_t *len, struct err *e)

@@ -93,7 +93,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		use(c);
 	if (crypto_tss2_read(text, &t, &e) == 0 || crypto_tss2_der(data, size, &t, &e) == 0)
 		expect(t.pub_len <= sizeof t.pub && t.priv_len <= sizeof t.priv && t.pub_len > 2);
-	if (crypto_key_from_pem(text, &k, &e) == 0)
+	if (crypto_key_from_pem(text, &k, &e) == 0 || crypto_key_from_der(data, size, &k, &e) == 0)
 		expect(crypto_key_same(k, k));
 	if (crypto_unbase64(text, out, sizeof out, &n, &e) == 0)
 		expect(n <= sizeof out);

@@ -170,6 +170,31 @@ static void only_the_key_and_the_text_make_the_signature(void **state)
 	assert_int_equal(e.kind, ERR_INPUT);
 }
 
+static void a_public_key_in_der_is_the_whole_of_it(void **state)
+{
+	/* RFC 5480: id-ecPublicKey on secp256r1, then the point. */
+	uint8_t der[27 + 64 + 1] = { 0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06,
+				     0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04 };
+	auto_crypto_key struct crypto_key *k = NULL, *again = NULL;
+	const size_t len = sizeof der - 1;
+	struct err e = { 0 };
+
+	(void)state;
+	assert_int_equal(crypto_key_new(&k, &e), 0);
+	assert_int_equal(crypto_key_point(k, der + 27, der + 27 + 32, &e), 0);
+	assert_int_equal(crypto_key_from_der(der, len, &again, &e), 0);
+	assert_true(crypto_key_same(k, again));
+	crypto_key_free(take(again));
+	assert_int_equal(crypto_key_from_der(der, len + 1, &again, &e), -1);
+	assert_int_equal(e.kind, ERR_INPUT);
+	assert_int_equal(crypto_key_from_der(der, len - 1, &again, &e), -1);
+	assert_int_equal(e.kind, ERR_INPUT);
+	der[len - 1] ^= 1; /* not on the curve */
+	assert_int_equal(crypto_key_from_der(der, len, &again, &e), -1);
+	assert_int_equal(e.kind, ERR_INPUT);
+	assert_null(again);
+}
+
 static void a_point_is_a_key_only_on_the_curve(void **state)
 {
 	auto_crypto_key struct crypto_key *k = NULL, *again = NULL;
@@ -259,6 +284,7 @@ int main(void)
 		cmocka_unit_test(a_key_comes_back_from_its_file_only_with_its_passphrase),
 		cmocka_unit_test(a_key_that_others_can_read_is_refused),
 		cmocka_unit_test(only_the_key_and_the_text_make_the_signature),
+		cmocka_unit_test(a_public_key_in_der_is_the_whole_of_it),
 		cmocka_unit_test(a_point_is_a_key_only_on_the_curve),
 		cmocka_unit_test(a_tpm_key_comes_back_from_its_pem),
 		cmocka_unit_test(a_tpm_key_whose_parts_lie_about_their_size_is_refused),
