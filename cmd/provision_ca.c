@@ -1,7 +1,6 @@
 /* psec provision ca: make it, sign, give serials. What keeps it is in provision_ca_keep.c. */
 #include <pwd.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "provision.h"
@@ -17,21 +16,13 @@ char *ca_folder(const struct cmd_env *env, const struct ca_where *where)
 	return named && *named ? xstrdup(named) : xasprintf("%s/ca", env->paths.dir);
 }
 
-/* Keys will be in memory: no crash is to leave them in a file. */
-static void no_core(void)
-{
-	const struct rlimit none = { 0, 0 };
-
-	setrlimit(RLIMIT_CORE, &none);
-}
-
 int ca_open_with_keys(const struct cmd_env *env, const struct ca_where *where, struct ca **out, struct err *e)
 {
 	auto_free char *dir = ca_folder(env, where);
 	auto_secret struct secret passphrase = { 0 };
 	auto_ca struct ca *probe = NULL;
 
-	no_core();
+	provision_guard_memory();
 	/* a folder that is no CA is told before a passphrase that is not there */
 	if (ca_open(dir, NULL, &probe, e) || ca_passphrase(dir, where->passphrase_file, &passphrase, e))
 		return -1;
@@ -112,7 +103,7 @@ static int init(const struct cmd_env *env, const void *options, int argc, char *
 			       .now_us = now.utc_us };
 
 	(void)argc, (void)argv;
-	no_core();
+	provision_guard_memory();
 	if (!o->ek_roots == !o->unchecked)
 		return err_set(e, ERR_USAGE, 0, o->unchecked ? "either --ek-roots or --no-ek-check, not both"
 							     : "which TPMs are to be believed? --ek-roots FILE, or "

@@ -325,6 +325,7 @@ static int restore(const struct cmd_env *env, const void *options, int argc, cha
 	auto_secret struct secret passphrase = { 0 };
 
 	(void)argc;
+	provision_guard_memory();
 	if (o->where.passphrase_file && ca_passphrase(dir, o->where.passphrase_file, &passphrase, e))
 		return -1;
 	if (ca_restore(argv[0], dir, passphrase.len ? &passphrase : NULL, e))
@@ -367,6 +368,7 @@ static int rotate_passphrase(const struct cmd_env *env, const struct rotate_opti
 	auto_ca struct ca *c = NULL;
 	struct err ignored;
 
+	provision_guard_memory();
 	if (ca_passphrase(dir, o->fresh, &to, e))
 		return -1;
 	/* it may have been done before, and killed at the very end */

@@ -259,6 +259,18 @@ ek_chain() {
 	run ! grep -rqF 'correct horse battery' ca
 }
 
+@test "a restore leaves no core file with a passphrase in it" {
+	local pid
+	made
+	mkfifo fifo
+	ulimit -S -c "$(ulimit -H -c)"
+	"$PSEC" provision ca restore fifo --ca copy --passphrase-file ca/passphrase >said 2>&1 3>&- & pid=$!
+	wait_until 10 grep -q '^Max core file size  *0  *0 ' "/proc/$pid/limits"
+	timeout 10 sh -c 'echo words >fifo'
+	wait "$pid" || [ "$?" = 65 ]
+	grep -q 'no backup of a CA' said
+}
+
 @test "rotate makes a new intermediate; what the old one signed stays good and can be revoked" {
 	made
 	enrol a A1-000001 hof-7
