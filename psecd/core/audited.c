@@ -8,7 +8,6 @@
 
 enum {
 	KEYS = 48, BURST = 20, REFILL_MS = 60000,
-	SAY_FIRST_MS = 10000, SAY_LAST_MS = 3600000,
 	PAGE_BYTES = 20000, RECORD_BYTES = 10000, PAGE_ENTRIES = 64, /* a line on the socket has 64 KiB */
 };
 
@@ -23,8 +22,7 @@ struct key {
 
 struct audited {
 	struct key keys[KEYS];
-	int64_t say_ms;
-	struct loop_timer say;
+	struct saying say;
 };
 
 /* What only core says: nobody else writes these. */
@@ -74,12 +72,7 @@ static void say_kept_back(void *arg)
 		any |= k->kept_back > 0;
 		say_one(c, k);
 	}
-	if (!any) {
-		a->say_ms = SAY_FIRST_MS;
-		return;
-	}
-	loop_timer_set(c->loop, &a->say, loop_now(c->loop)->boot_us + a->say_ms * US_PER_MS);
-	a->say_ms = a->say_ms * 2 < SAY_LAST_MS ? a->say_ms * 2 : SAY_LAST_MS;
+	saying_again(c, &a->say, any);
 }
 
 static struct key *key_of(struct core *c, const char *who, const char *kind)
@@ -105,14 +98,11 @@ static struct key *key_of(struct core *c, const char *who, const char *kind)
 
 static void count(struct core *c, struct key *k, const char *subject, json_t *detail)
 {
-	struct audited *a = c->audited;
-
 	k->kept_back++;
 	str_copy(k->subject, sizeof(k->subject), subject);
 	json_decref(k->detail);
 	k->detail = json_incref(detail);
-	if (!a->say.index_)
-		loop_timer_set(c->loop, &a->say, loop_now(c->loop)->boot_us + a->say_ms * US_PER_MS);
+	saying_soon(c, &c->audited->say);
 }
 
 int audited_put(struct core *c, const char *who, const char *kind, const char *subject, json_t *detail, struct err *e)
@@ -172,8 +162,7 @@ void audited_init(struct core *c, bool recovered)
 	struct err e;
 
 	c->audited = xcalloc(1, sizeof(*c->audited));
-	c->audited->say_ms = SAY_FIRST_MS;
-	c->audited->say = (struct loop_timer){ .fn = say_kept_back, .arg = c };
+	saying_init(c, &c->audited->say, say_kept_back);
 	if (recovered)
 		audited(c, "psecd", "store", "", json_pack("{s:s}", "why", "the database was broken and a new one is begun: "
 							   "the log before it is in the one kept aside"));
@@ -261,6 +250,16 @@ int audited_page(const struct call *k, json_t **result, struct err *e)
 	return 0;
 }
 
+/* What others have said here is bounded, too; who is over it is told, and nothing of his is lost in silence. */
+static int take_turn(const struct call *k, const char *kind, const char *what, struct err *e)
+{
+	struct key *key = key_of(k->core, k->caller->name, kind);
+
+	if (bucket_take(&key->bucket, BURST, REFILL_MS / 10, loop_now(k->core->loop)->boot_us))
+		return 0;
+	return err_set(e, ERR_AGAIN, 0, "too many %s at once; try again in some seconds", what);
+}
+
 /* {kind, subject, detail}: who says it is the caller. */
 int audited_append(const struct call *k, json_t **result, struct err *e)
 {
@@ -275,10 +274,8 @@ int audited_append(const struct call *k, json_t **result, struct err *e)
 	for (size_t i = 0; i < COUNT_OF(own_kinds); i++)
 		if (str_eq(kind, own_kinds[i]))
 			return err_set(e, ERR_USAGE, 0, "an entry of kind '%s' is psecd's own to write", kind);
-	if (!bucket_take(&key_of(k->core, k->caller->name, "append")->bucket, BURST, REFILL_MS / 10,
-			 loop_now(k->core->loop)->boot_us))
-		return err_set(e, ERR_AGAIN, 0, "too many audit entries at once; try again in some seconds");
-	if (append(k->core, k->caller->name, kind, subject, detail, &seq, e) < 0)
+	if (take_turn(k, "append", "audit entries", e) < 0 ||
+	    append(k->core, k->caller->name, kind, subject, detail, &seq, e) < 0)
 		return -1;
 	*result = json_pack("{s:I}", "seq", (json_int_t)seq);
 	return 0;
@@ -306,9 +303,8 @@ int audited_head(const struct call *k, json_t **result, struct err *e)
 	(void)result;
 	if (rc == 0 && !parsed.record.head)
 		rc = err_set(e, ERR_USAGE, 0, "it is no head of the audit log");
-	if (rc == 0 && !bucket_take(&key_of(k->core, k->caller->name, "head")->bucket, BURST, REFILL_MS / 10,
-				    loop_now(k->core->loop)->boot_us))
-		rc = err_set(e, ERR_AGAIN, 0, "too many heads of the audit log at once; try again in some seconds");
+	if (rc == 0)
+		rc = take_turn(k, "head", "heads of the audit log", e);
 	if (rc == 0)
 		rc = audit_head_put(k->core->store, &parsed.head, e);
 	audit_parsed_release(&parsed);

@@ -148,6 +148,11 @@ void record_remember(void *core, const struct store_event *event); /* among the 
 struct bucket { int taken; int64_t since_boot_us; };
 /* One more within burst, of which one comes back every refill. */
 bool bucket_take(struct bucket *b, int burst, int64_t refill_ms, int64_t now_us);
+/* When what was kept back is said: after 10 s, and, while there is more each time, ever later, up to an hour. */
+struct saying { int64_t after_ms; struct loop_timer timer; };
+void saying_init(struct core *c, struct saying *s, void (*say)(void *core));
+void saying_soon(struct core *c, struct saying *s); /* something was kept back */
+void saying_again(struct core *c, struct saying *s, bool said); /* the end of say: was there something? */
 void quota_init(struct core *c);
 void quota_release(struct core *c);
 /* false: it is counted and not kept; the count is said by itself. */

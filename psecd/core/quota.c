@@ -6,10 +6,10 @@
 #include <string.h>
 
 enum {
+	SAY_FIRST_MS = 10000, SAY_LAST_MS = 3600000,
 	KEYS = 48,                   /* kinds and subjects that are told apart; then the one longest unused gives way */
 	KEY_BURST = 20, KEY_REFILL_MS = 60000,
 	ALL_BURST = 300, ALL_REFILL_MS = 30000,
-	SAY_FIRST_MS = 10000, SAY_LAST_MS = 3600000,
 };
 
 struct key {
@@ -24,8 +24,7 @@ struct quota {
 	uint64_t kept_back;              /* since it was last said */
 	char last[160];                  /* one of them */
 	enum severity worst;
-	int64_t say_ms;
-	struct loop_timer say;
+	struct saying say;
 };
 
 bool bucket_take(struct bucket *b, int burst, int64_t refill_ms, int64_t now_us)
@@ -43,6 +42,27 @@ bool bucket_take(struct bucket *b, int burst, int64_t refill_ms, int64_t now_us)
 		return false;
 	b->taken++;
 	return true;
+}
+
+void saying_init(struct core *c, struct saying *s, void (*say)(void *core))
+{
+	*s = (struct saying){ .after_ms = SAY_FIRST_MS, .timer = { .fn = say, .arg = c } };
+}
+
+void saying_soon(struct core *c, struct saying *s)
+{
+	if (!s->timer.index_)
+		loop_timer_set(c->loop, &s->timer, loop_now(c->loop)->boot_us + s->after_ms * US_PER_MS);
+}
+
+void saying_again(struct core *c, struct saying *s, bool said)
+{
+	if (!said) { /* a whole interval without one: the next time is a first time */
+		s->after_ms = SAY_FIRST_MS;
+		return;
+	}
+	saying_soon(c, s);
+	s->after_ms = s->after_ms * 2 < SAY_LAST_MS ? s->after_ms * 2 : SAY_LAST_MS;
 }
 
 static struct key *key_of(struct quota *q, const char *kind, const char *subject, int64_t now_us)
@@ -68,18 +88,13 @@ static void say_kept_back(void *arg)
 	struct core *c = arg;
 	struct quota *q = c->quota;
 
-	if (!q->kept_back) { /* a whole interval without one: the next time is a first time */
-		q->say_ms = SAY_FIRST_MS;
-		return;
-	}
-	record_event(c, q->worst, "kept-back", "", "",
-		     "%llu event%s came too fast and %s not kept, as: %s",
-		     (unsigned long long)q->kept_back, q->kept_back > 1 ? "s" : "", q->kept_back > 1 ? "are" : "is",
-		     q->last);
+	if (q->kept_back)
+		record_event(c, q->worst, "kept-back", "", "", "%llu event%s came too fast and %s not kept, as: %s",
+			     (unsigned long long)q->kept_back, q->kept_back > 1 ? "s" : "",
+			     q->kept_back > 1 ? "are" : "is", q->last);
+	saying_again(c, &q->say, q->kept_back > 0);
 	q->kept_back = 0;
 	q->worst = SEVERITY_WARNING;
-	loop_timer_set(c->loop, &q->say, loop_now(c->loop)->boot_us + q->say_ms * US_PER_MS);
-	q->say_ms = q->say_ms * 2 < SAY_LAST_MS ? q->say_ms * 2 : SAY_LAST_MS;
 }
 
 bool quota_allows(struct core *c, enum severity severity, const char *kind, const char *subject, const char *text)
@@ -94,8 +109,7 @@ bool quota_allows(struct core *c, enum severity severity, const char *kind, cons
 		q->worst = severity;
 	q->kept_back++;
 	snprintf(q->last, sizeof(q->last), "%s%s%s: %s", kind, subject[0] ? " " : "", subject, text);
-	if (!q->say.index_)
-		loop_timer_set(c->loop, &q->say, now_us + q->say_ms * US_PER_MS);
+	saying_soon(c, &q->say);
 	return false;
 }
 
@@ -103,8 +117,7 @@ void quota_init(struct core *c)
 {
 	c->quota = xcalloc(1, sizeof(*c->quota));
 	c->quota->worst = SEVERITY_WARNING;
-	c->quota->say_ms = SAY_FIRST_MS;
-	c->quota->say = (struct loop_timer){ .fn = say_kept_back, .arg = c };
+	saying_init(c, &c->quota->say, say_kept_back);
 }
 
 void quota_release(struct core *c)
