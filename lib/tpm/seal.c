@@ -124,15 +124,15 @@ static int check_pcrs(struct tpm *t, const struct tpm_policy *p, struct err *e)
 
 static int check_slot(struct tpm *t, int slot, struct err *e)
 {
-	uint8_t bits[8];
-	size_t len;
+	uint64_t bits;
+	bool there;
 
-	if (tpm_nv_read(t, TPM_NV_BITS, bits, sizeof bits, &len, e))
+	if (tpm_bits_read(t, &bits, &there, e))
 		return -1;
-	if (len != sizeof bits)
+	if (!there)
 		return err_set(e, ERR_REFUSED, 0, "the TPM has no revocation bits at 0x%x: it was never provisioned, or "
 			       "cleared since", TPM_NV_BITS);
-	if (bits[7 - slot / 8] >> slot % 8 & 1)
+	if (bits >> slot & 1)
 		return err_set(e, ERR_REFUSED, 0, "the policy's slot %d is revoked", slot);
 	return 0;
 }

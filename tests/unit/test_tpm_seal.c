@@ -217,6 +217,9 @@ static void a_revoked_slot_is_refused_and_another_opens(void **state)
 	must_not_open(t, &s, &old, "slot 11 is revoked");
 	assert_ok(tpm_nv_remove(t, TPM_NV_BITS, &e));
 	must_not_open(t, &s, &new, "no revocation bits");
+	assert_int_equal(tools("tpm2_nvdefine -Q -C o -s 8 -a 'ownerread|ownerwrite' 0x01500021", 0), 0);
+	must_not_open(t, &s, &new, "0x1500021 is another's");
+	assert_int_equal(tools("tpm2_nvundefine -C o 0x01500021", 0), 0);
 	buf_release(&old.signature);
 	done_with(t, &s, &new);
 }
