@@ -118,6 +118,7 @@ wrap_test_tpm_keys := -Wl,--wrap=Esys_CreatePrimary
 wrap_test_tpm_nv := -Wl,--wrap=Esys_NV_Read
 $(B)/unit/test_words: $(call obj,cmd/words.c cmd/dispatch.c cmd/options.c cmd/help.c cmd/common.c)
 $(B)/unit/test_known: $(call obj,psecd/core/known.c)
+$(B)/unit/test_quota: $(call obj,psecd/core/quota.c)
 $(B)/unit/%: $(B)/obj/tests/unit/%.o $(B)/libpsec.a $(call obj,$(wire_src)) $(B)/made/link
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)

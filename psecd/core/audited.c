@@ -175,6 +175,7 @@ void audited_release(struct core *c)
 {
 	if (!c->audited)
 		return;
+	loop_timer_stop(c->loop, &c->audited->say.timer);
 	for (struct key *k = c->audited->keys; k < c->audited->keys + KEYS; k++) {
 		say_one(c, k);
 		json_decref(k->detail);

@@ -122,5 +122,8 @@ void quota_init(struct core *c)
 
 void quota_release(struct core *c)
 {
+	if (!c->quota)
+		return;
+	loop_timer_stop(c->loop, &c->quota->say.timer);
 	free(c->quota);
 }
