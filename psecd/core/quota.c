@@ -13,7 +13,7 @@ enum {
 };
 
 struct key {
-	char kind[24], subject[SITE_NAME_LEN];
+	char kind[24], subject[sizeof((struct right_caller *)NULL)->name]; /* a device, or who was refused */
 	struct bucket bucket;
 	int64_t used_boot_us;
 };

@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <string.h>
+
 #include "core/core.h"
 
 /* ---- core's other parts ------------------------------------------------------------------------------------------ */
@@ -36,6 +38,18 @@ static void a_kind_of_one_subject_has_its_own_bound(void **state)
 	assert_int_equal(kept(1, "state", "unix:anna"), 1);
 }
 
+static void the_longest_name_of_a_caller_is_told_apart(void **state)
+{
+	char name[sizeof((struct right_caller *)NULL)->name] = "", other[sizeof name] = "";
+
+	(void)state;
+	memset(name, 'n', sizeof name - 1);
+	memset(other, 'n', sizeof other - 2);
+	assert_int_equal(kept(1000, "refused", name), 20);
+	assert_int_equal(kept(1, "refused", other), 1);
+	assert_int_equal(kept(1, "state", "meter"), 1);
+}
+
 static int begin(void **state)
 {
 	struct err e;
@@ -59,6 +73,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_kind_of_one_subject_has_its_own_bound, begin, end),
+		cmocka_unit_test_setup_teardown(the_longest_name_of_a_caller_is_told_apart, begin, end),
 	};
 
 	return cmocka_run_group_tests_name("quota", tests, NULL, NULL);
