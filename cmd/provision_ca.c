@@ -100,7 +100,7 @@ static int init(const struct cmd_env *env, const void *options, int argc, char *
 	auto_secret struct secret passphrase = { 0 };
 	struct now now = now_read();
 	struct ca_init how = { .name = o->name, .ek_roots = o->ek_roots, .signer = o->signer, .chain = o->chain,
-			       .now_us = now.utc_us };
+			       .now = &now };
 
 	(void)argc, (void)argv;
 	provision_guard_memory();
@@ -108,9 +108,6 @@ static int init(const struct cmd_env *env, const void *options, int argc, char *
 		return err_set(e, ERR_USAGE, 0, o->unchecked ? "either --ek-roots or --no-ek-check, not both"
 							     : "which TPMs are to be believed? --ek-roots FILE, or "
 							       "--no-ek-check where they are simulated");
-	if (!now.utc_valid)
-		return err_set(e, ERR_AGAIN, 0, "the clock of this machine is not set; set it (timedatectl) and try "
-						"again");
 	if (o->where.passphrase_file) {
 		if (ca_passphrase(dir, o->where.passphrase_file, &passphrase, e))
 			return -1;

@@ -277,11 +277,8 @@ void board_end(struct board *b)
 
 static int make_ca(const struct board *b, const char *dir, struct err *e)
 {
-	const struct ca_init how = { .name = b->site->id, .ek_roots = b->how.ek_roots, .now_us = b->now.utc_us };
+	const struct ca_init how = { .name = b->site->id, .ek_roots = b->how.ek_roots, .now = &b->now };
 
-	if (!b->now.utc_valid)
-		return err_set(e, ERR_AGAIN, 0, "the clock is not set, and a CA cannot begin without the time; set it "
-			       "(timedatectl)");
 	if (ca_init(dir, &how, e))
 		return err_ctx(e, "the CA of this site");
 	fprintf(b->env->err, "psec: made a CA for this site in '%s'\n", dir);

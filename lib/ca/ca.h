@@ -30,10 +30,10 @@ struct ca_init {
 	const char *signer;            /* path of the program of the site's own CA, or NULL: the embedded one signs */
 	const char *chain;             /* with signer: its certificates, PEM: root and what is between */
 	const struct secret *passphrase; /* NULL: a random one is made and kept as dir/passphrase, 0600 */
-	int64_t now_us;
+	const struct now *now;
 };
 /* All or nothing: the folder is made beside and renamed. ERR_REFUSED when something is there already, ERR_AGAIN while
- * another process makes it. */
+ * another process makes it, and when our clock is not set. */
 must_check int ca_init(const char *dir, const struct ca_init *how, struct err *e);
 
 struct ca;

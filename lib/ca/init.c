@@ -178,8 +178,8 @@ static int make_root(struct ca *c, const struct ca_init *how, struct err *e)
 	auto_free char *cn = xasprintf("%s root", how->name);
 	auto_buf struct buf pem = BUF_INIT;
 	struct crypto_issue root = {
-		.profile = CRYPTO_ROOT, .names = { .cn = cn }, .not_before_us = how->now_us - BEFORE_S * US_PER_S,
-		.not_after_us = how->now_us + DAYS * 86400 * US_PER_S,
+		.profile = CRYPTO_ROOT, .names = { .cn = cn }, .not_before_us = how->now->utc_us - BEFORE_S * US_PER_S,
+		.not_after_us = how->now->utc_us + DAYS * 86400 * US_PER_S,
 	};
 
 	if (make_key(c, "root", &key, e) || issue_number(root.number, e))
@@ -187,7 +187,7 @@ static int make_root(struct ca *c, const struct ca_init *how, struct err *e)
 	root.subject_key = root.issuer_key = key;
 	if (crypto_cert_issue(&root, &cert, e) || crypto_cert_pem(cert, &pem, e) || put(c, "root.pem", &pem, e))
 		return -1;
-	return issuer_make(c, 1, cert, key, how->now_us, e) || issuer_publish(c, how->now_us, e) ? -1 : 0;
+	return issuer_make(c, 1, cert, key, how->now->utc_us, e) || issuer_publish(c, how->now->utc_us, e) ? -1 : 0;
 }
 
 /* Another's CA: the chain's roots are those that signed themselves. */
@@ -240,7 +240,7 @@ static int fill(struct ca *c, void *arg, struct err *e)
 	auto_buf struct buf pem = BUF_INIT;
 
 	if (meta_put(c, "name", how->name, e) || meta_put(c, "keys", "keys-1", e) ||
-	    registry_act(c, how->now_us, "init", how->name, "", "", e))
+	    registry_act(c, how->now->utc_us, "init", how->name, "", "", e))
 		return -1;
 	if (make_key(c, "policy", &policy, e) || crypto_key_public_pem(policy, &pem, e) || put(c, "policy.pem", &pem, e))
 		return -1;
@@ -272,7 +272,7 @@ int ca_init(const char *dir, const struct ca_init *how, struct err *e)
 	auto_ca struct ca *c = xcalloc(1, sizeof *c);
 	auto_free char *db = NULL, *keys = NULL;
 
-	if (check_name(how->name, e) || check_signer(how, e) || made_begin(dir, &m, e))
+	if (check_name(how->name, e) || check_signer(how, e) || ca_clock(how->now, e) || made_begin(dir, &m, e))
 		return -1;
 	c->dir = xstrdup(m.beside);
 	db = ca_path(c, "ca.db");

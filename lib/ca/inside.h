@@ -9,7 +9,6 @@
 
 enum { DIR_TEXT_MAX = 1 << 20 };
 enum { BEFORE_S = 300 /* what is signed is good so long before: clocks differ */, LDEVID_S = 365 * 86400 };
-#define CLOCK_NOT_SET "the clock of this machine is not set; set it (timedatectl) and try again"
 
 struct ca {
 	char *dir;

@@ -84,7 +84,9 @@ int ca_key(struct ca *c, const char *name, struct crypto_key **out, struct err *
 
 int ca_clock(const struct now *now, struct err *e)
 {
-	return now->utc_valid ? 0 : err_set(e, ERR_AGAIN, 0, CLOCK_NOT_SET);
+	if (now->utc_valid)
+		return 0;
+	return err_set(e, ERR_AGAIN, 0, "the clock of this machine is not set; set it (timedatectl) and try again");
 }
 
 /* ---- opening ---- */

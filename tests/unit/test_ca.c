@@ -58,7 +58,7 @@ static struct ca *opened(const char *where)
 
 static int setup(void **state)
 {
-	struct ca_init how = { .name = "Test", .now_us = now.utc_us };
+	struct ca_init how = { .name = "Test", .now = &now };
 
 	str_copy(dir, sizeof dir, "/tmp/psec-ca-XXXXXX");
 	assert_non_null(mkdtemp(dir));
@@ -261,6 +261,17 @@ static void what_a_request_may_not_claim_is_named(void **state)
 	b.csr_cn = NULL;
 	EVP_PKEY_free(other);
 	soft_release(&b);
+}
+
+static void a_ca_without_a_clock_does_not_begin(void **state)
+{
+	struct now unset = { .boot_us = 1, .utc_us = 0 };
+	struct ca_init how = { .name = "Test", .now = &unset };
+	auto_free char *to = at("other");
+
+	(void)state;
+	no(ca_init(to, &how, &e), ERR_AGAIN, "clock");
+	assert_int_equal(access(to, F_OK), -1);
 }
 
 static void a_board_without_a_clock_does_not_sign(void **state)
@@ -692,7 +703,7 @@ static void a_name_keeps_to_what_a_certificate_takes(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT_OF(bad); i++) {
-		struct ca_init how = { .name = bad[i], .now_us = now.utc_us };
+		struct ca_init how = { .name = bad[i], .now = &now };
 
 		no(ca_init(to, &how, &e), ERR_USAGE, "name");
 		assert_int_equal(access(to, F_OK), -1);
@@ -702,7 +713,7 @@ static void a_name_keeps_to_what_a_certificate_takes(void **state)
 static void what_is_there_already_stays(void **state)
 {
 	auto_free char *file = at("ca/x"), *full = at("full"), *in = at("full/x"), *empty = at("empty");
-	struct ca_init how = { .name = "Test", .now_us = now.utc_us };
+	struct ca_init how = { .name = "Test", .now = &now };
 
 	(void)state;
 	no(ca_init(folder, &how, &e), ERR_REFUSED, "there is a CA");
@@ -859,6 +870,7 @@ int main(int argc, char **argv)
 		with_ca(the_same_answer_brings_the_same_certificate),
 		with_ca(only_the_tpm_that_asked_can_answer),
 		with_ca(what_a_request_may_not_claim_is_named),
+		with_ca(a_ca_without_a_clock_does_not_begin),
 		with_ca(a_board_without_a_clock_does_not_sign),
 		with_ca(one_tpm_has_one_serial_and_one_serial_one_tpm),
 		with_ca(one_tpm_has_one_serial_by_either_endorsement_key),
