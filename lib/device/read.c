@@ -10,21 +10,24 @@ static const uint16_t *regs_of(const struct device_map *m, int i)
 	return m->states[m->mapped[i].block].regs + m->mapped[i].offset;
 }
 
+static void take_part(struct device_map *m, enum identity_part part, int at)
+{
+	const struct device_value *v = &m->values[at];
+	const struct source *s = m->mapped[at].source;
+	const struct identity_form form = { v->type, v->order, v->count, v->scale };
+	size_t n;
+	char *to = identity_part(&m->identity, part, &n);
+
+	identity_text(&form, s != NULL ? s->absent : NULL, s != NULL ? s->absent_count : 0, regs_of(m, at), to, n);
+}
+
 static void take_identity(struct device_map *m, int block)
 {
 	for (int i = 0; i < IDENTITY_PARTS; i++) {
 		int at = m->identity_values[i];
-		const struct device_value *v = &m->values[at < 0 ? 0 : at];
-		const struct identity_form form = { v->type, v->order, v->count, v->scale };
-		const struct source *s;
-		size_t n;
-		char *to = identity_part(&m->identity, (enum identity_part)i, &n);
 
-		if (at < 0 || m->mapped[at].block != block)
-			continue;
-		s = m->mapped[at].source;
-		identity_text(&form, s != NULL ? s->absent : NULL, s != NULL ? s->absent_count : 0, regs_of(m, at), to,
-			      n);
+		if (at >= 0 && m->mapped[at].block == block)
+			take_part(m, (enum identity_part)i, at);
 	}
 }
 
