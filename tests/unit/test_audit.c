@@ -1,56 +1,17 @@
 #include "audit/audit.h"
 
-#include <glob.h>
 #include <inttypes.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
-#include <setjmp.h>
 #include <signal.h>
 #include <sqlite3.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "crypto/crypto.h"
-
-#define T0 (INT64_C(1767225600) * US_PER_S) /* 2026-01-01 */
-
-static char folder[64], path[128];
-static struct err e;
-
-static int make_folder(void **state)
-{
-	(void)state;
-	strcpy(folder, "/tmp/psec-audit-XXXXXX");
-	if (!mkdtemp(folder))
-		return -1;
-	snprintf(path, sizeof path, "%s/psec.db", folder);
-	e = (struct err){ 0 };
-	return 0;
-}
-
-static int remove_folder(void **state)
-{
-	auto_free char *pattern = xasprintf("%s/*", folder);
-	glob_t g;
-
-	(void)state;
-	if (glob(pattern, 0, NULL, &g) == 0) {
-		for (size_t i = 0; i < g.gl_pathc; i++)
-			unlink(g.gl_pathv[i]);
-		globfree(&g);
-	}
-	return rmdir(folder);
-}
-
-static void ok(int rc)
-{
-	if (rc)
-		fail_msg("%s", e.text);
-}
+#include "store_folder.h"
 
 static struct store *opened(void)
 {

@@ -1,50 +1,17 @@
-#include "store/store.h"
+#include "store_folder.h"
 
 #include <fcntl.h>
 #include <glob.h>
 #include <math.h>
-#include <setjmp.h>
 #include <signal.h>
 #include <sqlite3.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #define QUARTER (900 * US_PER_S)
 #define DAY (86400 * US_PER_S)
-#define T0 (INT64_C(1767225600) * US_PER_S) /* 2026-01-01 */
-
-static char folder[64], path[128];
-static struct err e;
-
-static int make_folder(void **state)
-{
-	(void)state;
-	strcpy(folder, "/tmp/psec-store-XXXXXX");
-	if (!mkdtemp(folder))
-		return -1;
-	snprintf(path, sizeof path, "%s/psec.db", folder);
-	e = (struct err){ 0 };
-	return 0;
-}
-
-static int remove_folder(void **state)
-{
-	auto_free char *pattern = xasprintf("%s/*", folder);
-	glob_t g;
-
-	(void)state;
-	if (glob(pattern, 0, NULL, &g) == 0) {
-		for (size_t i = 0; i < g.gl_pathc; i++)
-			unlink(g.gl_pathv[i]);
-		globfree(&g);
-	}
-	return rmdir(folder);
-}
 
 static size_t files(const char *pattern)
 {
@@ -66,12 +33,6 @@ static struct store *open_with(const struct store_limits *limits, bool expect_re
 		fail_msg("%s", e.text);
 	assert_int_equal(recovered, expect_recovered);
 	return s;
-}
-
-static void ok(int rc)
-{
-	if (rc)
-		fail_msg("%s", e.text);
 }
 
 static void put(struct store *s, const char *point, int64_t utc_us, double value)
