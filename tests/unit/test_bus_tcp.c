@@ -118,6 +118,20 @@ static struct bus_link *link_to(struct loop *l, uint16_t port, const struct bus_
 	return k;
 }
 
+static struct bus_link *link_to_server(struct loop *l, struct server *s, answer_fn *answer, const void *arg,
+				       const struct bus_options *o)
+{
+	server_start(s, answer, arg);
+	return link_to(l, s->port, o);
+}
+
+static void end_all(struct loop *l, struct bus_link *k, struct server *s)
+{
+	bus_link_free(k);
+	server_stop(s);
+	loop_free(l);
+}
+
 /* ---- lies: the first answer is changed, the others are right ----------------------------------------------------- */
 
 static size_t wrong_transaction(uint8_t *a, size_t n) { a[0] ^= 0x40; return n; }
@@ -192,8 +206,7 @@ static void a_lie_is_found_and_does_no_harm_to_the_next(void **state)
 	struct bus_link *k;
 	struct bus_reply r;
 
-	server_start(&s, lie_first, lie);
-	k = link_to(l, s.port, NULL);
+	k = link_to_server(l, &s, lie_first, lie, NULL);
 	r = ask_for(l, k, &(struct bus_request){.unit = 1, .function = 3, .address = 100, .count = 4},
 		    lie->outcome == BUS_TIMEOUT ? 100 : 0);
 	assert_outcome(&r, lie->outcome);
@@ -208,9 +221,7 @@ static void a_lie_is_found_and_does_no_harm_to_the_next(void **state)
 	assert_int_equal(s.connections, lie->connections);
 	assert_int_equal(bus_link_counters(k)->connects, (uint64_t)lie->connections);
 	assert_int_equal(bus_link_counters(k)->asked, 4);
-	bus_link_free(k);
-	server_stop(&s);
-	loop_free(l);
+	end_all(l, k, &s);
 }
 
 /* ---- behaviours in time ------------------------------------------------------------------------------------------ */
@@ -236,8 +247,7 @@ static void a_late_answer_is_dropped_and_the_wait_goes_on(void **state)
 	struct bus_reply r;
 
 	(void)state;
-	server_start(&s, late_once, NULL);
-	k = link_to(l, s.port, NULL);
+	k = link_to_server(l, &s, late_once, NULL, NULL);
 	r = ask_for(l, k, &first, 100);
 	assert_outcome(&r, BUS_TIMEOUT);
 	for (int i = 0; i < 5; i++) {
@@ -246,9 +256,7 @@ static void a_late_answer_is_dropped_and_the_wait_goes_on(void **state)
 		assert_right(&r, &second);
 	}
 	assert_int_equal(s.connections, 1);
-	bus_link_free(k);
-	server_stop(&s);
-	loop_free(l);
+	end_all(l, k, &s);
 }
 
 static bool never(struct server *s, int fd, int nth, const uint8_t *req, size_t len)
@@ -265,8 +273,7 @@ static void two_silences_in_a_row_end_the_connection(void **state)
 	struct bus_link *k;
 
 	(void)state;
-	server_start(&s, never, NULL);
-	k = link_to(l, s.port, &(struct bus_options){.answer_ms = 20});
+	k = link_to_server(l, &s, never, NULL, &(struct bus_options){.answer_ms = 20});
 	for (int i = 0; i < 4; i++) {
 		struct bus_reply r = ask(l, k, &q);
 
@@ -274,9 +281,7 @@ static void two_silences_in_a_row_end_the_connection(void **state)
 	}
 	assert_int_equal(bus_link_counters(k)->connects, 2);
 	assert_int_equal(bus_link_counters(k)->timeouts, 4);
-	bus_link_free(k);
-	server_stop(&s);
-	loop_free(l);
+	end_all(l, k, &s);
 }
 
 /* Until the client has had enough. */
@@ -302,16 +307,13 @@ static void an_endless_stream_is_ended(void **state)
 	struct bus_reply r;
 
 	(void)state;
-	server_start(&s, endless, NULL);
-	k = link_to(l, s.port, &(struct bus_options){.answer_ms = 60000});
+	k = link_to_server(l, &s, endless, NULL, &(struct bus_options){.answer_ms = 60000});
 	r = ask(l, k, &q);
 	assert_outcome(&r, BUS_GARBLED);
 	assert_true(bus_link_counters(k)->bytes_in < 4096);
 	r = ask(l, k, &q);
 	assert_right(&r, &q);
-	bus_link_free(k);
-	server_stop(&s);
-	loop_free(l);
+	end_all(l, k, &s);
 }
 
 /* The stream of what could be late, on a connection that was late once. */
@@ -329,8 +331,7 @@ static void an_endless_stream_of_late_answers_is_ended(void **state)
 	struct bus_reply r;
 
 	(void)state;
-	server_start(&s, endless_late, NULL);
-	k = link_to(l, s.port, NULL);
+	k = link_to_server(l, &s, endless_late, NULL, NULL);
 	r = ask_for(l, k, &q, 50);
 	assert_outcome(&r, BUS_TIMEOUT);
 	r = ask_for(l, k, &q, 60000);
@@ -338,9 +339,7 @@ static void an_endless_stream_of_late_answers_is_ended(void **state)
 	assert_non_null(strstr(r.why, "bytes came for one question"));
 	r = ask(l, k, &q);
 	assert_right(&r, &q);
-	bus_link_free(k);
-	server_stop(&s);
-	loop_free(l);
+	end_all(l, k, &s);
 }
 
 /* A byte at a time, each sooner than the patience, all of them later. */
@@ -365,13 +364,10 @@ static void a_byte_at_a_time_does_not_extend_the_patience(void **state)
 	struct bus_reply r;
 
 	(void)state;
-	server_start(&s, drip, NULL);
-	k = link_to(l, s.port, &(struct bus_options){.answer_ms = 200});
+	k = link_to_server(l, &s, drip, NULL, &(struct bus_options){.answer_ms = 200});
 	r = ask(l, k, &q);
 	assert_outcome(&r, BUS_TIMEOUT);
-	bus_link_free(k);
-	server_stop(&s);
-	loop_free(l);
+	end_all(l, k, &s);
 }
 
 /* In two parts, with the loop turning in between: still the answer. */
@@ -396,8 +392,7 @@ static void an_answer_may_come_in_two_parts_cut_anywhere(void **state)
 	struct bus_link *k;
 
 	(void)state;
-	server_start(&s, in_parts, NULL);
-	k = link_to(l, s.port, NULL);
+	k = link_to_server(l, &s, in_parts, NULL, NULL);
 	for (int i = 0; i < 15; i++) {
 		struct bus_reply r;
 
@@ -405,9 +400,7 @@ static void an_answer_may_come_in_two_parts_cut_anywhere(void **state)
 		r = ask(l, k, &q);
 		assert_right(&r, &q);
 	}
-	bus_link_free(k);
-	server_stop(&s);
-	loop_free(l);
+	end_all(l, k, &s);
 }
 
 static bool answer_and_end(struct server *s, int fd, int nth, const uint8_t *req, size_t len)
@@ -424,8 +417,7 @@ static void a_device_that_ends_the_idle_connection_is_connected_anew(void **stat
 	struct bus_link *k;
 
 	(void)state;
-	server_start(&s, answer_and_end, NULL);
-	k = link_to(l, s.port, NULL);
+	k = link_to_server(l, &s, answer_and_end, NULL, NULL);
 	for (int i = 0; i < 5; i++) {
 		struct bus_reply r = ask(l, k, &q);
 
@@ -437,9 +429,7 @@ static void a_device_that_ends_the_idle_connection_is_connected_anew(void **stat
 	}
 	assert_int_equal(s.connections, 5);
 	assert_int_equal(bus_link_counters(k)->closed, 0);
-	bus_link_free(k);
-	server_stop(&s);
-	loop_free(l);
+	end_all(l, k, &s);
 }
 
 static void a_question_for_a_connection_that_is_gone_never_leaves(void **state)
@@ -453,8 +443,7 @@ static void a_question_for_a_connection_that_is_gone_never_leaves(void **state)
 	struct err e;
 
 	(void)state;
-	server_start(&s, answer_and_end, NULL);
-	k = link_to(l, s.port, NULL);
+	k = link_to_server(l, &s, answer_and_end, NULL, NULL);
 	for (int i = 0; i < 2; i++) {
 		r = ask(l, k, &q);
 		assert_right(&r, &q);
@@ -470,9 +459,7 @@ static void a_question_for_a_connection_that_is_gone_never_leaves(void **state)
 		assert_int_equal(s.questions, i + 1);
 		assert_int_equal(s.connections, i + 1);
 	}
-	bus_link_free(k);
-	server_stop(&s);
-	loop_free(l);
+	end_all(l, k, &s);
 }
 
 static bool end_first(struct server *s, int fd, int nth, const uint8_t *req, size_t len)
@@ -489,16 +476,13 @@ static void a_device_that_ends_instead_of_answering_is_closed(void **state)
 	struct bus_reply r;
 
 	(void)state;
-	server_start(&s, end_first, NULL);
-	k = link_to(l, s.port, NULL);
+	k = link_to_server(l, &s, end_first, NULL, NULL);
 	r = ask(l, k, &q);
 	assert_outcome(&r, BUS_CLOSED);
 	r = ask(l, k, &q);
 	assert_right(&r, &q);
 	assert_int_equal(bus_link_counters(k)->closed, 1);
-	bus_link_free(k);
-	server_stop(&s);
-	loop_free(l);
+	end_all(l, k, &s);
 }
 
 /* What comes between the questions does not wait for the next. */
@@ -522,8 +506,7 @@ static void bytes_between_the_questions_end_the_connection(void **state)
 	struct bus_reply r;
 
 	(void)state;
-	server_start(&s, babble_after, NULL);
-	k = link_to(l, s.port, NULL);
+	k = link_to_server(l, &s, babble_after, NULL, NULL);
 	r = ask(l, k, &q);
 	assert_right(&r, &q);
 	s.go = true;
@@ -531,9 +514,7 @@ static void bytes_between_the_questions_end_the_connection(void **state)
 	r = ask(l, k, &q);
 	assert_right(&r, &q);
 	assert_int_equal(s.connections, 2);
-	bus_link_free(k);
-	server_stop(&s);
-	loop_free(l);
+	end_all(l, k, &s);
 }
 
 /* ---- a socket that is full --------------------------------------------------------------------------------------- */
@@ -574,8 +555,7 @@ static void a_question_may_leave_in_parts(void **state)
 	struct err e;
 
 	(void)state;
-	server_start(&s, answer_rightly, NULL);
-	k = link_to(l, s.port, NULL);
+	k = link_to_server(l, &s, answer_rightly, NULL, NULL);
 	PLAN(5, SEND_NONE, 2, SEND_NONE, 1);
 	r = ask(l, k, &q);
 	assert_right(&r, &q);
@@ -583,9 +563,7 @@ static void a_question_may_leave_in_parts(void **state)
 	/* And then the socket's room is nothing to wake up for. */
 	assert_int_equal(loop_turn(l, now_read().boot_us + 50 * US_PER_MS, &e), 0);
 	assert_true(now_read().boot_us - r.received_boot_us >= 50 * US_PER_MS);
-	bus_link_free(k);
-	server_stop(&s);
-	loop_free(l);
+	end_all(l, k, &s);
 }
 
 /* A peer that answers the first question after five of its bytes: its number is all that it needs. */
@@ -638,9 +616,7 @@ static void an_answer_before_the_whole_question_ends_it_once_and_the_connection(
 	r = ask(l, k, &q);
 	assert_right(&r, &q);
 	assert_int_equal(s.connections, 2);
-	bus_link_free(k);
-	server_stop(&s);
-	loop_free(l);
+	end_all(l, k, &s);
 }
 
 static void a_question_that_breaks_off_is_told_once(void **state)
@@ -652,8 +628,7 @@ static void a_question_that_breaks_off_is_told_once(void **state)
 	struct bus_reply r;
 
 	(void)state;
-	server_start(&s, answer_rightly, NULL);
-	k = link_to(l, s.port, NULL);
+	k = link_to_server(l, &s, answer_rightly, NULL, NULL);
 	r = ask(l, k, &q);
 	assert_right(&r, &q);
 	PLAN(5, SEND_BROKEN);
@@ -663,9 +638,7 @@ static void a_question_that_breaks_off_is_told_once(void **state)
 	r = ask(l, k, &q);
 	assert_right(&r, &q);
 	assert_int_equal(s.connections, 2);
-	bus_link_free(k);
-	server_stop(&s);
-	loop_free(l);
+	end_all(l, k, &s);
 }
 
 static bool end_when_told(struct server *s, int fd, int nth, const uint8_t *req, size_t len)
@@ -687,8 +660,7 @@ static void a_question_that_found_no_room_is_asked_anew_when_the_connection_ends
 	struct err e;
 
 	(void)state;
-	server_start(&s, end_when_told, NULL);
-	k = link_to(l, s.port, NULL);
+	k = link_to_server(l, &s, end_when_told, NULL, NULL);
 	r = ask(l, k, &q);
 	assert_right(&r, &q);
 	PLAN(SEND_FULL);
@@ -703,9 +675,7 @@ static void a_question_that_found_no_room_is_asked_anew_when_the_connection_ends
 	assert_right(&a.reply, &q);
 	assert_int_equal(s.connections, 2);
 	assert_int_equal(bus_link_counters(k)->timeouts, 0);
-	bus_link_free(k);
-	server_stop(&s);
-	loop_free(l);
+	end_all(l, k, &s);
 }
 
 static void a_question_that_is_not_taken_in_time_says_so(void **state)
@@ -718,8 +688,7 @@ static void a_question_that_is_not_taken_in_time_says_so(void **state)
 	struct err e;
 
 	(void)state;
-	server_start(&s, answer_rightly, NULL);
-	k = link_to(l, s.port, NULL);
+	k = link_to_server(l, &s, answer_rightly, NULL, NULL);
 	PLAN(5, SEND_FULL);
 	assert_int_equal(bus_link_ask(k, &q, 30, ask_note, &a, &e), 0);
 	while (a.calls == 0)
@@ -727,9 +696,7 @@ static void a_question_that_is_not_taken_in_time_says_so(void **state)
 	assert_outcome(&a.reply, BUS_TIMEOUT);
 	assert_string_equal(a.reply.why, "the device did not take the question in 30 ms");
 	send_plan_left = 0;
-	bus_link_free(k);
-	server_stop(&s);
-	loop_free(l);
+	end_all(l, k, &s);
 }
 
 /* ---- connecting -------------------------------------------------------------------------------------------------- */
@@ -811,8 +778,7 @@ static void a_link_takes_one_question_at_a_time(void **state)
 	struct err e;
 
 	(void)state;
-	server_start(&s, answer_rightly, NULL);
-	k = link_to(l, s.port, NULL);
+	k = link_to_server(l, &s, answer_rightly, NULL, NULL);
 	assert_int_equal(bus_link_ask(k, &none, 0, ask_note, &a, &e), -1);
 	assert_int_equal(e.kind, ERR_BUG);
 	assert_int_equal(bus_link_ask(k, &q, 0, ask_note, &a, &e), 0);
@@ -822,9 +788,7 @@ static void a_link_takes_one_question_at_a_time(void **state)
 		turn(l);
 	assert_right(&a.reply, &q);
 	assert_true(a.reply.received_boot_us >= a.reply.sent_boot_us);
-	bus_link_free(k);
-	server_stop(&s);
-	loop_free(l);
+	end_all(l, k, &s);
 }
 
 static void a_link_freed_with_a_question_open_never_calls(void **state)
@@ -884,8 +848,7 @@ static void the_answers_call_may_ask_the_next_and_free_the_link(void **state)
 	struct err e;
 
 	(void)state;
-	server_start(&s, answer_rightly, NULL);
-	c.link = link_to(l, s.port, NULL);
+	c.link = link_to_server(l, &s, answer_rightly, NULL, NULL);
 	assert_int_equal(bus_link_ask(c.link, &q, 0, ask_next, &c, &e), 0);
 	while (!c.over)
 		turn(l);
@@ -904,8 +867,7 @@ static void a_device_that_wants_a_pause_gets_it(void **state)
 	int64_t answered = 0;
 
 	(void)state;
-	server_start(&s, answer_rightly, NULL);
-	k = link_to(l, s.port, &(struct bus_options){.pause_ms = 30});
+	k = link_to_server(l, &s, answer_rightly, NULL, &(struct bus_options){.pause_ms = 30});
 	for (int i = 0; i < 4; i++) {
 		struct bus_reply r = ask(l, k, &q);
 
@@ -913,9 +875,7 @@ static void a_device_that_wants_a_pause_gets_it(void **state)
 		assert_true(i == 0 || r.sent_boot_us - answered >= 30 * US_PER_MS);
 		answered = r.received_boot_us;
 	}
-	bus_link_free(k);
-	server_stop(&s);
-	loop_free(l);
+	end_all(l, k, &s);
 }
 
 static void an_open_link_without_a_question_wakes_nobody(void **state)
@@ -928,15 +888,12 @@ static void an_open_link_without_a_question_wakes_nobody(void **state)
 	struct err e;
 
 	(void)state;
-	server_start(&s, answer_rightly, NULL);
-	k = link_to(l, s.port, &(struct bus_options){.answer_ms = 10});
+	k = link_to_server(l, &s, answer_rightly, NULL, &(struct bus_options){.answer_ms = 10});
 	r = ask(l, k, &q);
 	assert_right(&r, &q);
 	assert_int_equal(loop_turn(l, now_read().boot_us + 100 * US_PER_MS, &e), 0);
 	assert_true(now_read().boot_us - r.received_boot_us >= 100 * US_PER_MS); /* nothing ended the one turn */
-	bus_link_free(k);
-	server_stop(&s);
-	loop_free(l);
+	end_all(l, k, &s);
 }
 
 int main(void)
