@@ -215,6 +215,8 @@ must_check int file_replace(const char *path, const void *data, size_t len, unsi
 must_check int file_replace_all(const char *path, const void *data, size_t len, unsigned mode, struct err *e);
 /* Make a folder and those above it; no fault when it is there. */
 must_check int dir_make(const char *path, unsigned mode, struct err *e);
+/* What was made, renamed or removed in the folder is on the disk. */
+must_check int dir_sync(const char *dir, struct err *e);
 /* Where what came with the program lies, "profiles", "series/…": below $PSEC_SHARE, else ../share/psec of the program's
  * folder, as in a build tree, else the installed share folder. Returns to. */
 #define SHARE_PATH_LEN 1024

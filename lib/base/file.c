@@ -81,7 +81,7 @@ int fd_write_all(int fd, const void *data, size_t len, struct err *e)
 	return 0;
 }
 
-static int dir_sync(const char *dir, struct err *e)
+int dir_sync(const char *dir, struct err *e)
 {
 	auto_close int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 

@@ -188,14 +188,6 @@ static struct batch_log *log_new(const char *dir)
 	return l;
 }
 
-/* The folder's new entry is on the disk, too. */
-static int sync_folder(const char *dir, struct err *e)
-{
-	auto_close int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	return fd >= 0 && !fsync(fd) ? 0 : err_set(e, ERR_IO, errno, "cannot write '%s'", dir);
-}
-
 static int read_all(struct batch_log *l, struct err *e)
 {
 	auto_buf struct buf text = BUF_INIT;
@@ -223,7 +215,7 @@ int batch_log_open(const char *dir, struct batch_log **out, struct err *e)
 	if (flock(l->fd, LOCK_EX | LOCK_NB) < 0)
 		return err_set(e, errno == EWOULDBLOCK ? ERR_AGAIN : ERR_IO, 0,
 			       "another batch works in '%s'; wait for its end, or give this one another --out", dir);
-	if (read_all(l, e) || sync_folder(dir, e))
+	if (read_all(l, e) || dir_sync(dir, e))
 		return -1;
 	*out = take(l);
 	return 0;

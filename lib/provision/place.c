@@ -94,11 +94,8 @@ int place_remove(const struct provision_how *how, const char *name, struct err *
 static int sync_folder(const struct provision_how *how, struct err *e)
 {
 	auto_free char *folder = folder_of(how);
-	auto_close int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (fd < 0 || (fsync(fd) < 0 && errno != EINVAL))
-		return err_set(e, ERR_IO, errno, "cannot sync '%s'", folder);
-	return 0;
+	return dir_sync(folder, e);
 }
 
 /* Calls fn for each name of the folder; 0 goes on. */
