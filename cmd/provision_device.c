@@ -84,18 +84,10 @@ static int read_recovery(struct board *b, const char *path, struct err *e)
 static int one_auth(const char *text, const char *name, struct secret *to, struct err *e)
 {
 	auto_free char *key = xasprintf("\"%s\": \"", name);
-	const char *at = strstr(text, key);
+	const char *at = strstr(text, key), *hex = at ? at + strlen(key) : "";
 
-	if (!at || strspn(at + strlen(key), "0123456789abcdef") != 64)
+	if (!secret_from_hex(to, hex, 32) || hex[64] != '"')
 		return err_set(e, ERR_INPUT, 0, "it has no authorisation '%s' of 64 hex digits", name);
-	at += strlen(key);
-	for (to->len = 0; to->len < 32; to->len++) {
-		unsigned byte;
-
-		if (sscanf(at + 2 * to->len, "%2x", &byte) != 1)
-			return err_set(e, ERR_BUG, 0, "hex digits are none");
-		to->data[to->len] = (uint8_t)byte;
-	}
 	return 0;
 }
 

@@ -35,6 +35,8 @@ struct secret {
 };
 void secret_wipe(struct secret *s);
 #define auto_secret __attribute__((cleanup(secret_wipe)))
+/* Of 2 * len digits of lower-case hex, whatever follows them. false: they are none, and the secret is empty. */
+must_check bool secret_from_hex(struct secret *s, const char *hex, size_t len);
 /* A buffer that held one: wiped, then released. It may have grown before: add a secret in one piece. */
 void crypto_buf_wipe(struct buf *b);
 #define auto_buf_wipe __attribute__((cleanup(crypto_buf_wipe)))

@@ -143,6 +143,24 @@ void secret_wipe(struct secret *s)
 	OPENSSL_cleanse(s, sizeof *s);
 }
 
+bool secret_from_hex(struct secret *s, const char *hex, size_t len)
+{
+	char whole[2 * sizeof s->data + 1];
+	bool ok = len <= sizeof s->data;
+
+	secret_wipe(s);
+	if (!ok)
+		return false;
+	snprintf(whole, sizeof whole, "%.*s", (int)(2 * len), hex);
+	ok = hex_parse(whole, s->data, len);
+	OPENSSL_cleanse(whole, sizeof whole);
+	if (ok)
+		s->len = len;
+	else
+		secret_wipe(s);
+	return ok;
+}
+
 void crypto_buf_wipe(struct buf *b)
 {
 	if (b->data)

@@ -53,27 +53,12 @@ static const char *value_of(const struct buf *text, const char *name, size_t *le
 	return "";
 }
 
-static int nibble(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static bool read_auth(const struct buf *text, const char *name, struct secret *to)
 {
 	size_t len;
 	const char *hex = value_of(text, name, &len);
 
-	if (len != 2 * AUTH_LEN)
-		return false;
-	to->len = AUTH_LEN;
-	for (size_t i = 0; i < AUTH_LEN; i++) {
-		int high = nibble(hex[2 * i]), low = nibble(hex[2 * i + 1]);
-
-		if (high < 0 || low < 0)
-			return false;
-		to->data[i] = (uint8_t)(high << 4 | low);
-	}
-	return true;
+	return len == 2 * AUTH_LEN && secret_from_hex(to, hex, AUTH_LEN);
 }
 
 static bool read_auths(const struct buf *text, struct tpm_auths *to)

@@ -52,6 +52,26 @@ static void hex_stops_where_the_room_ends(void **state)
 	assert_string_equal(crypto_hex("\x01\xab\xff", 3, to, 1), "");
 }
 
+static void a_secret_in_hex_is_of_its_length_whatever_follows(void **state)
+{
+	struct secret s = { "old", 3 };
+	char longest[2 * sizeof s.data + 1];
+
+	(void)state;
+	assert_true(secret_from_hex(&s, "00abff77 and more", 3));
+	assert_int_equal(s.len, 3);
+	assert_memory_equal(s.data, "\x00\xab\xff\x00", 4);
+	assert_false(secret_from_hex(&s, "00abf", 3));
+	assert_false(secret_from_hex(&s, "00abfg", 3));
+	assert_false(secret_from_hex(&s, "00ABFF", 3));
+	assert_int_equal(s.len, 0);
+	assert_int_equal(s.data[1], 0);
+	memset(longest, '1', sizeof longest - 1);
+	longest[sizeof longest - 1] = '\0';
+	assert_true(secret_from_hex(&s, longest, sizeof s.data));
+	assert_false(secret_from_hex(&s, longest, sizeof s.data + 1));
+}
+
 static void base64_comes_back_as_it_went(void **state)
 {
 	uint8_t in[100], out[100];
@@ -279,6 +299,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(digests_are_those_of_the_standards),
 		cmocka_unit_test(hex_stops_where_the_room_ends),
+		cmocka_unit_test(a_secret_in_hex_is_of_its_length_whatever_follows),
 		cmocka_unit_test(base64_comes_back_as_it_went),
 		cmocka_unit_test(base64_is_taken_only_as_it_is_written),
 		cmocka_unit_test(a_key_comes_back_from_its_file_only_with_its_passphrase),
