@@ -93,8 +93,7 @@ static bool ek_hash(const char *tcti, char hash[CRYPTO_HEX])
 	auto_crypto_cert struct crypto_cert *cert = NULL;
 	auto_crypto_key struct crypto_key *key = NULL;
 	auto_buf struct buf pem = BUF_INIT;
-	struct crypto_bag *chain = NULL;
-	uint8_t digest[CRYPTO_HASH];
+	auto_crypto_bag struct crypto_bag *chain = NULL;
 	struct tpm *t = NULL;
 	struct err e = { 0 };
 	bool ok = !crypto_bag_new(&chain, &e) && !tpm_open(tcti, WAIT_MS, &t, &e) &&
@@ -102,12 +101,9 @@ static bool ek_hash(const char *tcti, char hash[CRYPTO_HEX])
 		  !crypto_key_public_pem(key, &pem, &e);
 
 	tpm_close(t);
-	crypto_bag_free(chain);
-	if (!ok)
-		return false;
-	crypto_sha256(pem.data, pem.len, digest);
-	crypto_hex(digest, sizeof digest, hash, CRYPTO_HEX);
-	return true;
+	if (ok)
+		enrol_hash(pem.data, hash);
+	return ok;
 }
 
 /* That a TPM is another board's may show in many ways (authorisations that are not ours); this is what it means. */

@@ -47,14 +47,12 @@ static int judge_ek(struct ca *c, const struct now *now, struct judged *j, struc
 {
 	auto_crypto_cert struct crypto_cert *cert = NULL;
 	auto_buf struct buf pem = BUF_INIT;
-	uint8_t hash[CRYPTO_HASH];
 
 	if (crypto_cert_from_pem(j->request.ek_certificate, &cert, e) || crypto_cert_key(cert, &j->ek, e))
 		return err_ctx(e, "ek.certificate");
 	if (check_chain(c, now, cert, j, e) || crypto_key_public_pem(j->ek, &pem, e))
 		return -1;
-	crypto_sha256(pem.data, pem.len, hash);
-	crypto_hex(hash, sizeof hash, j->ek_hash, sizeof j->ek_hash);
+	enrol_hash(pem.data, j->ek_hash);
 	return 0;
 }
 

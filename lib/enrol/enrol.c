@@ -39,11 +39,11 @@ void enrol_nonce(enum enrol_profile profile, const char *serial, const char *sit
 	crypto_sha256(b.data, b.len, out);
 }
 
-void enrol_hash(const char *request, char hash[CRYPTO_HEX])
+void enrol_hash(const char *text, char hash[CRYPTO_HEX])
 {
 	uint8_t raw[CRYPTO_HASH];
 
-	crypto_sha256(request, strlen(request), raw);
+	crypto_sha256(text, strlen(text), raw);
 	crypto_hex(raw, sizeof raw, hash, CRYPTO_HEX);
 }
 

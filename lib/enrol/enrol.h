@@ -46,8 +46,9 @@ must_check int enrol_request_read(const char *text, struct enrol_request *out, s
 must_check int enrol_request_write(const struct enrol_request *r, struct buf *to, struct err *e);
 /* What the IAK certifies the key with: the key is meant for this board and this site, and for no other. */
 void enrol_nonce(enum enrol_profile profile, const char *serial, const char *site, uint8_t out[CRYPTO_HASH]);
-/* By which the later documents name the request: SHA-256 of its bytes as they are in the file, hex. */
-void enrol_hash(const char *request, char hash[CRYPTO_HEX]);
+/* SHA-256 of a text's bytes as they are in the file, hex: by it the later documents name the request, the registry a
+ * TPM (its EK's public key in PEM), state/secrets the escrow. */
+void enrol_hash(const char *text, char hash[CRYPTO_HEX]);
 
 /* ---- challenge: a secret that only this board's TPM can open ---- */
 struct enrol_challenge {

@@ -157,14 +157,6 @@ static int make_auths(struct tpm_auths *a, struct err *e)
 	return 0;
 }
 
-static void hash_of(const struct buf *pem, char to[CRYPTO_HEX])
-{
-	uint8_t hash[CRYPTO_HASH];
-
-	crypto_sha256(pem->data, pem->len, hash);
-	crypto_hex(hash, sizeof hash, to, CRYPTO_HEX);
-}
-
 static bool line_is(const struct buf *text, const char *name, const char *value)
 {
 	size_t len;
@@ -184,7 +176,7 @@ static int is_escrowed(const struct provision_how *how, const struct buf *text, 
 		return -1;
 	if (!*is)
 		return 0;
-	hash_of(&pem, hash);
+	enrol_hash(pem.data, hash);
 	if (how->recovery)
 		crypto_cert_facts(how->recovery, &f);
 	*is = line_is(text, "escrow", hash) && (!how->recovery || line_is(text, "recovery", f.fingerprint));
@@ -231,7 +223,7 @@ int secrets_ensure(struct device *d, const struct secret *key, bool *made, struc
 	if (make_escrow(d, &d->auths, &pem, e))
 		return -1;
 	crypto_cert_facts(d->how->recovery, &f);
-	hash_of(&pem, escrow.hash);
+	enrol_hash(pem.data, escrow.hash);
 	str_copy(escrow.recovery, sizeof escrow.recovery, f.fingerprint);
 	/* recorded before the escrow counts as made: a kill between the two records it twice, never not at all */
 	return keep(d->how, key, &text, &d->auths, &escrow, e) || record(d, escrow.recovery, e) ||
