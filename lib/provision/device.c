@@ -59,6 +59,13 @@ void device_close(struct device *d)
 	d->t = NULL;
 }
 
+int device_sign(void *arg, const uint8_t digest[CRYPTO_HASH], struct buf *der, struct err *e)
+{
+	const struct device_signing *s = arg;
+
+	return tpm_sign(s->t, s->key, digest, der, e);
+}
+
 void device_step(const struct device *d, const char *name, bool done_now)
 {
 	if (d->how->step)

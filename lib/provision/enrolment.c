@@ -94,15 +94,6 @@ static int open_request(struct device *d, enum enrol_profile profile, const stru
 	return 0;
 }
 
-struct signing { struct tpm *t; const struct tpm_key *key; };
-
-static int sign(void *arg, const uint8_t digest[CRYPTO_HASH], struct buf *der, struct err *e)
-{
-	const struct signing *s = arg;
-
-	return tpm_sign(s->t, s->key, digest, der, e);
-}
-
 static int fill_ek(struct device *d, struct enrol_request *r, struct err *e)
 {
 	auto_buf struct buf pem = BUF_INIT;
@@ -131,7 +122,7 @@ static int fill_ek(struct device *d, struct enrol_request *r, struct err *e)
 
 static int fill_key(struct device *d, const struct tpm_key *key, struct enrol_request *r, struct err *e)
 {
-	struct signing s = { d->t, key };
+	struct device_signing s = { d->t, key };
 	struct crypto_names names = { .cn = r->site[0] ? r->site : r->serial, .serial_number = r->serial };
 	auto_buf struct buf csr = BUF_INIT;
 	uint8_t nonce[CRYPTO_HASH];
@@ -140,7 +131,7 @@ static int fill_key(struct device *d, const struct tpm_key *key, struct enrol_re
 	r->key = key->pub;
 	enrol_nonce(r->profile, r->serial, r->site, nonce);
 	if (tpm_certify(d->t, &d->iak, key, nonce, &r->certify, &r->signature, e) ||
-	    crypto_request_make(key->key, &names, sign, &s, &csr, e))
+	    crypto_request_make(key->key, &names, device_sign, &s, &csr, e))
 		return -1;
 	r->csr = buf_take(&csr);
 	return 0;

@@ -45,6 +45,9 @@ must_check int device_begin(struct device *d, const struct provision_how *how, c
 void device_end(struct device *d);
 must_check int device_open(struct device *d, struct err *e);
 void device_close(struct device *d);
+/* A crypto_sign_fn; its argument is a struct device_signing. */
+struct device_signing { struct tpm *t; const struct tpm_key *key; };
+must_check int device_sign(void *arg, const uint8_t digest[CRYPTO_HASH], struct buf *der, struct err *e);
 /* Refuses what must not be worked on: nothing has been tried then. */
 must_check int device_health(struct device *d, struct err *e);
 /* Read the EK's certificate, judge it by the roots. */

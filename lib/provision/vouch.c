@@ -1,20 +1,11 @@
 /* A head of the audit log: signed with the site's key, counted by the TPM. */
 #include "inside.h"
 
-struct vouching { struct tpm *t; const struct tpm_key *key; };
-
-static int sign(void *arg, const uint8_t digest[CRYPTO_HASH], struct buf *der, struct err *e)
-{
-	const struct vouching *v = arg;
-
-	return tpm_sign(v->t, v->key, digest, der, e);
-}
-
 /* The head is kept before it is counted: a kill between leaves the counter one behind, which whoever judges the log
  * knows. */
 static int vouch(struct device *d, const struct tpm_key *key, provision_head_fn *put, void *arg, struct err *e)
 {
-	struct vouching v = { d->t, key };
+	struct device_signing s = { d->t, key };
 	auto_buf struct buf pem = BUF_INIT;
 	uint64_t counter;
 	bool there;
@@ -23,7 +14,7 @@ static int vouch(struct device *d, const struct tpm_key *key, provision_head_fn 
 		return -1;
 	if (!there)
 		return err_set(e, ERR_REFUSED, 0, "the TPM has no counter for the audit log; `psec provision` makes it");
-	return put(arg, counter + 1, pem.data, sign, &v, e) || tpm_counter_increment(d->t, &counter, e) ? -1 : 0;
+	return put(arg, counter + 1, pem.data, device_sign, &s, e) || tpm_counter_increment(d->t, &counter, e) ? -1 : 0;
 }
 
 int provision_vouch(const struct provision_how *how, provision_head_fn *put, void *arg, struct err *e)
