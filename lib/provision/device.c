@@ -199,18 +199,15 @@ int device_authorise(struct device *d, struct err *e)
 static int ek_public(struct device *d, struct buf *pem, struct err *e)
 {
 	auto_crypto_key struct crypto_key *key = NULL;
-	struct tpm_key ek = { 0 };
+	auto_tpm_key struct tpm_key ek = { 0 };
 	bool found;
-	int rc;
 
 	if (device_ek(d, e))
 		return -1;
 	if (d->ek)
 		return crypto_cert_key(d->ek, &key, e) ? -1 : crypto_key_public_pem(key, pem, e);
-	rc = tpm_ek_use(d->t, NULL, e) || tpm_key_find(d->t, TPM_EK, &ek, &found, e) ||
-	     crypto_key_public_pem(ek.key, pem, e) ? -1 : 0;
-	tpm_key_release(&ek);
-	return rc;
+	return tpm_ek_use(d->t, NULL, e) || tpm_key_find(d->t, TPM_EK, &ek, &found, e) ||
+	       crypto_key_public_pem(ek.key, pem, e) ? -1 : 0;
 }
 
 /* The serial in the IDevID certificate that is here; "": none is. */
@@ -283,26 +280,21 @@ static const char cleared[] = "the TPM was cleared since it was provisioned: the
  * keys. */
 static int compare_children(struct device *d, struct err *e)
 {
-	struct tpm_key srk = { 0 }, ldevid = { 0 };
-	struct storage s = { 0 };
+	auto_tpm_key struct tpm_key srk = { 0 }, ldevid = { 0 };
+	auto_storage struct storage s = { 0 };
 	bool found, there, sealed;
-	int rc = -1;
 
 	if (storage_read(d->how, &s, &sealed, e) || enrolment_ldevid_key(d, "ldevid.key", &ldevid, &there, e))
-		goto out;
-	rc = 0;
+		return -1;
 	if (!there && !sealed)
-		goto out;
-	rc = tpm_key_find(d->t, TPM_SRK, &srk, &found, e);
-	tpm_key_release(&srk);
-	if (!rc && !found)
-		rc = err_set(e, ERR_REFUSED, 0, "%s", cleared);
-	if (!rc && there && tpm_key_probe(d->t, &ldevid, e))
-		rc = e->kind == ERR_REFUSED ? err_set(e, ERR_REFUSED, 0, "%s", cleared) : -1;
-out:
-	storage_release(&s);
-	tpm_key_release(&ldevid);
-	return rc;
+		return 0;
+	if (tpm_key_find(d->t, TPM_SRK, &srk, &found, e))
+		return -1;
+	if (!found)
+		return err_set(e, ERR_REFUSED, 0, "%s", cleared);
+	if (there && tpm_key_probe(d->t, &ldevid, e))
+		return e->kind == ERR_REFUSED ? err_set(e, ERR_REFUSED, 0, "%s", cleared) : -1;
+	return 0;
 }
 
 int device_same(struct device *d, bool keep, struct err *e)
@@ -317,7 +309,7 @@ int device_find_keys(struct device *d, bool make, struct err *e)
 	};
 
 	for (size_t i = 0; i < COUNT_OF(keys); i++) {
-		struct tpm_key k = { 0 };
+		auto_tpm_key struct tpm_key k = { 0 };
 		bool flag = false;
 
 		if (make ? tpm_key_ensure(d->t, keys[i].role, &k, &flag, e) : tpm_key_find(d->t, keys[i].role, &k, &flag, e))
@@ -327,8 +319,7 @@ int device_find_keys(struct device *d, bool make, struct err *e)
 		if (keys[i].to) {
 			tpm_key_release(keys[i].to);
 			*keys[i].to = k;
-		} else {
-			tpm_key_release(&k);
+			k = (struct tpm_key){ 0 };
 		}
 	}
 	return 0;
@@ -339,24 +330,19 @@ int device_find_keys(struct device *d, bool make, struct err *e)
 int provision_sim_serial(const char *tcti, int wait_ms, char serial[ENROL_NAME], struct err *e)
 {
 	const struct provision_how how = { .tcti = tcti, .wait_ms = wait_ms };
-	struct tpm_key ek = { 0 };
+	auto_tpm_key struct tpm_key ek = { 0 };
 	auto_buf struct buf pem = BUF_INIT;
-	uint8_t hash[CRYPTO_HASH];
-	char hex[13];
-	struct device d;
+	char hash[CRYPTO_HEX];
+	auto_device struct device d;
 	bool found;
-	int rc;
 
-	rc = device_begin(&d, &how, NULL, false, e) || device_open(&d, e) || device_ek(&d, e) ||
-	     tpm_ek_use(d.t, d.ek, e) || tpm_key_find(d.t, TPM_EK, &ek, &found, e) ||
-	     crypto_key_public_pem(ek.key, &pem, e) ? -1 : 0;
-	if (!rc) {
-		crypto_sha256(pem.data, pem.len, hash);
-		snprintf(serial, ENROL_NAME, "sim-%s", crypto_hex(hash, 6, hex, sizeof hex));
-	}
-	tpm_key_release(&ek);
-	device_end(&d);
-	return rc;
+	if (device_begin(&d, &how, NULL, false, e) || device_open(&d, e) || device_ek(&d, e) ||
+	    tpm_ek_use(d.t, d.ek, e) || tpm_key_find(d.t, TPM_EK, &ek, &found, e) ||
+	    crypto_key_public_pem(ek.key, &pem, e))
+		return -1;
+	enrol_hash(pem.data, hash);
+	snprintf(serial, ENROL_NAME, "sim-%.12s", hash);
+	return 0;
 }
 
 int provision_known_serial(const struct provision_place *place, char serial[ENROL_NAME], struct err *e)

@@ -11,11 +11,6 @@
 
 #define NEXT_KEY "ldevid.next.key"
 
-static struct tpm_key *key_of(struct device *d, enum enrol_profile profile, struct tpm_key *next)
-{
-	return profile == ENROL_IDEVID ? &d->idevid : next;
-}
-
 /* ---- the LDevID's key ---- */
 
 int enrolment_ldevid_key(struct device *d, const char *file, struct tpm_key *out, bool *there, struct err *e)
@@ -156,19 +151,14 @@ static int new_request(struct device *d, enum enrol_profile profile, const struc
 
 int enrolment_request(struct device *d, enum enrol_profile profile, struct buf *request, struct err *e)
 {
-	struct tpm_key next = { 0 };
-	const struct tpm_key *key = key_of(d, profile, &next);
-	bool open = false;
-	int rc = 0;
+	auto_tpm_key struct tpm_key next = { 0 };
+	const struct tpm_key *key = profile == ENROL_IDEVID ? &d->idevid : &next;
+	bool open;
 
-	if (device_open(d, e) || device_authorise(d, e) || (profile == ENROL_LDEVID && ensure_next_key(d, &next, e)))
-		rc = -1;
-	if (!rc)
-		rc = open_request(d, profile, key, request, &open, e);
-	if (!rc && !open)
-		rc = new_request(d, profile, key, request, e);
-	tpm_key_release(&next);
-	return rc;
+	if (device_open(d, e) || device_authorise(d, e) || (profile == ENROL_LDEVID && ensure_next_key(d, &next, e)) ||
+	    open_request(d, profile, key, request, &open, e))
+		return -1;
+	return open ? 0 : new_request(d, profile, key, request, e);
 }
 
 /* ---- the answer ---- */
@@ -452,24 +442,21 @@ int enrolment_by(struct device *d, struct ca *ca, enum enrol_profile profile, st
 int provision_answer(const struct provision_how *how, const char *challenge, const struct now *now,
 		     struct buf *answer, struct err *e)
 {
-	struct device d;
-	int rc = device_begin(&d, how, now, true, e) || device_open(&d, e) || device_health(&d, e) ||
-		 device_same(&d, false, e) || device_find_keys(&d, false, e) ? -1 : 0;
+	auto_device struct device d;
 
-	if (!rc && !d.iak.key)
-		rc = err_set(e, ERR_REFUSED, 0, "this TPM has no IAK: it never made the request");
-	if (!rc && !(rc = enrolment_answer(&d, challenge, answer, e)))
-		rc = place_write(how, "challenge.json", challenge, strlen(challenge), e) ||
-		     place_write(how, "answer.json", answer->data, answer->len, e) ? -1 : 0;
-	device_end(&d);
-	return rc;
+	if (device_begin(&d, how, now, true, e) || device_open(&d, e) || device_health(&d, e) ||
+	    device_same(&d, false, e) || device_find_keys(&d, false, e))
+		return -1;
+	if (!d.iak.key)
+		return err_set(e, ERR_REFUSED, 0, "this TPM has no IAK: it never made the request");
+	return enrolment_answer(&d, challenge, answer, e) ||
+	       place_write(how, "challenge.json", challenge, strlen(challenge), e) ||
+	       place_write(how, "answer.json", answer->data, answer->len, e) ? -1 : 0;
 }
 
 int provision_install(const struct provision_how *how, const char *document, const struct now *now, struct err *e)
 {
-	struct device d;
-	int rc = device_begin(&d, how, now, true, e) || enrolment_install(&d, document, e) ? -1 : 0;
+	auto_device struct device d;
 
-	device_end(&d);
-	return rc;
+	return device_begin(&d, how, now, true, e) || enrolment_install(&d, document, e) ? -1 : 0;
 }

@@ -19,6 +19,7 @@ struct device {
 	bool has_auths;
 	struct tpm_auths auths;
 };
+#define DEVICE_INIT { .lock = -1 }
 
 /* ---- place.c: files ---- */
 char *place_path(const struct provision_how *how, const char *name); /* below state/tpm; caller frees */
@@ -43,6 +44,7 @@ must_check int place_aside(const struct provision_how *how, const char *name, st
 must_check int device_begin(struct device *d, const struct provision_how *how, const struct now *now, bool lock,
 			    struct err *e);
 void device_end(struct device *d);
+#define auto_device __attribute__((cleanup(device_end)))
 must_check int device_open(struct device *d, struct err *e);
 void device_close(struct device *d);
 /* A crypto_sign_fn; its argument is a struct device_signing. */

@@ -17,15 +17,11 @@ int64_t provision_due_us(int64_t not_before_us, int64_t not_after_us)
 static int is_due(struct device *d, struct ca *ca, bool *due, struct err *e)
 {
 	struct provision_certificate own = { 0 };
-	struct tpm_key key = { 0 };
+	auto_tpm_key struct tpm_key key = { 0 };
 	bool there;
-	int rc;
 
-	if (enrolment_ldevid_key(d, "ldevid.key", &key, &there, e))
-		return -1;
-	rc = chain_installed(d->how, CHAIN_LDEVID, key.key, ca, d->now, &own, e);
-	tpm_key_release(&key);
-	if (rc)
+	if (enrolment_ldevid_key(d, "ldevid.key", &key, &there, e) ||
+	    chain_installed(d->how, CHAIN_LDEVID, key.key, ca, d->now, &own, e))
 		return -1;
 	if (!there || !own.cert)
 		return err_set(e, ERR_REFUSED, 0, "there is no LDevID to renew; `psec provision` makes the first one");
@@ -38,22 +34,19 @@ static int is_due(struct device *d, struct ca *ca, bool *due, struct err *e)
 int provision_renew(const struct provision_how *how, struct ca *ca, const struct now *now, bool force, bool *done,
 		    struct err *e)
 {
-	struct device d;
-	int rc;
+	auto_device struct device d = DEVICE_INIT;
 
 	*done = false;
 	if (!how->site)
 		return err_set(e, ERR_USAGE, 0, "an LDevID is for a site, and there is none here");
-	rc = device_begin(&d, how, now, true, e) || device_open(&d, e) || device_health(&d, e) ||
-	     device_same(&d, false, e) || device_find_keys(&d, false, e) || enrolment_finish(&d, e) ||
-	     is_due(&d, ca, done, e) ? -1 : 0;
-	if (!rc && !d.iak.key)
-		rc = err_set(e, ERR_REFUSED, 0, "this TPM has no IAK; `psec provision` makes it");
+	if (device_begin(&d, how, now, true, e) || device_open(&d, e) || device_health(&d, e) ||
+	    device_same(&d, false, e) || device_find_keys(&d, false, e) || enrolment_finish(&d, e) ||
+	    is_due(&d, ca, done, e))
+		return -1;
+	if (!d.iak.key)
+		return err_set(e, ERR_REFUSED, 0, "this TPM has no IAK; `psec provision` makes it");
 	*done = *done || force;
-	if (!rc && *done)
-		rc = enrolment_by(&d, ca, ENROL_LDEVID, e);
-	device_end(&d);
-	return rc;
+	return *done ? enrolment_by(&d, ca, ENROL_LDEVID, e) : 0;
 }
 
 /* ---- replace ---- */
@@ -179,12 +172,11 @@ static int reset_tpm(struct device *d, bool *removed, struct err *e)
 		return -1;
 	*removed = d->has_auths;
 	for (size_t i = 0; i < COUNT_OF(roles); i++) {
-		struct tpm_key k;
+		auto_tpm_key struct tpm_key k = { 0 };
 		bool found;
 
 		if (tpm_key_find(d->t, roles[i], &k, &found, e))
 			return -1;
-		tpm_key_release(&k);
 		*removed = *removed || found;
 		if (tpm_key_evict(d->t, roles[i], e))
 			return -1;
@@ -252,9 +244,7 @@ static int reset(struct device *d, bool *removed, struct err *e)
 
 int provision_reset(const struct provision_how *how, const struct now *now, bool *removed, struct err *e)
 {
-	struct device d;
-	int rc = device_begin(&d, how, now, true, e) || reset(&d, removed, e) ? -1 : 0;
+	auto_device struct device d;
 
-	device_end(&d);
-	return rc;
+	return device_begin(&d, how, now, true, e) || reset(&d, removed, e) ? -1 : 0;
 }

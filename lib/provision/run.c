@@ -27,12 +27,11 @@ static int check_room(struct device *d, struct err *e)
 	uint32_t needed = 0;
 
 	for (size_t i = 0; i < COUNT_OF(roles); i++) {
-		struct tpm_key k;
+		auto_tpm_key struct tpm_key k = { 0 };
 		bool found;
 
 		if (tpm_key_find(d->t, roles[i], &k, &found, e))
 			return -1;
-		tpm_key_release(&k);
 		needed += !found;
 	}
 	if (needed <= d->health.persistent_free)
@@ -140,16 +139,12 @@ static int auths(struct device *d, const struct secret *key, struct err *e)
 static int ldevid(struct device *d, struct ca *ca, struct err *e)
 {
 	struct provision_certificate own = { 0 };
-	struct tpm_key key = { 0 };
-	bool there, loads;
-	int rc;
+	auto_tpm_key struct tpm_key key = { 0 };
+	bool there;
 
-	if (device_open(d, e) || enrolment_ldevid_key(d, "ldevid.key", &key, &there, e))
-		return -1;
-	loads = there && !tpm_key_probe(d->t, &key, e);
-	rc = there && !loads ? -1 : chain_installed(d->how, CHAIN_LDEVID, key.key, ca, d->now, &own, e);
-	tpm_key_release(&key);
-	if (rc)
+	if (device_open(d, e) || enrolment_ldevid_key(d, "ldevid.key", &key, &there, e) ||
+	    (there && tpm_key_probe(d->t, &key, e)) ||
+	    chain_installed(d->how, CHAIN_LDEVID, key.key, ca, d->now, &own, e))
 		return -1;
 	/* a renewal that was begun is brought to its end */
 	own.valid = own.valid && !enrolment_is_open(d->how, ENROL_LDEVID);
@@ -164,19 +159,17 @@ static int prove(struct device *d, struct err *e)
 {
 	uint8_t nonce[CRYPTO_HASH], digest[CRYPTO_HASH];
 	auto_buf struct buf der = BUF_INIT;
-	struct tpm_key key = { 0 };
+	auto_tpm_key struct tpm_key key = { 0 };
 	bool there;
-	int rc;
 
 	if (crypto_random(nonce, sizeof nonce, e) || device_open(d, e) ||
 	    enrolment_ldevid_key(d, "ldevid.key", &key, &there, e))
 		return -1;
+	if (!there)
+		return err_set(e, ERR_BUG, 0, "the site's key is gone");
 	crypto_sha256(nonce, sizeof nonce, digest);
-	rc = !there ? err_set(e, ERR_BUG, 0, "the site's key is gone")
-		    : tpm_sign(d->t, &key, digest, &der, e) || crypto_verify(key.key, nonce, sizeof nonce, der.data, der.len, e)
-		    ? -1 : 0;
-	tpm_key_release(&key);
-	return rc;
+	return tpm_sign(d->t, &key, digest, &der, e) ||
+	       crypto_verify(key.key, nonce, sizeof nonce, der.data, der.len, e) ? -1 : 0;
 }
 
 static int no_storage_key(struct err *e)
@@ -204,22 +197,17 @@ static int run(struct device *d, struct ca *ca, struct err *e)
 
 int provision_run(const struct provision_how *how, struct ca *ca, const struct now *now, struct err *e)
 {
-	struct device d;
-	int rc = device_begin(&d, how, now, true, e) || run(&d, ca, e) ? -1 : 0;
+	auto_device struct device d;
 
-	device_end(&d);
-	return rc;
+	return device_begin(&d, how, now, true, e) || run(&d, ca, e) ? -1 : 0;
 }
 
 int provision_request(const struct provision_how *how, enum enrol_profile profile, const struct now *now,
 		      struct buf *request, struct err *e)
 {
-	struct device d;
-	int rc;
+	auto_device struct device d = DEVICE_INIT;
 
 	if (profile == ENROL_LDEVID && !how->site)
 		return err_set(e, ERR_USAGE, 0, "an LDevID is for a site, and there is none here");
-	rc = device_begin(&d, how, now, true, e) || keys(&d, e) || enrolment_request(&d, profile, request, e) ? -1 : 0;
-	device_end(&d);
-	return rc;
+	return device_begin(&d, how, now, true, e) || keys(&d, e) || enrolment_request(&d, profile, request, e) ? -1 : 0;
 }

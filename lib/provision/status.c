@@ -45,19 +45,17 @@ static int look_at_certificate(struct device *d, enum chain what, const struct c
 
 static int look_at_ldevid(struct device *d, struct provision_status *s, struct err *e)
 {
-	struct tpm_key key = { 0 };
+	auto_tpm_key struct tpm_key key = { 0 };
 	struct err why;
-	int rc;
 
-	if (enrolment_ldevid_key(d, "ldevid.key", &key, &s->ldevid.key, e))
+	if (enrolment_ldevid_key(d, "ldevid.key", &key, &s->ldevid.key, e) ||
+	    look_at_certificate(d, CHAIN_LDEVID, key.key, &s->ldevid, e))
 		return -1;
-	rc = look_at_certificate(d, CHAIN_LDEVID, key.key, &s->ldevid, e);
-	if (!rc && s->ldevid.key && tpm_key_probe(d->t, &key, &why)) {
+	if (s->ldevid.key && tpm_key_probe(d->t, &key, &why)) {
 		s->ldevid.key = s->ldevid.valid = false;
 		str_copy(s->ldevid.why, sizeof s->ldevid.why, why.text);
 	}
-	tpm_key_release(&key);
-	return rc;
+	return 0;
 }
 
 static int look_at_storage(struct device *d, struct provision_status *s, struct err *e)

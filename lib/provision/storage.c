@@ -195,11 +195,9 @@ int storage_ensure(struct device *d, struct ca *ca, struct secret *key, bool *ma
 
 int provision_storage_key(const struct provision_how *how, struct secret *key, struct err *e)
 {
-	struct device d;
-	int rc = device_begin(&d, how, NULL, false, e) || device_open(&d, e) || storage_open(&d, key, NULL, e) ? -1 : 0;
+	auto_device struct device d;
 
-	device_end(&d);
-	return rc;
+	return device_begin(&d, how, NULL, false, e) || device_open(&d, e) || storage_open(&d, key, NULL, e) ? -1 : 0;
 }
 
 /* ---- policy make, add, revoke, list ---- */
@@ -250,15 +248,12 @@ int provision_policy_make(const struct provision_how *how, const struct tpm_pcrs
 			  bool fleet, struct buf *policy, struct err *e)
 {
 	struct enrol_policy p = { .slot = slot };
-	struct device d;
-	int rc;
+	auto_device struct device d;
 
 	if (!fleet)
 		str_copy(p.serial, sizeof p.serial, how->serial);
-	rc = device_begin(&d, how, NULL, false, e) || make_policy(&d, expected, mask, &p, e) ||
-	     enrol_policy_write(&p, policy, e) ? -1 : 0;
-	device_end(&d);
-	return rc;
+	return device_begin(&d, how, NULL, false, e) || make_policy(&d, expected, mask, &p, e) ||
+	       enrol_policy_write(&p, policy, e) ? -1 : 0;
 }
 
 static int check_signed(const struct crypto_key *authority, const struct enrol_policy *p, struct err *e)
@@ -314,15 +309,11 @@ static int add_policy(struct device *d, const struct enrol_policy *p, const char
 int provision_policy_add(const struct provision_how *how, const char *policy, const char *authority, bool *opens,
 			 struct err *e)
 {
+	auto_device struct device d = DEVICE_INIT;
 	struct enrol_policy p;
-	struct device d;
-	int rc;
 
-	if (enrol_policy_read(policy, &p, e))
-		return -1;
-	rc = device_begin(&d, how, NULL, true, e) || add_policy(&d, &p, authority, opens, e) ? -1 : 0;
-	device_end(&d);
-	return rc;
+	return enrol_policy_read(policy, &p, e) || device_begin(&d, how, NULL, true, e) ||
+	       add_policy(&d, &p, authority, opens, e) ? -1 : 0;
 }
 
 /* Does the storage key open by another policy than that of the slot? */
@@ -348,18 +339,16 @@ static int opens_without(struct device *d, int slot, bool *opens, struct err *e)
 
 int provision_policy_revoke(const struct provision_how *how, int slot, bool force, struct err *e)
 {
-	struct device d;
+	auto_device struct device d;
 	bool opens = false;
-	int rc = device_begin(&d, how, NULL, true, e) || device_open(&d, e) || device_authorise(&d, e) ||
-		 opens_without(&d, slot, &opens, e) ? -1 : 0;
 
-	if (!rc && !opens && !force)
-		rc = err_set(e, ERR_REFUSED, 0, "without slot %d the storage key would not open now: bring the policy "
-			     "that takes its place first (`psec provision policy add FILE`), or say --force", slot);
-	if (!rc)
-		rc = tpm_bits_set(d.t, slot, e);
-	device_end(&d);
-	return rc;
+	if (device_begin(&d, how, NULL, true, e) || device_open(&d, e) || device_authorise(&d, e) ||
+	    opens_without(&d, slot, &opens, e))
+		return -1;
+	if (!opens && !force)
+		return err_set(e, ERR_REFUSED, 0, "without slot %d the storage key would not open now: bring the policy "
+			       "that takes its place first (`psec provision policy add FILE`), or say --force", slot);
+	return tpm_bits_set(d.t, slot, e);
 }
 
 static int list_policies(struct device *d, provision_policy_fn *fn, void *arg, struct err *e)
@@ -397,9 +386,7 @@ static int list_policies(struct device *d, provision_policy_fn *fn, void *arg, s
 
 int provision_policy_list(const struct provision_how *how, provision_policy_fn *fn, void *arg, struct err *e)
 {
-	struct device d;
-	int rc = device_begin(&d, how, NULL, false, e) || list_policies(&d, fn, arg, e) ? -1 : 0;
+	auto_device struct device d;
 
-	device_end(&d);
-	return rc;
+	return device_begin(&d, how, NULL, false, e) || list_policies(&d, fn, arg, e) ? -1 : 0;
 }

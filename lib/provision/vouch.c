@@ -19,13 +19,10 @@ static int vouch(struct device *d, const struct tpm_key *key, provision_head_fn 
 
 int provision_vouch(const struct provision_how *how, provision_head_fn *put, void *arg, struct err *e)
 {
-	struct tpm_key key = { 0 };
-	struct device d;
+	auto_tpm_key struct tpm_key key = { 0 };
+	auto_device struct device d;
 	bool there;
-	int rc = device_begin(&d, how, NULL, false, e) || device_open(&d, e) ||
-		 enrolment_ldevid_key(&d, "ldevid.key", &key, &there, e) || (there && vouch(&d, &key, put, arg, e)) ? -1 : 0;
 
-	tpm_key_release(&key);
-	device_end(&d);
-	return rc;
+	return device_begin(&d, how, NULL, false, e) || device_open(&d, e) ||
+	       enrolment_ldevid_key(&d, "ldevid.key", &key, &there, e) || (there && vouch(&d, &key, put, arg, e)) ? -1 : 0;
 }

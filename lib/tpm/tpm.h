@@ -79,6 +79,7 @@ struct tpm_key {
 	struct crypto_key *key;      /* its public key; owned: tpm_key_release */
 };
 void tpm_key_release(struct tpm_key *k);
+#define auto_tpm_key __attribute__((cleanup(tpm_key_release)))
 /* Endorsement certificates as NV has them, best first: P-256 (0x01c0000a, 0x01c00014), P-384 (0x01c00016), RSA
  * (0x01c00002, 0x01c00012); the chain (0x01c00100…0x01c001ff) is added to the bag. *out NULL: there is none. */
 must_check int tpm_ek_certificate(struct tpm *t, struct crypto_cert **out, struct crypto_bag *chain, struct err *e);
