@@ -252,7 +252,7 @@ int device_is_other(struct device *d, bool *other, struct err *e)
 	return 0;
 }
 
-static int compare_ek(struct device *d, bool keep, struct err *e)
+static int compare_ek(struct device *d, struct err *e)
 {
 	auto_buf struct buf now = BUF_INIT;
 	char serial[ENROL_NAME];
@@ -269,7 +269,16 @@ static int compare_ek(struct device *d, bool keep, struct err *e)
 	if (serial[0] && d->how->serial && !str_eq(serial, d->how->serial))
 		return err_set(e, ERR_REFUSED, 0, "this board is '%s' by its IDevID certificate, not '%s'", serial,
 			       d->how->serial);
-	return !there && keep ? place_write(d->how, "ek.pem", now.data, now.len, e) : 0;
+	return 0;
+}
+
+int device_keep_ek(struct device *d, struct err *e)
+{
+	auto_buf struct buf now = BUF_INIT;
+
+	if (place_has(d->how, "ek.pem"))
+		return 0;
+	return ek_public(d, &now, e) ? -1 : place_write(d->how, "ek.pem", now.data, now.len, e);
 }
 
 static const char cleared[] = "the TPM was cleared since it was provisioned: the site's key and the storage key are "
@@ -297,9 +306,9 @@ static int compare_children(struct device *d, struct err *e)
 	return 0;
 }
 
-int device_same(struct device *d, bool keep, struct err *e)
+int device_same(struct device *d, struct err *e)
 {
-	return compare_ek(d, keep, e) || compare_children(d, e) ? -1 : 0;
+	return compare_ek(d, e) || compare_children(d, e) ? -1 : 0;
 }
 
 int device_find_keys(struct device *d, bool make, struct err *e)

@@ -445,7 +445,7 @@ int provision_answer(const struct provision_how *how, const char *challenge, con
 	auto_device struct device d;
 
 	if (device_begin(&d, how, now, true, e) || device_open(&d, e) || device_health(&d, e) ||
-	    device_same(&d, false, e) || device_find_keys(&d, false, e))
+	    device_same(&d, e) || device_find_keys(&d, false, e))
 		return -1;
 	if (!d.iak.key)
 		return err_set(e, ERR_REFUSED, 0, "this TPM has no IAK: it never made the request");

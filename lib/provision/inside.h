@@ -59,8 +59,10 @@ must_check int device_ek_check(struct device *d, bool *checked, struct err *e);
 /* What the hierarchies ask for, where they ask: how->auths, else state/secrets. */
 must_check int device_authorise(struct device *d, struct err *e);
 must_check int device_find_keys(struct device *d, bool make, struct err *e);
-/* The files are of this TPM, and it was not cleared since. keep: from now on they are to be this TPM's. */
-must_check int device_same(struct device *d, bool keep, struct err *e);
+/* The files are of this TPM, and it was not cleared since. */
+must_check int device_same(struct device *d, struct err *e);
+/* From now on they are to be this TPM's. */
+must_check int device_keep_ek(struct device *d, struct err *e);
 must_check int device_is_other(struct device *d, bool *other, struct err *e);
 void device_step(const struct device *d, const char *name, bool done_now);
 

@@ -40,7 +40,7 @@ int provision_renew(const struct provision_how *how, struct ca *ca, const struct
 	if (!how->site)
 		return err_set(e, ERR_USAGE, 0, "an LDevID is for a site, and there is none here");
 	if (device_begin(&d, how, now, true, e) || device_open(&d, e) || device_health(&d, e) ||
-	    device_same(&d, false, e) || device_find_keys(&d, false, e) || enrolment_finish(&d, e) ||
+	    device_same(&d, e) || device_find_keys(&d, false, e) || enrolment_finish(&d, e) ||
 	    is_due(&d, ca, done, e))
 		return -1;
 	if (!d.iak.key)

@@ -66,8 +66,8 @@ static int keys(struct device *d, struct err *e)
 	device_step(d, "health", false);
 	if (d->how->replaces && make_way(d, e))
 		return -1;
-	if (device_ek(d, e) || device_ek_check(d, &checked, e) || device_same(d, false, e) || device_authorise(d, e) ||
-	    device_same(d, true, e))
+	if (device_ek(d, e) || device_ek_check(d, &checked, e) || device_same(d, e) || device_authorise(d, e) ||
+	    device_keep_ek(d, e))
 		return -1;
 	device_step(d, "ek", false);
 	if (device_find_keys(d, true, e) || tpm_counter_ensure(d->t, &value, &made, e))

@@ -142,7 +142,7 @@ static int look(struct device *d, struct provision_status *s, struct err *e)
 	    look_at_storage(d, s, e))
 		return -1;
 	s->pending = place_has(d->how, "request.json");
-	if (device_same(d, false, &why)) {
+	if (device_same(d, &why)) {
 		str_copy(s->storage_why, sizeof s->storage_why, why.text);
 		s->next = strstr(why.text, "cleared")
 				  ? "the TPM was cleared: `psec provision reset`, then `psec provision`"
