@@ -158,7 +158,7 @@ static void check_serial(struct reader *r, const char *s)
 	if (str_eq(s, BATCH_AUTO)) {
 		if (!r->prefix)
 			fault(r, r->line, "serial", "is 'auto', must be the board's serial where no --serial-prefix is given");
-	} else if (!enrol_serial_ok(s) || s[0] == '.' || s[0] == '-') {
+	} else if (!enrol_serial_ok(s)) {
 		fault(r, r->line, "serial", "is %s, must be 1 to 64 of A-Z a-z 0-9 . _ - (not . or - at first), or 'auto'",
 		      shown(s, buf));
 	}
@@ -186,7 +186,7 @@ static void check_rest(struct reader *r, const struct batch_row *row)
 
 	if (*row->site && !enrol_site_ok(row->site))
 		fault(r, r->line, "site", "is %s, must be 1 to 31 of a-z 0-9 -", shown(row->site, buf));
-	if (*row->out && (!enrol_serial_ok(row->out) || row->out[0] == '.' || str_eq(row->out, "results.jsonl")))
+	if (*row->out && (!enrol_serial_ok(row->out) || str_eq(row->out, "results.jsonl")))
 		fault(r, r->line, "out", "is %s, must be the name of a folder within --out: A-Z a-z 0-9 . _ -, not . at first",
 		      shown(row->out, buf));
 	if (!*row->out && str_eq(row->serial, "results.jsonl"))
