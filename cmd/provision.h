@@ -94,6 +94,8 @@ struct batch_options {
 must_check int provision_batch(const struct cmd_env *env, const struct ca_where *where, const struct board_said *said,
 			       const struct batch_options *o, struct err *e);
 
+/* The certificate that authorisations are escrowed to; the caller frees it. */
+must_check int board_recovery(const char *path, struct crypto_cert **out, struct err *e);
 /* A document's text; "-" is standard input. */
 must_check int board_read(const char *path, struct buf *text, struct err *e);
 

@@ -10,7 +10,7 @@
 #include "batch/batch.h"
 #include "provision.h"
 
-enum { PASSPHRASE_FD = 3, FILE_MAX = 256 * 1024 };
+enum { PASSPHRASE_FD = 3 };
 
 struct batch {
 	const struct cmd_env *env;
@@ -55,11 +55,9 @@ static int check_files(const struct batch *b, struct err *e)
 {
 	auto_crypto_bag struct crypto_bag *roots = NULL, *trust = NULL;
 	auto_crypto_cert struct crypto_cert *recovery = NULL;
-	auto_buf struct buf pem = BUF_INIT;
 
-	if (b->said->recovery && (file_read(b->said->recovery, FILE_MAX, &pem, e) ||
-				  crypto_cert_from_pem(pem.data, &recovery, e)))
-		return err_ctx(e, "the recovery certificate '%s'", b->said->recovery);
+	if (b->said->recovery && board_recovery(b->said->recovery, &recovery, e))
+		return -1;
 	if (b->ek_roots && (crypto_bag_new(&roots, e) || crypto_bag_read(roots, b->ek_roots, e)))
 		return err_ctx(e, "the EK roots");
 	if (b->said->trust && (crypto_bag_new(&trust, e) || crypto_bag_read(trust, b->said->trust, e)))

@@ -135,7 +135,6 @@ static int rework(struct work *w, const struct now *now, struct err *e)
 static int prepare(struct work *w, const struct cmd_env *env, struct err *e)
 {
 	const struct options *o = w->o;
-	auto_buf struct buf pem = BUF_INIT;
 
 	if (!o->serial || !o->tcti || !o->state)
 		return err_set(e, ERR_USAGE, 0, "--serial, --tcti and --state are needed; boards are run by --batch");
@@ -146,8 +145,8 @@ static int prepare(struct work *w, const struct cmd_env *env, struct err *e)
 	if (o->trust && file_read(o->trust, FILE_MAX, &w->trust, e))
 		return -1;
 	w->how.trust = o->trust ? w->trust.data : NULL;
-	if (o->recovery && (file_read(o->recovery, FILE_MAX, &pem, e) || crypto_cert_from_pem(pem.data, &w->recovery, e)))
-		return err_ctx(e, "the recovery certificate '%s'", o->recovery);
+	if (o->recovery && board_recovery(o->recovery, &w->recovery, e))
+		return -1;
 	w->how.recovery = w->recovery;
 	return ca_open_with_keys(env, &o->where, &w->ca, e);
 }

@@ -70,14 +70,12 @@ static int find_serial(struct board *b, const struct board_said *o, int mode, st
 
 /* ---- what its options name ---- */
 
-static int read_recovery(struct board *b, const char *path, struct err *e)
+int board_recovery(const char *path, struct crypto_cert **out, struct err *e)
 {
 	auto_buf struct buf pem = BUF_INIT;
 
-	if (file_read(path, FILE_MAX, &pem, e) || crypto_cert_from_pem(pem.data, &b->recovery, e))
-		return err_ctx(e, "the recovery certificate '%s'", path);
-	b->how.recovery = b->recovery;
-	return 0;
+	return file_read(path, FILE_MAX, &pem, e) || crypto_cert_from_pem(pem.data, out, e)
+		       ? err_ctx(e, "the recovery certificate '%s'", path) : 0;
 }
 
 /* "owner": "64 hex digits" */
@@ -137,12 +135,12 @@ static int use_options(struct board *b, const struct board_said *o, struct err *
 	}
 	if (o->auths && read_auths(b, o->auths, e))
 		return -1;
-	if (o->recovery)
-		return read_recovery(b, o->recovery, e);
-	if (!t || !t->recovery[0])
-		return 0;
-	recovery = beside_site(b, t->recovery);
-	return read_recovery(b, recovery, e);
+	if (!o->recovery && t && t->recovery[0])
+		recovery = beside_site(b, t->recovery);
+	if ((o->recovery || recovery) && board_recovery(o->recovery ? o->recovery : recovery, &b->recovery, e))
+		return -1;
+	b->how.recovery = b->recovery;
+	return 0;
 }
 
 /* ---- what is told meanwhile ---- */
