@@ -51,7 +51,7 @@ static int run(const struct cmd_env *env, const void *options, int argc, char **
 		return provision_batch(env, &o->where, &o->board, &o->batch, e);
 	if (is_batch_said(&o->batch))
 		return err_set(e, ERR_USAGE, 0, "what is for many boards goes with --batch FILE");
-	if (board_begin(env, &o->board, false, &b, e))
+	if (board_begin(env, &o->board, BOARD_NAMED, &b, e))
 		return -1;
 	question = xasprintf("board %s%s%s: make its identity in the TPM at %s?", b.serial, b.site ? " of site " : "",
 			     b.site ? b.site->id : "", b.how.tcti);

@@ -69,12 +69,13 @@ struct board {
 	json_t *steps;
 	bool recorded;                 /* the audit log has a new entry */
 };
-enum {
-	BOARD_FRESH = 1,   /* the board's certificate here may be another's, it does not give the serial */
+enum board_mode {
+	BOARD_NAMED,       /* its serial is known, or that is an error */
+	BOARD_FRESH,       /* the board's certificate here may be another's, it does not give the serial */
 	BOARD_NAMELESS,    /* serial is "" where nothing says it */
 	BOARD_KEY_ONLY,    /* its serial does not matter, nor its roots and its recovery certificate */
 };
-must_check int board_begin(const struct cmd_env *env, const struct board_said *o, int mode, struct board *b,
+must_check int board_begin(const struct cmd_env *env, const struct board_said *o, enum board_mode mode, struct board *b,
 			   struct err *e);
 void board_end(struct board *b);
 #define auto_board __attribute__((cleanup(board_end)))

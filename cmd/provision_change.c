@@ -19,7 +19,7 @@ static int run_renew(const struct cmd_env *env, const void *options, int argc, c
 	bool done;
 
 	(void)argc, (void)argv;
-	if (board_begin(env, &o->board, false, &b, e) || board_ca(&b, &o->where, &ca, e) ||
+	if (board_begin(env, &o->board, BOARD_NAMED, &b, e) || board_ca(&b, &o->where, &ca, e) ||
 	    provision_renew(&b.how, ca, &b.now, o->force, &done, e) || board_vouch(&b, e))
 		return -1;
 	if (env->json) {

@@ -43,7 +43,7 @@ static bool from_firmware(char serial[ENROL_NAME])
 	return false;
 }
 
-static int find_serial(struct board *b, const struct board_said *o, int mode, struct err *e)
+static int find_serial(struct board *b, const struct board_said *o, enum board_mode mode, struct err *e)
 {
 	char *to = b->serial;
 
@@ -236,7 +236,8 @@ static const char *tcti_of(const struct board *b)
 	return b->site && b->site->tpm.tcti[0] ? b->site->tpm.tcti : "device:/dev/tpmrm0";
 }
 
-int board_begin(const struct cmd_env *env, const struct board_said *o, int mode, struct board *b, struct err *e)
+int board_begin(const struct cmd_env *env, const struct board_said *o, enum board_mode mode, struct board *b,
+		struct err *e)
 {
 	*b = (struct board){ .env = env, .now = now_read(), .steps = json_array() };
 	provision_guard_memory();

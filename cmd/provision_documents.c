@@ -21,7 +21,7 @@ static int run_request(const struct cmd_env *env, const void *options, int argc,
 	auto_board struct board b;
 	enum enrol_profile profile = ENROL_IDEVID;
 
-	if (board_begin(env, &o->board, false, &b, e))
+	if (board_begin(env, &o->board, BOARD_NAMED, &b, e))
 		return -1;
 	if (argc ? str_eq(argv[0], profiles[1]) : b.site != NULL)
 		profile = ENROL_LDEVID;
@@ -58,7 +58,7 @@ static int run_answer(const struct cmd_env *env, const void *options, int argc, 
 	auto_board struct board b;
 
 	(void)argc;
-	if (board_begin(env, &o->board, false, &b, e) || board_read(argv[0], &challenge, e))
+	if (board_begin(env, &o->board, BOARD_NAMED, &b, e) || board_read(argv[0], &challenge, e))
 		return -1;
 	return provision_answer(&b.how, challenge.data, &b.now, &text, e) || ca_put(env, o->out, &text, e) ? -1 : 0;
 }
@@ -87,7 +87,7 @@ static int run_install(const struct cmd_env *env, const void *options, int argc,
 	auto_board struct board b;
 
 	(void)argc;
-	if (board_begin(env, &o->board, false, &b, e) || board_read(argv[0], &text, e) ||
+	if (board_begin(env, &o->board, BOARD_NAMED, &b, e) || board_read(argv[0], &text, e) ||
 	    provision_install(&b.how, text.data, &b.now, e) || board_vouch(&b, e))
 		return -1;
 	fprintf(env->out, "the certificate is checked and in place\n");

@@ -130,7 +130,7 @@ static int run_make(const struct cmd_env *env, const void *options, int argc, ch
 	uint32_t mask;
 
 	(void)argc, (void)argv;
-	if (board_begin(env, &o->board, false, &b, e) || parse_pcrs(o->pcrs, &mask, e) ||
+	if (board_begin(env, &o->board, BOARD_NAMED, &b, e) || parse_pcrs(o->pcrs, &mask, e) ||
 	    parse_expected(o->expect, &expected, e))
 		return -1;
 	return provision_policy_make(&b.how, &expected, mask, (int)o->slot, o->fleet, &text, e) ||
@@ -169,7 +169,7 @@ static int run_add(const struct cmd_env *env, const void *options, int argc, cha
 	bool opens;
 
 	(void)argc;
-	if (board_begin(env, &o->board, false, &b, e) || board_read(argv[0], &policy, e) ||
+	if (board_begin(env, &o->board, BOARD_NAMED, &b, e) || board_read(argv[0], &policy, e) ||
 	    (o->authority && board_read(o->authority, &authority, e)) ||
 	    provision_policy_add(&b.how, policy.data, o->authority ? authority.data : NULL, &opens, e))
 		return -1;
@@ -211,7 +211,7 @@ static int run_revoke(const struct cmd_env *env, const void *options, int argc, 
 	(void)argc;
 	if (!parse_int(argv[0], 0, TPM_SLOTS - 1, &slot))
 		return err_set(e, ERR_USAGE, 0, "'%s' is no slot; they are 0 to %d", argv[0], TPM_SLOTS - 1);
-	if (board_begin(env, &o->board, false, &b, e) || provision_policy_revoke(&b.how, (int)slot, o->force, e))
+	if (board_begin(env, &o->board, BOARD_NAMED, &b, e) || provision_policy_revoke(&b.how, (int)slot, o->force, e))
 		return -1;
 	fprintf(env->out, "slot %d is revoked: its policy opens nothing any more\n", (int)slot);
 	return 0;
@@ -275,7 +275,7 @@ static int run_list(const struct cmd_env *env, const void *options, int argc, ch
 	auto_board struct board b;
 
 	(void)argc, (void)argv;
-	if (board_begin(env, &l->board, false, &b, e) || provision_policy_list(&b.how, add_row, o, e))
+	if (board_begin(env, &l->board, BOARD_NAMED, &b, e) || provision_policy_list(&b.how, add_row, o, e))
 		return -1;
 	return cmd_print(env, o, e);
 }
