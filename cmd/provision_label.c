@@ -100,13 +100,12 @@ static int write_one(void *arg, const struct batch_result *r, struct err *e)
 {
 	struct all *a = arg;
 	const struct batch_label l = { r->serial, r->ek, r->idevid, a->o->product };
-	auto_free char *path = xasprintf("%s/%s/label.svg", a->o->from, r->folder);
-	auto_buf struct buf svg = BUF_INIT;
+	auto_free char *folder = xasprintf("%s/%s", a->o->from, r->folder);
 
 	if (r->state != BATCH_DONE && r->state != BATCH_KEPT)
 		return 0;
 	a->count++;
-	return batch_label_svg(&l, &svg, e) ? -1 : file_replace(path, svg.data, svg.len, 0644, e);
+	return batch_label_write(&l, folder, e);
 }
 
 static int write_all(const struct cmd_env *env, const struct options *o, struct err *e)

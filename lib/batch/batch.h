@@ -104,5 +104,7 @@ char *batch_label_text(const struct batch_label *l);
 /* The code in half blocks, the lines below it. */
 must_check int batch_label_terminal(const struct batch_label *l, struct buf *to, struct err *e);
 must_check int batch_label_svg(const struct batch_label *l, struct buf *svg, struct err *e);
+/* As label.svg of the folder; one that is the same stays as it is. */
+must_check int batch_label_write(const struct batch_label *l, const char *folder, struct err *e);
 
 #endif

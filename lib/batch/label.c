@@ -4,7 +4,7 @@
 
 #include "page/page.h"
 
-enum { LINES = 3 };
+enum { LINES = 3, SVG_MAX = 64 * 1024 };
 
 char *batch_label_text(const struct batch_label *l)
 {
@@ -43,6 +43,20 @@ int batch_label_svg(const struct batch_label *l, struct buf *svg, struct err *e)
 	size_t n = lines_of(l, ek, lines);
 
 	return page_qr_label(text, lines, n, svg, e);
+}
+
+int batch_label_write(const struct batch_label *l, const char *folder, struct err *e)
+{
+	auto_free char *path = xasprintf("%s/label.svg", folder);
+	auto_buf struct buf svg = BUF_INIT, there = BUF_INIT;
+	struct err ignored;
+
+	if (batch_label_svg(l, &svg, e))
+		return -1;
+	if (!file_read_regular(path, SVG_MAX, &there, &ignored) && there.len == svg.len &&
+	    !memcmp(there.data, svg.data, svg.len))
+		return 0;
+	return file_replace(path, svg.data, svg.len, 0644, e);
 }
 
 int batch_label_terminal(const struct batch_label *l, struct buf *to, struct err *e)

@@ -127,16 +127,8 @@ static int write_label(const struct run *r, const struct job *j, struct err *e)
 {
 	const struct batch_result *res = j->result;
 	const struct batch_label l = { res->serial, res->ek, res->idevid, r->how->product };
-	auto_free char *path = xasprintf("%s/label.svg", j->folder);
-	auto_buf struct buf svg = BUF_INIT, there = BUF_INIT;
-	struct err ignored;
 
-	if (batch_label_svg(&l, &svg, e))
-		return -1;
-	if (!file_read_regular(path, SAID_MAX, &there, &ignored) && there.len == svg.len &&
-	    !memcmp(there.data, svg.data, svg.len))
-		return 0;
-	return file_replace(path, svg.data, svg.len, 0644, e);
+	return batch_label_write(&l, j->folder, e);
 }
 
 static void tell(struct run *r)
