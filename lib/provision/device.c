@@ -35,6 +35,7 @@ int device_begin(struct device *d, const struct provision_how *how, const struct
 void device_end(struct device *d)
 {
 	device_close(d);
+	tpm_key_release(&d->srk);
 	tpm_key_release(&d->iak);
 	tpm_key_release(&d->idevid);
 	crypto_cert_free(d->ek);
@@ -314,22 +315,17 @@ int device_same(struct device *d, struct err *e)
 int device_find_keys(struct device *d, bool make, struct err *e)
 {
 	struct { enum tpm_key_role role; struct tpm_key *to; const char *step; } keys[] = {
-		{ TPM_SRK, NULL, "srk" }, { TPM_IAK, &d->iak, "iak" }, { TPM_IDEVID, &d->idevid, "idevid-key" },
+		{ TPM_SRK, &d->srk, "srk" }, { TPM_IAK, &d->iak, "iak" }, { TPM_IDEVID, &d->idevid, "idevid-key" },
 	};
 
 	for (size_t i = 0; i < COUNT_OF(keys); i++) {
-		auto_tpm_key struct tpm_key k = { 0 };
 		bool flag = false;
 
-		if (make ? tpm_key_ensure(d->t, keys[i].role, &k, &flag, e) : tpm_key_find(d->t, keys[i].role, &k, &flag, e))
+		if (make ? tpm_key_ensure(d->t, keys[i].role, keys[i].to, &flag, e)
+			 : tpm_key_find(d->t, keys[i].role, keys[i].to, &flag, e))
 			return -1;
 		if (make)
 			device_step(d, keys[i].step, flag);
-		if (keys[i].to) {
-			tpm_key_release(keys[i].to);
-			*keys[i].to = k;
-			k = (struct tpm_key){ 0 };
-		}
 	}
 	return 0;
 }

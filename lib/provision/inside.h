@@ -12,10 +12,10 @@ struct device {
 	int lock;                      /* on the place */
 	struct tpm *t;                 /* the transaction that is open, or NULL */
 	struct tpm_health health;
-	bool ek_read, ek_checked;
+	bool ek_read;
 	struct crypto_cert *ek;        /* its certificate; NULL: the TPM has none */
 	struct crypto_bag *ek_chain;
-	struct tpm_key iak, idevid;    /* as found or made; pub.len 0: not */
+	struct tpm_key srk, iak, idevid; /* as found or made; pub.len 0: not */
 	bool has_auths;
 	struct tpm_auths auths;
 };
@@ -58,6 +58,7 @@ must_check int device_ek(struct device *d, struct err *e);
 must_check int device_ek_check(struct device *d, bool *checked, struct err *e);
 /* What the hierarchies ask for, where they ask: how->auths, else state/secrets. */
 must_check int device_authorise(struct device *d, struct err *e);
+/* SRK, IAK and IDevID; once a device. */
 must_check int device_find_keys(struct device *d, bool make, struct err *e);
 /* The files are of this TPM, and it was not cleared since. */
 must_check int device_same(struct device *d, struct err *e);

@@ -5,14 +5,10 @@
 
 static int look_at_keys(struct device *d, struct provision_status *s, struct err *e)
 {
-	struct tpm_key srk = { 0 };
-
-	if (tpm_key_find(d->t, TPM_SRK, &srk, &s->srk, e))
-		return -1;
-	tpm_key_release(&srk);
 	if (device_find_keys(d, false, e) || tpm_counter_read(d->t, &s->counter_value, &s->counter, e) ||
 	    tpm_bits_read(d->t, &s->bits_value, &s->bits, e))
 		return -1;
+	s->srk = d->srk.key != NULL;
 	s->idevid.key = d->idevid.key != NULL;
 	s->iak.key = d->iak.key != NULL;
 	return 0;
