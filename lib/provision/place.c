@@ -33,27 +33,22 @@ int place_make(const struct provision_how *how, struct err *e)
 int place_lock(const struct provision_how *how, int *fd, struct err *e)
 {
 	auto_free char *folder = folder_of(how);
+	auto_close int dir = open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct stat st;
-	int why;
 
-	*fd = open(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (*fd < 0)
+	if (dir < 0)
 		return err_set(e, ERR_IO, errno, "cannot open '%s'", folder);
 	/* state/ may be psecd-core's: what it could have put there is not written through */
-	if (fstat(*fd, &st) < 0 || st.st_uid != geteuid() || st.st_mode & 077) {
-		base_close_(fd);
-		*fd = -1;
+	if (fstat(dir, &st) < 0 || st.st_uid != geteuid() || st.st_mode & 077)
 		return err_set(e, ERR_REFUSED, 0, "'%s' must be a folder of yours that nobody else can open: chown, chmod 700",
 			       folder);
-	}
-	if (!flock(*fd, LOCK_EX | LOCK_NB))
-		return 0;
-	why = errno;
-	base_close_(fd);
-	*fd = -1;
-	return why == EWOULDBLOCK
-		       ? err_set(e, ERR_AGAIN, 0, "another `psec provision` works on '%s'; wait until it has ended", folder)
-		       : err_set(e, ERR_IO, why, "cannot lock '%s'", folder);
+	if (flock(dir, LOCK_EX | LOCK_NB) < 0)
+		return errno == EWOULDBLOCK
+			       ? err_set(e, ERR_AGAIN, 0, "another `psec provision` works on '%s'; wait until it has ended",
+					 folder)
+			       : err_set(e, ERR_IO, errno, "cannot lock '%s'", folder);
+	*fd = take_fd(&dir);
+	return 0;
 }
 
 bool place_has(const struct provision_how *how, const char *name)
