@@ -51,6 +51,8 @@ struct ca_facts {
 	int64_t root_not_after_us, issuer_not_after_us; /* with a signer: of its root, and 0 */
 };
 must_check int ca_facts(struct ca *c, struct ca_facts *out, struct err *e);
+/* Does a program sign, which may take its time? */
+bool ca_has_signer(const struct ca *c);
 
 /* ---- enrolment (documents: psec-enrolment(5)) ---- */
 

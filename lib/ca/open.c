@@ -145,6 +145,11 @@ void ca_close_(struct ca **c)
 	ca_close(*c);
 }
 
+bool ca_has_signer(const struct ca *c)
+{
+	return c->signer;
+}
+
 int ca_facts(struct ca *c, struct ca_facts *out, struct err *e)
 {
 	auto_row sqlite3_stmt *st = NULL;

@@ -58,6 +58,7 @@ void device_close(struct device *d)
 {
 	tpm_close(d->t);
 	d->t = NULL;
+	d->ek_used = false;
 }
 
 int device_sign(void *arg, const uint8_t digest[CRYPTO_HASH], struct buf *der, struct err *e)
@@ -120,6 +121,16 @@ int device_ek(struct device *d, struct err *e)
 	return 0;
 }
 
+int device_ek_use(struct device *d, struct err *e)
+{
+	if (d->ek_used)
+		return 0;
+	if (device_ek(d, e) || tpm_ek_use(d->t, d->ek, e))
+		return -1;
+	d->ek_used = true;
+	return 0;
+}
+
 int device_ek_check(struct device *d, bool *checked, struct err *e)
 {
 	auto_crypto_bag struct crypto_bag *roots = NULL;
@@ -178,13 +189,13 @@ static int ours(struct device *d, struct tpm_auths *to, struct err *e)
 
 int device_authorise(struct device *d, struct err *e)
 {
-	bool any;
+	unsigned set;
 
 	if (d->has_auths)
 		return 0;
-	if (tpm_asks_auths(d->t, &any, e))
+	if (tpm_asks_auths(d->t, &set, e))
 		return -1;
-	if (!any)
+	if (!set)
 		return 0;
 	if (ours(d, &d->auths, e) || tpm_use_auths(d->t, &d->auths, e)) {
 		tpm_auths_wipe(&d->auths);
@@ -207,7 +218,7 @@ static int ek_public(struct device *d, struct buf *pem, struct err *e)
 		return -1;
 	if (d->ek)
 		return crypto_cert_key(d->ek, &key, e) ? -1 : crypto_key_public_pem(key, pem, e);
-	return tpm_ek_use(d->t, NULL, e) || tpm_key_find(d->t, TPM_EK, &ek, &found, e) ||
+	return device_ek_use(d, e) || tpm_key_find(d->t, TPM_EK, &ek, &found, e) ||
 	       crypto_key_public_pem(ek.key, pem, e) ? -1 : 0;
 }
 
@@ -341,8 +352,8 @@ int provision_sim_serial(const char *tcti, int wait_ms, char serial[ENROL_NAME],
 	auto_device struct device d;
 	bool found;
 
-	if (device_begin(&d, &how, NULL, false, e) || device_open(&d, e) || device_ek(&d, e) ||
-	    tpm_ek_use(d.t, d.ek, e) || tpm_key_find(d.t, TPM_EK, &ek, &found, e) ||
+	if (device_begin(&d, &how, NULL, false, e) || device_open(&d, e) ||
+	    device_ek_use(&d, e) || tpm_key_find(d.t, TPM_EK, &ek, &found, e) ||
 	    crypto_key_public_pem(ek.key, &pem, e))
 		return -1;
 	enrol_hash(pem.data, hash);

@@ -185,7 +185,7 @@ int enrolment_answer(struct device *d, const char *challenge, struct buf *answer
 	if (d->now->utc_valid && c.expires_us < d->now->utc_us)
 		return err_set(e, ERR_REFUSED, 0, "the challenge has expired; give the CA the request once more");
 	str_copy(a.serial, sizeof a.serial, c.serial);
-	if (device_open(d, e) || device_authorise(d, e) || device_ek(d, e) || tpm_ek_use(d->t, d->ek, e) ||
+	if (device_open(d, e) || device_authorise(d, e) || device_ek_use(d, e) ||
 	    tpm_activate(d->t, &d->iak, &c.credential, &c.secret, &value, e))
 		return -1;
 	enrol_proof(&value, a.request, a.proof);
@@ -427,13 +427,13 @@ int enrolment_by(struct device *d, struct ca *ca, enum enrol_profile profile, st
 
 	if (enrolment_request(d, profile, &request, e))
 		return -1;
-	device_close(d); /* the CA may take its time */
 	if (!ca)
 		return to_next_step(d, profile, e);
 	if (ca_challenge(ca, d->now, request.data, &challenge, e) ||
 	    enrolment_answer(d, challenge.data, &answer, e))
 		return -1;
-	device_close(d);
+	if (ca_has_signer(ca))
+		device_close(d); /* others may use the TPM meanwhile */
 	return ca_certify(ca, d->now, answer.data, &certificate, e) ? -1 : enrolment_install(d, certificate.data, e);
 }
 

@@ -11,6 +11,7 @@ struct device {
 	const struct now *now;
 	int lock;                      /* on the place */
 	struct tpm *t;                 /* the transaction that is open, or NULL */
+	bool ek_used;                  /* in it */
 	struct tpm_health health;
 	bool ek_read;
 	struct crypto_cert *ek;        /* its certificate; NULL: the TPM has none */
@@ -54,6 +55,8 @@ must_check int device_sign(void *arg, const uint8_t digest[CRYPTO_HASH], struct 
 must_check int device_health(struct device *d, struct err *e);
 /* Read the EK's certificate, judge it by the roots. */
 must_check int device_ek(struct device *d, struct err *e);
+/* The transaction's EK is the certificate's from now on; what is secret passes in a session salted for it. */
+must_check int device_ek_use(struct device *d, struct err *e);
 /* ERR_REFUSED: it is not believed; *checked: there were roots to judge it by. */
 must_check int device_ek_check(struct device *d, bool *checked, struct err *e);
 /* What the hierarchies ask for, where they ask: how->auths, else state/secrets. */

@@ -168,7 +168,7 @@ static int reset_tpm(struct device *d, bool *removed, struct err *e)
 	const enum tpm_key_role roles[] = { TPM_IDEVID, TPM_IAK, TPM_SRK };
 	const uint32_t indices[] = { TPM_NV_COUNTER, TPM_NV_BITS };
 
-	if (d->has_auths && (device_ek(d, e) || tpm_ek_use(d->t, d->ek, e) || tpm_change_auths(d->t, &none, e)))
+	if (d->has_auths && (device_ek_use(d, e) || tpm_change_auths(d->t, &none, e)))
 		return -1;
 	*removed = d->has_auths;
 	for (size_t i = 0; i < COUNT_OF(roles); i++) {

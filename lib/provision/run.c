@@ -113,12 +113,11 @@ static int storage(struct device *d, struct ca *ca, struct secret *key, bool *la
 
 static int auths(struct device *d, const struct secret *key, struct err *e)
 {
-	struct tpm_health before = { 0 };
-	bool made, set;
+	unsigned before;
+	bool made;
 
-	if (device_open(d, e) || tpm_health(d->t, &before, e))
+	if (device_open(d, e) || tpm_asks_auths(d->t, &before, e))
 		return -1;
-	set = before.owner_auth && before.endorsement_auth && before.lockout_auth;
 	if (!d->how->recovery)
 		return 0; /* nobody could get them back: status says so */
 	/* A lockout authorisation alone is not tried (tpm.h): where nothing of ours says that it is ours, it is
@@ -126,13 +125,13 @@ static int auths(struct device *d, const struct secret *key, struct err *e)
 	if (secrets_ensure(d, key, &made, e))
 		return -1;
 	device_step(d, "secrets", made);
-	if (!d->has_auths && (before.owner_auth || before.endorsement_auth || before.lockout_auth))
+	if (!d->has_auths && before > 0)
 		return err_set(e, ERR_BUG, 0, "authorisations are set, and were not given");
 	/* what they are kept under goes over the bus, for the EK only */
-	if (device_ek(d, e) || tpm_ek_use(d->t, d->ek, e) || tpm_change_auths(d->t, &d->auths, e))
+	if (device_ek_use(d, e) || tpm_change_auths(d->t, &d->auths, e))
 		return -1;
 	d->has_auths = true;
-	device_step(d, "authorisations", !set);
+	device_step(d, "authorisations", before < TPM_AUTHS);
 	return 0;
 }
 

@@ -56,15 +56,15 @@ static int try_auth(struct tpm *t, const struct hierarchy *h, bool *right, struc
 	return 0;
 }
 
-int tpm_asks_auths(struct tpm *t, bool *any, struct err *e)
+int tpm_asks_auths(struct tpm *t, unsigned *set, struct err *e)
 {
 	uint32_t permanent;
 
 	if (tpm_property(t, TPM2_PT_PERMANENT, &permanent, e))
 		return -1;
-	*any = false;
+	*set = 0;
 	for (size_t i = 0; i < COUNT_OF(hierarchies); i++)
-		*any = *any || (permanent & hierarchies[i].set);
+		*set += (permanent & hierarchies[i].set) != 0;
 	return 0;
 }
 
@@ -126,14 +126,12 @@ static int change(struct tpm *t, const struct hierarchy *h, const struct secret 
 }
 
 /* Does the TPM have it already? For the lockout's a set one that we were not told is taken for it. */
-static int is_already(struct tpm *t, const struct hierarchy *h, const struct secret *to, bool *already, struct err *e)
+static int is_already(struct tpm *t, const struct hierarchy *h, uint32_t permanent, const struct secret *to,
+		      bool *already, struct err *e)
 {
 	struct secret *now = in(&t->auths, h);
-	uint32_t permanent;
 	bool right;
 
-	if (tpm_property(t, TPM2_PT_PERMANENT, &permanent, e))
-		return -1;
 	if (!(permanent & h->set)) {
 		now->len = 0;
 		*already = to->len == 0;
@@ -155,11 +153,15 @@ static int is_already(struct tpm *t, const struct hierarchy *h, const struct sec
 
 int tpm_change_auths(struct tpm *t, const struct tpm_auths *to, struct err *e)
 {
+	uint32_t permanent;
+
+	if (tpm_property(t, TPM2_PT_PERMANENT, &permanent, e))
+		return -1;
 	for (size_t i = 0; i < COUNT_OF(hierarchies); i++) {
 		const struct hierarchy *h = &hierarchies[i];
 		bool already;
 
-		if (is_already(t, h, of(to, h), &already, e) || (!already && change(t, h, of(to, h), e)))
+		if (is_already(t, h, permanent, of(to, h), &already, e) || (!already && change(t, h, of(to, h), e)))
 			return -1;
 	}
 	return 0;

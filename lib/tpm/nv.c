@@ -161,13 +161,13 @@ static int ensure(struct tpm *t, TPM2_HANDLE h, uint64_t *value, bool *made, str
 						    &x.tr));
 		if (rc)
 			return tpm_fail(t, rc, e, "cannot make the NV index 0x%x", h);
-		if (open_ours(t, h, &x, e))
-			return -1;
+		x.pub = pub.nvPublic;
+		x.there = true;
 	}
 	if (!x.written) {
-		if (first_write(t, h, &x, e) || open_ours(t, h, &x, e))
+		if (first_write(t, h, &x, e))
 			return -1;
-		*made = true;
+		*made = x.written = true;
 	}
 	return value_of(t, &x, value, e);
 }

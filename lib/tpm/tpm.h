@@ -55,8 +55,9 @@ struct tpm_auths {
 	struct secret owner, endorsement, lockout;
 };
 void tpm_auths_wipe(struct tpm_auths *a);
-/* Is any of them set? tpm_health says which; this is one command. */
-must_check int tpm_asks_auths(struct tpm *t, bool *any, struct err *e);
+/* How many of them are set? tpm_health says which; this is one command. */
+enum { TPM_AUTHS = 3 };
+must_check int tpm_asks_auths(struct tpm *t, unsigned *set, struct err *e);
 /* What this transaction authorises with. A value for a hierarchy whose authorisation is not set is not used: it is
  * empty; so a run that was cut between two changes is simply begun again. ERR_REFUSED when owner or endorsement is
  * wrong (neither counts towards the lock-out); lockout is not tried. Never on the bus in clear. */
