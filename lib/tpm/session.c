@@ -6,7 +6,16 @@
  */
 #include "inside.h"
 
+#include <openssl/crypto.h>
 #include <string.h>
+
+/* tpm2-tss (3.2.1) asks OpenSSL for a library context of its own for each hash and each nonce: providers and a random
+ * generator are made and thrown away, six times a command in a session. The default context has the same ones. A
+ * program's own symbol is found before a library's; OSSL_LIB_CTX_free leaves the default one alone. */
+__attribute__((visibility("default"))) OSSL_LIB_CTX *OSSL_LIB_CTX_new(void)
+{
+	return OSSL_LIB_CTX_get0_global_default();
+}
 
 static const TPMT_SYM_DEF aes = {.algorithm = TPM2_ALG_AES, .keyBits.aes = 128, .mode.aes = TPM2_ALG_CFB};
 

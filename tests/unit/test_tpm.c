@@ -1,8 +1,20 @@
 /* tpm: the room against a real TPM 2.0 in software: opening and its lock, health, what the dead leave behind. */
+#include <dlfcn.h>
 #include <grp.h>
+#include <openssl/crypto.h>
 #include <sys/file.h>
 
 #include "tpm_chip.h"
+
+/* What tpm2-tss asks for is found in the program first; otherwise a third of a provisioning goes there. */
+static void a_hash_of_the_library_makes_no_openssl_context_of_its_own(void **state)
+{
+	OSSL_LIB_CTX *(*found)(void) = (OSSL_LIB_CTX *(*)(void))(uintptr_t)dlsym(RTLD_DEFAULT, "OSSL_LIB_CTX_new");
+
+	(void)state;
+	assert_non_null(found);
+	assert_ptr_equal(found(), OSSL_LIB_CTX_get0_global_default());
+}
 
 /* ---- opening ----------------------------------------------------------------------------------------------------- */
 
@@ -305,6 +317,7 @@ static void six_clients_at_once_all_sign(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_hash_of_the_library_makes_no_openssl_context_of_its_own),
 		cmocka_unit_test(a_tpm_that_is_not_there_is_told_with_the_next_step),
 		cmocka_unit_test(a_second_transaction_waits_with_a_bound),
 		cmocka_unit_test(the_lock_is_shared_by_users_whatever_the_umask),
