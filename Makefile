@@ -59,7 +59,7 @@ man_pages := $(patsubst man/%.scd,$(B)/man/%,$(wildcard man/*.scd))
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all bin share man tests help deps deps-test deps-deb deb demo check check-long check-unit check-cli check-system \
+.PHONY: all bin share man tests help deps deps-test deps-step deps-deb deb demo check check-long check-unit check-cli check-system \
 	check-fault check-layers check-headers check-lines check-lean bench golden-update install uninstall clean FORCE
 
 all: bin man
@@ -192,6 +192,9 @@ deps-deb:
 deps-test:
 	$(call install_debs,$(debs_build) $(debs_test))
 	$(Q)tests/venv $(CURDIR)/build/venv
+# step-ca, which tests put behind psec's CA: apart, because it takes minutes. Without it they are skipped.
+deps-step: deps-test
+	$(Q)tests/step $(CURDIR)/build/step
 
 # ---- install
 systemd := psecd/install
@@ -240,5 +243,6 @@ help:
 	@echo 'make bench    the figures, each beside its peer   make install [PREFIX= DESTDIR=]'
 	@echo 'make deb      a Debian package in build/deb, looked at by lintian'
 	@echo 'make deps     only install what is missing from Debian'
+	@echo 'make deps-step  build step-ca, without which two tests of make check are skipped (some minutes)'
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
