@@ -34,3 +34,10 @@ own_folder() {
 	export HOME=$DIR XDG_STATE_HOME=$DIR/xdg PSEC_SITE=$DIR
 	cd "$DIR"
 }
+
+# program_of_the_manual PAGE WORDS [N]: the Nth (or first) block of lines after the line that begins with WORDS
+program_of_the_manual() {
+	awk -v words="$2" -v n="${3:-1}" 'index($0, words) == 1 { armed = 1 }
+		armed && /^```/ { inside = !inside; if (inside) n--; else if (!n) exit; next } inside && !n' "$TOP/man/$1.scd" |
+		sed 's|\\\\|\\|g' | grep .
+}

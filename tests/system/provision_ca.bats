@@ -100,8 +100,7 @@ publish() {
 
 # The program of the manual, with its folder put in.
 signer_of_the_manual() {
-	awk '/^With \*openssl ca\*/ { armed = 1 } armed && /^```/ { inside = !inside; if (!inside) exit; next } inside' \
-		"$TOP/man/psec-provision-ca.1.scd" | sed "s|/srv/ca|$DIR/theirs|; s|\\\\\\\\\$|\\\\|" >signer
+	program_of_the_manual psec-provision-ca.1 'With *openssl ca*' | sed "s|/srv/ca|$DIR/theirs|" >signer
 	grep -q 'openssl ca' signer
 	chmod 755 signer
 }
