@@ -140,7 +140,7 @@ static int link_to(const struct provision_how *how, const char *name, const char
 		return 0;
 	if ((unlink(beside) < 0 && errno != ENOENT) || symlink(target, beside) < 0 || rename(beside, path) < 0)
 		return err_set(e, ERR_IO, errno, "cannot put '%s' in place", path);
-	return sync_folder(how, e);
+	return 0;
 }
 
 int place_put_ldevid(const struct provision_how *how, const struct buf *key, const char *chain,
@@ -155,10 +155,11 @@ int place_put_ldevid(const struct provision_how *how, const struct buf *key, con
 	if (each_name(&within, drop_half, NULL, e)) /* an installation that was cut began the same one */
 		return -1;
 	if (file_replace(key_path, key->data, key->len, 0600, e) ||
-	    file_replace(cert_path, chain, strlen(chain), 0600, e) || sync_folder(how, e))
+	    file_replace(cert_path, chain, strlen(chain), 0600, e) ||
+	    link_to(how, "ldevid.key", "ldevid/ldevid.key", e) || link_to(how, "ldevid.pem", "ldevid/ldevid.pem", e) ||
+	    sync_folder(how, e))
 		return -1;
-	return link_to(how, "ldevid.key", "ldevid/ldevid.key", e) || link_to(how, "ldevid.pem", "ldevid/ldevid.pem", e) ||
-	       link_to(how, "ldevid", name, e) ? -1 : 0;
+	return link_to(how, "ldevid", name, e) || sync_folder(how, e) ? -1 : 0;
 }
 
 static int remove_tree(int at, const char *name, struct err *e)
