@@ -174,7 +174,7 @@ debs_demo := swtpm swtpm-tools openssl
 debs_deb := build-essential debhelper lintian fakeroot
 debs_test := libcmocka-dev bats scdoc socat iproute2 nftables procps python3 python3-venv sqlite3 mbpoll man-db \
 	bash-completion zsh fish util-linux git $(debs_demo) tpm2-tools tpm2-openssl mosquitto mosquitto-clients \
-	cryptsetup-bin \
+	tpm2-abrmd libtss2-tcti-tabrmd0 dbus-daemon cryptsetup-bin \
 	$(debs_deb) mmdebstrap systemd-container librsvg2-bin zbar-tools
 missing = $(shell for p in $(1); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q ' installed$$' || echo $$p; done)
 define install_debs

@@ -4,7 +4,11 @@
 
 #include "tpm.h"
 
+#include <sys/types.h>
+
 #include <tss2/tss2_esys.h>
+#include <tss2/tss2_sys.h>
+#include <tss2/tss2_tcti.h>
 #include <tss2/tss2_tctildr.h>
 
 #define N3 ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE
@@ -17,14 +21,39 @@
 /* At most: EK, a key and a sealed object; the bus's session and two policies. */
 enum { TPM_LOADED_MAX = 8 };
 
+/* ---- account.c ---- */
+/* As it stands in the lock's file. All 0: nothing is loaded. */
+struct tpm_note {
+	uint32_t magic;
+	uint32_t loading;                  /* the kind that a command on its way loads; 0: none is */
+	uint32_t held_count, listed_count;
+	uint32_t held[2 * TPM_LOADED_MAX]; /* ours, and what could not be flushed of the dead's */
+	uint32_t listed[64];               /* loaded of that kind before; full: cut, and so not known */
+};
+struct tpm_account {
+	int fd;                            /* the lock; -1: no account is kept */
+	uint32_t loads, flushes;           /* by the command that is on its way: the kind; the handle */
+	struct tpm_note note;
+};
+
+/* ---- wire.c ---- */
+struct tpm_wire {
+	TSS2_TCTI_CONTEXT_COMMON_V1 common; /* first: the library knows only that */
+	TSS2_TCTI_CONTEXT *inner;           /* borrowed */
+	int answer_ms;
+	bool broken, late;                  /* nothing passes any more; because no answer came in time */
+	struct tpm_account account;
+};
+
 struct tpm {
 	TSS2_TCTI_CONTEXT *tcti;
-	bool own_tcti;                     /* of cmd.c */
+	bool own_tcti;                     /* of stream.c, not of the library's loader */
+	struct tpm_wire wire;
 	ESYS_CONTEXT *esys;
 	int lock;
 	const char *name;                  /* the TCTI as given; owned */
 	bool unmanaged;                    /* no resource manager: what is loaded stays when its process dies */
-	bool swept;                        /* what the dead left was flushed once */
+	bool swept;                        /* what strangers left was flushed once */
 	struct {
 		ESYS_TR tr;
 		TPM2_HANDLE handle;
@@ -45,11 +74,33 @@ bool tpm_device_managed(const char *device);
 
 /* ---- open.c ---- */
 void tpm_quiet(void);
+/* With another bound for an answer; tpm_open's is 120 s. */
+must_check int tpm_open_bound(const char *tcti, int wait_ms, int answer_ms, struct tpm **out, struct err *e);
+
+/* ---- stream.c ---- both are ended by Tss2_Tcti_Finalize, which frees them. */
+/* Of the program pid, which is ended with it; fd is its own from now on. */
+TSS2_TCTI_CONTEXT *tpm_stream_new(int fd, pid_t pid);
+must_check int tpm_swtpm_open(const char *tcti, int answer_ms, TSS2_TCTI_CONTEXT **out, struct err *e);
+/* The next command comes on the same connection. Of another TCTI: nothing, each has one for all. */
+void tpm_stream_hold(TSS2_TCTI_CONTEXT *context);
 
 /* ---- cmd.c ---- */
-/* For "cmd:PROGRAM"; ended by tpm_cmd_close, not by the library's loader. */
 must_check int tpm_cmd_open(const char *program, TSS2_TCTI_CONTEXT **out, struct err *e);
-void tpm_cmd_close(TSS2_TCTI_CONTEXT *c);
+void tpm_cmd_end(pid_t pid);
+
+/* ---- wire.c ---- */
+/* What ESAPI is given; w lives as long. */
+TSS2_TCTI_CONTEXT *tpm_wire_begin(struct tpm_wire *w, TSS2_TCTI_CONTEXT *inner, int answer_ms);
+
+/* ---- account.c ---- */
+/* Reads what the one before left, where the lock is a file that we may write. */
+void tpm_account_open(struct tpm_account *a, int lock);
+/* Flushes that: before anything is loaded. */
+void tpm_account_settle(struct tpm *t);
+/* The kind that it loads, or 0. Then a->note.listed is to be filled, and tpm_account_begin called, before it goes. */
+uint32_t tpm_account_command(struct tpm_account *a, const uint8_t *command, size_t size);
+void tpm_account_begin(struct tpm_account *a, size_t listed);
+void tpm_account_answer(struct tpm_account *a, const uint8_t *response, size_t size);
 
 /* ---- run.c ---- */
 /* Should the command that ended with rc be given again? Waits meanwhile, within a bound counted in *tries. */
@@ -162,6 +213,11 @@ static inline void put32(uint8_t *to, uint32_t v)
 {
 	put16(to, v >> 16);
 	put16(to + 2, v & 0xffff);
+}
+
+static inline uint32_t get32(const uint8_t *from)
+{
+	return (uint32_t)from[0] << 24 | (uint32_t)from[1] << 16 | (uint32_t)from[2] << 8 | from[3];
 }
 
 static inline void esys_free_(void *p)

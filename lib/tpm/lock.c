@@ -1,9 +1,10 @@
 /* lock: one transaction at a time on a TPM, between all processes that are ours.
  *
  * /dev/tpmrm0 is locked itself, so that whoever may use it may lock it and nothing else is needed. /dev/tpm0 opens once
- * only, and other TCTIs have no file: they get a lock file. It is opened for reading, which is all that flock asks for,
- * so that the users who share it need no common group; without O_CREAT first, because fs.protected_regular forbids that
- * on another's file in a sticky folder.
+ * only, and other TCTIs have no file: they get a lock file. All may read and write it, so that the users who share it
+ * need no common group: account.c keeps there what is loaded. One that we may only read is a lock all the same. It is
+ * opened without O_CREAT, because fs.protected_regular forbids that on another's file in a sticky folder, and made
+ * under another name, so that nobody meets it before all may use it.
  */
 #include "inside.h"
 
@@ -72,17 +73,30 @@ static char *file_of(const char *tcti)
 	return xasprintf("%s/psec-tpm-%.32s", run_lock ? "/run/lock" : "/tmp", hex);
 }
 
-/* EACCES can also be the moment between another's creation and its fchmod: the caller tries again. */
+static int make_file(const char *path)
+{
+	auto_free char *name = xasprintf("%s.XXXXXX", path);
+	auto_close int fd = mkostemp(name, O_CLOEXEC);
+	int failed;
+
+	if (fd < 0)
+		return -1;
+	failed = fchmod(fd, 0666) || link(name, path) ? errno : 0;
+	unlink(name);
+	errno = failed;
+	return failed ? -1 : take_fd(&fd);
+}
+
 static int open_file(const char *path, int *fd, struct err *e)
 {
+	const int how = O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
 	struct stat s;
 
-	*fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-	if (*fd < 0 && errno == ENOENT) {
-		*fd = open(path, O_RDONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0444);
-		if (*fd >= 0)
-			(void)fchmod(*fd, 0444); /* whatever the umask; a failure shows when another opens it */
-	}
+	*fd = open(path, O_RDWR | how);
+	if (*fd < 0 && (errno == EACCES || errno == EROFS))
+		*fd = open(path, O_RDONLY | how);
+	if (*fd < 0 && errno == ENOENT)
+		*fd = make_file(path);
 	if (*fd < 0)
 		return err_set(e, ERR_IO, errno, "cannot open the TPM's lock '%s'", path);
 	if (fstat(*fd, &s) || !S_ISREG(s.st_mode)) {
@@ -108,9 +122,8 @@ int tpm_lock(const char *tcti, int wait_ms, int *out, struct err *e)
 	while (fd < 0) {
 		if (!(itself ? open_device(device, &fd, e) : open_file(file, &fd, e)))
 			break;
-		if (itself || (e->errnum != EACCES && e->errnum != EEXIST) || now_read().boot_us >= until)
-			return -1;
-		rest();
+		if (itself || e->errnum != EEXIST || now_read().boot_us >= until)
+			return -1; /* EEXIST: another made it first */
 	}
 	while (flock(fd, LOCK_EX | LOCK_NB)) {
 		if (errno != EWOULDBLOCK && errno != EINTR)

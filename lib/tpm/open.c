@@ -22,6 +22,9 @@ static bool is_unmanaged(const char *tcti)
 	return str_starts(tcti, "swtpm") || str_starts(tcti, "mssim");
 }
 
+/* A slow TPM takes half a minute for an RSA key. */
+enum { ANSWER_MS = 120000 };
+
 static int cannot_reach(const char *tcti, TSS2_RC rc, struct err *e)
 {
 	const char *device = tpm_device(tcti);
@@ -35,7 +38,7 @@ static int cannot_reach(const char *tcti, TSS2_RC rc, struct err *e)
 			       "which many may open", device);
 	if ((rc & 0xffff) == TSS2_BASE_RC_BAD_VALUE || (rc & 0xffff) == TSS2_BASE_RC_NOT_SUPPORTED)
 		return err_set(e, ERR_INPUT, 0, "'%s' names no way to a TPM that is known here; it reads device:/dev/tpmrm0, "
-			       "swtpm:path=SOCKET or cmd:PROGRAM", tcti);
+			       "tabrmd:, swtpm:path=SOCKET or cmd:PROGRAM", tcti);
 	return err_set(e, ERR_UNREACHABLE, 0, "cannot reach the TPM at '%s'; does it run there?", tcti);
 }
 
@@ -73,15 +76,17 @@ static int greet(struct tpm *t, struct err *e)
 	return 0;
 }
 
-static int connect_to(struct tpm *t, int64_t until, struct err *e)
+static int connect_to(struct tpm *t, int answer_ms, int64_t until, struct err *e)
 {
 	const char *device = tpm_device(t->name);
 	TSS2_RC rc;
 
-	if (str_starts(t->name, "cmd:")) {
-		t->own_tcti = true;
+	t->own_tcti = true;
+	if (str_starts(t->name, "cmd:"))
 		return tpm_cmd_open(t->name + strlen("cmd:"), &t->tcti, e);
-	}
+	if (str_eq(t->name, "swtpm") || str_starts(t->name, "swtpm:"))
+		return tpm_swtpm_open(t->name, answer_ms, &t->tcti, e);
+	t->own_tcti = false;
 	for (;;) {
 		rc = Tss2_TctiLdr_Initialize(t->name, &t->tcti);
 		/* /dev/tpm0 opens once; who has it does not know our lock. */
@@ -91,7 +96,7 @@ static int connect_to(struct tpm *t, int64_t until, struct err *e)
 	}
 }
 
-int tpm_open(const char *tcti, int wait_ms, struct tpm **out, struct err *e)
+int tpm_open_bound(const char *tcti, int wait_ms, int answer_ms, struct tpm **out, struct err *e)
 {
 	int64_t until = now_read().boot_us + (int64_t)wait_ms * US_PER_MS;
 	struct tpm *t;
@@ -99,26 +104,34 @@ int tpm_open(const char *tcti, int wait_ms, struct tpm **out, struct err *e)
 
 	tpm_quiet();
 	t = xcalloc(1, sizeof *t);
-	t->lock = -1;
+	t->lock = t->wire.account.fd = -1;
 	t->bus = t->ek = t->srk = ESYS_TR_NONE;
 	t->name = tcti[0] == '/' ? xasprintf("device:%s", tcti) : xstrdup(tcti);
 	t->unmanaged = is_unmanaged(t->name);
 	if (tpm_lock(t->name, wait_ms, &t->lock, e))
 		goto fail;
-	if (connect_to(t, until, e))
+	if (t->unmanaged)
+		tpm_account_open(&t->wire.account, t->lock);
+	if (connect_to(t, answer_ms, until, e))
 		goto fail;
-	rc = Esys_Initialize(&t->esys, t->tcti, NULL);
+	rc = Esys_Initialize(&t->esys, tpm_wire_begin(&t->wire, t->tcti, answer_ms), NULL);
 	if (rc) {
 		tpm_fail(NULL, rc, e, "cannot begin with the TPM");
 		goto fail;
 	}
 	if (greet(t, e))
 		goto fail;
+	tpm_account_settle(t);
 	*out = t;
 	return 0;
 fail:
 	tpm_close(t);
 	return -1;
+}
+
+int tpm_open(const char *tcti, int wait_ms, struct tpm **out, struct err *e)
+{
+	return tpm_open_bound(tcti, wait_ms, ANSWER_MS, out, e);
 }
 
 void tpm_close(struct tpm *t)
@@ -133,7 +146,7 @@ void tpm_close(struct tpm *t)
 	if (t->esys)
 		Esys_Finalize(&t->esys);
 	if (t->tcti && t->own_tcti)
-		tpm_cmd_close(t->tcti);
+		Tss2_Tcti_Finalize(t->tcti);
 	else if (t->tcti)
 		Tss2_TctiLdr_Finalize(&t->tcti);
 	base_close_(&t->lock);

@@ -129,6 +129,9 @@ int tpm_fail(struct tpm *t, TSS2_RC rc, struct err *e, const char *fmt, ...)
 		tell_lockout(t, why, sizeof why);
 		return err_set(e, ERR_AGAIN, 0, "%s: %s", what, why);
 	}
+	if (t && t->wire.late)
+		return err_set(e, ERR_UNREACHABLE, 0, "%s: the TPM did not answer within %d s; power-cycle the board, or "
+			       "end and start again what serves the TPM", what, (t->wire.answer_ms + 999) / 1000);
 	if (m)
 		return err_set(e, m->kind, 0, "%s: %s", what, m->text);
 	str_printable(why, sizeof why, Tss2_RC_Decode(rc), strlen(Tss2_RC_Decode(rc)));

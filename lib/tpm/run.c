@@ -1,16 +1,14 @@
 /* run: giving a command until it is taken, and the account of what we have loaded.
  *
- * Without a resource manager a dead process's objects stay until power-off. Everyone of ours works under the lock, so
- * under it whatever else is loaded belongs to the dead or to a stranger at work without our lock. It is flushed only
- * when the TPM has no room left for us, and only where no resource manager stands between: /dev/tpmN, which only one
- * can hold, and the simulators. Behind "cmd:" we do not know, and say what to do.
+ * Without a resource manager a dead process's objects stay until power-off. Those of ours go when the next one opens
+ * (account.c). Under the lock, whatever else is loaded belongs to strangers. It is flushed only when the TPM has no
+ * room left for us, and only where no resource manager stands between: /dev/tpmN, which only one can hold, and the
+ * simulators. Behind "cmd:" we do not know, and say what to do.
  */
 #include "inside.h"
 
 #include <string.h>
 #include <time.h>
-
-#include <tss2/tss2_sys.h>
 
 /* 10, 20, 40 … 320 ms, then 320 each: about 4 s. */
 enum { TRIES = 16, FIRST_MS = 10, LONGEST_MS = 320 };

@@ -1,7 +1,8 @@
 /* tpm: the TPM 2.0, raw ESAPI, met nowhere else.
  *
  * A `struct tpm` is one short transaction: it holds the lock that psec and psecd share, and tpm_close leaves nothing
- * loaded, on every path. Busy is waited for with a bound; lock-out is told and never made worse: nothing is tried with
+ * loaded, on every path; what a killed process had loaded goes at the next tpm_open. Busy, and an answer that does not
+ * come, are waited for with a bound; lock-out is told and never made worse: nothing is tried with
  * an authorisation that may be wrong where a wrong one counts (TPM 2.0 Part 1, 19.8).
  */
 #ifndef PSEC_TPM_H
@@ -23,10 +24,10 @@ enum {
 };
 
 struct tpm;
-/* tcti as tpm2-tools have it: "device:/dev/tpmrm0" (or only "/dev/tpmrm0"), "swtpm:path=/run/swtpm", "cmd:ssh board …".
- * The lock is the device itself where the kernel manages its objects, else a file of /run/lock (or /tmp) named by the
- * TCTI's text: one spelling for all who share a TPM. ERR_UNREACHABLE, with the next step; ERR_AGAIN when another holds
- * it for longer than wait_ms; ERR_INPUT when it is no TPM 2.0. */
+/* tcti as tpm2-tools have it: "device:/dev/tpmrm0" (or only "/dev/tpmrm0"), "swtpm:path=/run/swtpm", "tabrmd:",
+ * "cmd:ssh board …". The lock is the device itself where the kernel manages its objects, else a file of /run/lock (or
+ * /tmp) named by the TCTI's text: one spelling for all who share a TPM. ERR_UNREACHABLE, with the next step; ERR_AGAIN
+ * when another holds it for longer than wait_ms; ERR_INPUT when it is no TPM 2.0. */
 must_check int tpm_open(const char *tcti, int wait_ms, struct tpm **out, struct err *e);
 void tpm_close(struct tpm *t);
 

@@ -24,12 +24,15 @@ begin() {
 	board board
 }
 
-# As /dev/tpmrm0 does when its user dies; behind swtpm what was loaded stays, and tpm2-tools would find no room.
-dead_leave_nothing() { tpm2_flushcontext -t && tpm2_flushcontext -l && tpm2_flushcontext -s; }
+# No resource manager stands before a swtpm: what the dead had loaded, the next one flushes.
+nothing_is_loaded() {
+	{ tpm2_getcap handles-transient; tpm2_getcap handles-loaded-session; tpm2_getcap handles-saved-session; } >loaded
+	[ ! -s loaded ] || { echo "after a kill: $what: there stays"; cat loaded; return 1; }
+}
 
 completes() {
 	"$PSEC" "$@" >again 2>&1 || { echo "after a kill: $what: status $?"; cat again; return 1; }
-	dead_leave_nothing
+	nothing_is_loaded || return
 	whole_identity >seen 2>&1 || { echo "after a kill: $what"; cat again seen; return 1; }
 	"$PSEC" provision status >seen || { echo "after a kill: $what"; cat seen; return 1; }
 }
@@ -68,7 +71,8 @@ provisioned() { "$PSEC" provision --yes >/dev/null; }
 }
 
 renewed() {
-	dead_leave_nothing
+	"$PSEC" provision status >/dev/null || true # the next run: else tpm2-tools find no room for a look
+	nothing_is_loaded || return
 	# old or new, never half: what is in force fits even before the next run
 	ldevid_signs state/tpm >seen 2>&1 || { echo "$what: no pair is in force"; cat seen; return 1; }
 	completes provision renew
@@ -80,6 +84,7 @@ renewed() {
 
 reset_again() {
 	"$PSEC" provision reset --yes >again 2>&1 || { echo "$what"; cat again; return 1; }
+	nothing_is_loaded || return
 	[ -z "$(find state/tpm -type f)" ] && [ ! -e state/secrets ] || { echo "$what"; find state; return 1; }
 	tpm2_getcap properties-variable | grep AuthSet >set
 	run ! grep -q 1 set

@@ -50,5 +50,5 @@ swtpm_stop() {
 	kill "-${2:-TERM}" "$pid" 2>/dev/null || true
 	wait_until 10 eval "! kill -0 $pid" || return
 	lock=psec-tpm-$(printf 'swtpm:path=%s/s' "$(realpath -m "$1")" | sha256sum | cut -c 1-32)
-	rm -f "/run/lock/$lock" "/tmp/$lock"
+	rm -f "/run/lock/$lock"* "/tmp/$lock"*
 }

@@ -196,8 +196,8 @@ static void nothing_stays_after_each_transaction(void **state)
 	tpm_close(t);
 }
 
-/* Fills the TPM with objects and sessions, and is killed. */
-static void die_with_all_loaded(void)
+/* Loads so many of each by that way, and is killed. */
+static void die_loaded(const char *tcti, int objects, int sessions)
 {
 	int status, ready[2];
 	struct tpm *t;
@@ -211,10 +211,13 @@ static void die_with_all_loaded(void)
 		TPM2B_PUBLIC *pub = NULL;
 		ESYS_TR tr;
 
-		if (tpm_open(chip.tcti, 5000, &t, &e))
+		if (tpm_open(tcti, 5000, &t, &e))
 			_exit(1);
-		for (int i = 0; i < 3; i++)
-			if (tpm_primary(t, ESYS_TR_RH_OWNER, &tpm_template_sign, &tr, &pub, &e) || tpm_policy_start(t, &tr, &e))
+		for (int i = 0; i < objects; i++)
+			if (tpm_primary(t, ESYS_TR_RH_OWNER, &tpm_template_sign, &tr, &pub, &e))
+				_exit(2);
+		for (int i = 0; i < sessions; i++)
+			if (tpm_policy_start(t, &tr, &e))
 				_exit(2);
 		if (write(ready[1], "x", 1) != 1)
 			_exit(3);
@@ -227,20 +230,69 @@ static void die_with_all_loaded(void)
 	assert_int_equal(waitpid(child, &status, 0), child);
 }
 
-static void what_a_killed_process_left_does_not_stop_the_next(void **state)
+/* By another spelling, which has another lock: as tpm2-tools do. */
+static void stranger_leaves(int objects, int sessions)
+{
+	auto_free char *tcti = xasprintf("cmd:socat - UNIX-CONNECT:%s/s", chip.dir);
+
+	die_loaded(tcti, objects, sessions);
+}
+
+static void assert_loaded(struct tpm *t, uint32_t objects, uint32_t sessions)
+{
+	struct tpm_health h;
+	struct err e;
+
+	assert_ok(tpm_health(t, &h, &e));
+	assert_int_equal(h.transient_loaded, objects);
+	assert_int_equal(h.sessions_loaded, sessions);
+}
+
+static void flush_all(void)
+{
+	assert_int_equal(tools("tpm2_flushcontext -t && tpm2_flushcontext -l", 0), 0);
+}
+
+static void what_a_killed_process_left_is_flushed_by_the_next(void **state)
+{
+	struct tpm *t;
+
+	(void)state;
+	die_loaded(chip.tcti, 3, 3); /* full */
+	t = opened();
+	assert_loaded(t, 0, 0);
+	tpm_close(t);
+	nothing_stays_after_each_transaction(state);
+}
+
+static void what_a_stranger_left_is_not_flushed_with_it(void **state)
+{
+	struct tpm *t;
+
+	(void)state;
+	stranger_leaves(1, 1);
+	die_loaded(chip.tcti, 1, 1);
+	stranger_leaves(1, 1);
+	t = opened();
+	assert_loaded(t, 2, 2);
+	tpm_close(t);
+	t = opened(); /* nor later */
+	assert_loaded(t, 2, 2);
+	tpm_close(t);
+	flush_all();
+}
+
+static void what_strangers_left_goes_when_there_is_no_room(void **state)
 {
 	struct tpm *t = opened();
 	struct tpm_key srk = ensured(t, TPM_SRK), k;
-	struct tpm_health h;
 	struct err e;
 
 	(void)state;
 	tpm_close(t);
-	die_with_all_loaded();
+	stranger_leaves(3, 3);
 	t = opened();
-	assert_ok(tpm_health(t, &h, &e));
-	assert_int_equal(h.transient_loaded, 3); /* full: told, and not touched without need */
-	assert_int_equal(h.sessions_loaded, 3);
+	assert_loaded(t, 3, 3); /* full: told, and not touched without need */
 	assert_ok(tpm_key_create(t, &k, &e));
 	assert_ok(tpm_key_probe(t, &k, &e));
 	assert_ok(tpm_bus(t, &e));
@@ -250,30 +302,160 @@ static void what_a_killed_process_left_does_not_stop_the_next(void **state)
 	nothing_stays_after_each_transaction(state);
 }
 
+/* What stands in the lock's file, as if its holder had died so. */
+static void note(const struct tpm_note *n, size_t len)
+{
+	struct err e;
+	int fd;
+
+	assert_ok(tpm_lock(chip.tcti, 5000, &fd, &e));
+	assert_int_equal(ftruncate(fd, 0), 0);
+	assert_int_equal(pwrite(fd, n, len, 0), (ssize_t)len);
+	close(fd);
+}
+
+enum { NOTE_MAGIC = 0x70736331 };
+
+/* Its answer never came to be noted. */
+static void what_a_command_loaded_as_its_sender_died_is_flushed(void **state)
+{
+	struct tpm_note n = {.magic = NOTE_MAGIC, .loading = FIRST_TRANSIENT, .listed_count = 1, .listed = {FIRST_TRANSIENT}};
+	struct tpm *t;
+
+	(void)state;
+	stranger_leaves(2, 2); /* the first was there, the second is that command's */
+	note(&n, sizeof n);
+	t = opened();
+	assert_loaded(t, 1, 2);
+	tpm_close(t);
+	n.loading = FIRST_LOADED_SESSION;
+	n.listed[0] = FIRST_SAVED_SESSION; /* a policy's is listed as 0x03…, loaded or saved */
+	note(&n, sizeof n);
+	t = opened();
+	assert_loaded(t, 1, 1);
+	tpm_close(t);
+	note(&n, sizeof n); /* and when it had not come to load */
+	t = opened();
+	assert_loaded(t, 1, 1);
+	tpm_close(t);
+	flush_all();
+}
+
+/* Any user may write there. */
+static void what_stands_in_the_locks_file_is_not_believed(void **state)
+{
+	struct tpm_note n = {.magic = NOTE_MAGIC, .held_count = 5, .held = {(uint32_t)TPM_HANDLE_SRK, TPM_NV_COUNTER,
+			     TPM2_RH_OWNER, 0x80ffffff, 0}};
+	struct tpm *t = opened();
+	struct tpm_key srk = ensured(t, TPM_SRK), k;
+	struct err e;
+	bool found;
+
+	(void)state;
+	tpm_key_release(&srk);
+	tpm_close(t);
+	stranger_leaves(1, 1);
+	note(&n, sizeof n);
+	t = opened();
+	assert_loaded(t, 1, 1);
+	assert_ok(tpm_key_find(t, TPM_SRK, &k, &found, &e));
+	assert_true(found);
+	tpm_key_release(&k);
+	tpm_close(t);
+	n = (struct tpm_note){.magic = NOTE_MAGIC, .held_count = 0xffffffff, .listed_count = 0xffffffff,
+			      .held = {FIRST_TRANSIENT}};
+	note(&n, sizeof n);
+	t = opened();
+	assert_loaded(t, 1, 1);
+	tpm_close(t);
+	note(&n, 7);
+	t = opened();
+	assert_loaded(t, 1, 1);
+	tpm_close(t);
+	flush_all();
+}
+
 /* Behind a program there may be a resource manager, and others at work: it is said, not done. */
 static void what_is_full_behind_a_program_is_told_with_the_remedy(void **state)
 {
 	auto_free char *tcti = xasprintf("cmd:socat - UNIX-CONNECT:%s/s", chip.dir);
-	struct tpm_health h;
 	struct tpm_key k;
 	ESYS_TR session;
 	struct tpm *t;
 	struct err e;
 
 	(void)state;
-	die_with_all_loaded();
+	die_loaded(chip.tcti, 3, 3);
 	assert_ok(tpm_open(tcti, 5000, &t, &e));
 	assert_refused(tpm_key_create(t, &k, &e), ERR_AGAIN, "full of other programs' objects; end them, then flush what "
 		       "is left with 'tpm2_flushcontext -t'");
 	assert_refused(tpm_policy_start(t, &session, &e), ERR_AGAIN, "full of other programs' sessions");
-	assert_ok(tpm_health(t, &h, &e));
-	assert_int_equal(h.transient_loaded, 3);
-	assert_int_equal(h.sessions_loaded, 3);
+	assert_loaded(t, 3, 3);
 	tpm_close(t);
 	t = opened();
 	assert_ok(tpm_key_create(t, &k, &e));
 	tpm_key_release(&k);
 	tpm_close(t);
+}
+
+/* ---- a TPM that hangs -------------------------------------------------------------------------------------------- */
+
+enum { SOON_MS = 1200 };
+
+static void a_tpm_that_stops_in_a_command_is_waited_for_with_a_bound(void **state)
+{
+	TPM2B_PUBLIC auto_esys *pub = NULL;
+	struct tpm_health h;
+	struct tpm *t;
+	int64_t began;
+	struct err e;
+	ESYS_TR tr;
+
+	(void)state;
+	assert_ok(tpm_open_bound(chip.tcti, 5000, SOON_MS, &t, &e));
+	assert_ok(tpm_primary(t, ESYS_TR_RH_OWNER, &tpm_template_sign, &tr, &pub, &e));
+	kill(chip.pid, SIGSTOP);
+	began = now_read().boot_us;
+	assert_refused(tpm_health(t, &h, &e), ERR_UNREACHABLE, "the TPM did not answer within 2 s; power-cycle the board, or "
+		       "end and start again what serves the TPM");
+	assert_true(now_read().boot_us - began >= SOON_MS * US_PER_MS);
+	assert_refused(tpm_health(t, &h, &e), ERR_UNREACHABLE, "did not answer");
+	tpm_close(t);
+	assert_true(now_read().boot_us - began < 3 * SOON_MS * US_PER_MS); /* nothing was waited for again */
+	assert_refused(tpm_open_bound(chip.tcti, 5000, SOON_MS, &t, &e), ERR_UNREACHABLE, "within 2 s");
+	kill(chip.pid, SIGCONT);
+	t = opened(); /* and what the first had loaded is flushed */
+	assert_loaded(t, 0, 0);
+	tpm_close(t);
+}
+
+static void a_program_that_hangs_is_waited_for_with_a_bound(void **state)
+{
+	int64_t began = now_read().boot_us;
+	struct tpm *t;
+	struct err e;
+
+	(void)state;
+	assert_refused(tpm_open_bound("cmd:cat >/dev/null", 0, SOON_MS, &t, &e), ERR_UNREACHABLE, "did not answer within 2 s");
+	assert_refused(tpm_open_bound("cmd:printf '\\200\\001'; cat >/dev/null", 0, SOON_MS, &t, &e), ERR_UNREACHABLE,
+		       "did not answer within 2 s");
+	assert_true(now_read().boot_us - began >= 2 * SOON_MS * US_PER_MS);
+}
+
+static void a_way_to_a_swtpm_is_read_as_the_library_reads_it(void **state)
+{
+	auto_free char *with_port = xasprintf("%s,port=7", chip.tcti);
+	char path[200];
+	struct tpm *t;
+	struct err e;
+
+	(void)state;
+	assert_ok(tpm_open(with_port, 5000, &t, &e)); /* the path goes before */
+	tpm_close(t);
+	assert_refused(tpm_open("swtpm:paht=/x", 0, &t, &e), ERR_INPUT, "swtpm:path=SOCKET or swtpm:host=NAME,port=NUMBER");
+	assert_refused(tpm_open("swtpm:host=127.0.0.1,port=1", 0, &t, &e), ERR_UNREACHABLE, "does it run there?");
+	snprintf(path, sizeof path, "swtpm:path=/%0150d", 0);
+	assert_refused(tpm_open(path, 0, &t, &e), ERR_INPUT, "has more than 107 bytes");
 }
 
 enum { CLIENTS = 6, ROUNDS = 5 };
@@ -327,8 +509,15 @@ int main(void)
 		cmocka_unit_test(a_tpm_in_failure_mode_opens_and_says_so),
 		cmocka_unit_test(a_busy_tpm_is_waited_for_with_a_bound),
 		cmocka_unit_test(nothing_stays_after_each_transaction),
-		cmocka_unit_test(what_a_killed_process_left_does_not_stop_the_next),
+		cmocka_unit_test(what_a_killed_process_left_is_flushed_by_the_next),
+		cmocka_unit_test(what_a_stranger_left_is_not_flushed_with_it),
+		cmocka_unit_test(what_strangers_left_goes_when_there_is_no_room),
+		cmocka_unit_test(what_a_command_loaded_as_its_sender_died_is_flushed),
+		cmocka_unit_test(what_stands_in_the_locks_file_is_not_believed),
 		cmocka_unit_test(what_is_full_behind_a_program_is_told_with_the_remedy),
+		cmocka_unit_test(a_tpm_that_stops_in_a_command_is_waited_for_with_a_bound),
+		cmocka_unit_test(a_program_that_hangs_is_waited_for_with_a_bound),
+		cmocka_unit_test(a_way_to_a_swtpm_is_read_as_the_library_reads_it),
 		cmocka_unit_test(six_clients_at_once_all_sign),
 	};
 
