@@ -46,9 +46,41 @@ static void a_second_transaction_waits_with_a_bound(void **state)
 	tpm_close(second);
 }
 
+static void lock_path(const char *tcti, char *path, size_t n)
+{
+	char hex[CRYPTO_HEX];
+	uint8_t hash[CRYPTO_HASH];
+	struct stat s;
+
+	crypto_sha256(tcti, strlen(tcti), hash);
+	crypto_hex(hash, sizeof hash, hex, sizeof hex);
+	snprintf(path, n, "%s/psec-tpm-%.32s",
+		 stat("/run/lock", &s) == 0 && (s.st_mode & 01002) == 01002 ? "/run/lock" : "/tmp", hex);
+}
+
+/* How it is open then: O_RDWR, so that an account can be kept there, or only O_RDONLY. */
+static int lock_as_nobody(const char *tcti)
+{
+	pid_t child = fork();
+	int status;
+
+	if (child == 0) {
+		struct err e;
+		int fd;
+
+		if (setgroups(0, NULL) || setgid(65534) || setuid(65534) || tpm_lock(tcti, 50, &fd, &e))
+			_exit(99);
+		_exit(fcntl(fd, F_GETFL) & O_ACCMODE);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
 static void the_lock_is_shared_by_users_whatever_the_umask(void **state)
 {
 	const char *tcti = "swtpm:path=/nobody/uses/this";
+	char path[128];
 	mode_t mask = umask(0077);
 	struct err e;
 	int fd, status;
@@ -59,6 +91,8 @@ static void the_lock_is_shared_by_users_whatever_the_umask(void **state)
 		umask(mask);
 		skip();
 	}
+	lock_path(tcti, path, sizeof path);
+	unlink(path);
 	assert_ok(tpm_lock(tcti, 0, &fd, &e));
 	umask(mask);
 	child = fork();
@@ -76,26 +110,21 @@ static void the_lock_is_shared_by_users_whatever_the_umask(void **state)
 	assert_int_equal(status, 0);
 	flock(fd, LOCK_UN);
 	close(fd);
-	child = fork();
-	if (child == 0)
-		_exit(setgroups(0, NULL) || setgid(65534) || setuid(65534) || tpm_lock(tcti, 50, &fd, &e) ? 1 : 0);
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_int_equal(status, 0);
+	assert_int_equal(lock_as_nobody(tcti), O_RDWR);
+	assert_int_equal(chmod(path, 0444), 0); /* of one who keeps it to himself: a lock all the same */
+	assert_int_equal(lock_as_nobody(tcti), O_RDONLY);
+	unlink(path);
 }
 
 static void a_link_in_the_locks_place_is_not_followed(void **state)
 {
 	const char *tcti = "swtpm:path=/nobody/uses/that";
-	char hex[CRYPTO_HEX], path[128];
-	uint8_t hash[CRYPTO_HASH];
-	struct stat s;
+	char path[128];
 	struct err e;
 	int fd;
 
 	(void)state;
-	crypto_sha256(tcti, strlen(tcti), hash);
-	crypto_hex(hash, sizeof hash, hex, sizeof hex);
-	snprintf(path, sizeof path, "%s/psec-tpm-%.32s", stat("/run/lock", &s) == 0 && (s.st_mode & 01002) == 01002 ? "/run/lock" : "/tmp", hex);
+	lock_path(tcti, path, sizeof path);
 	unlink(path);
 	assert_int_equal(symlink("/etc/passwd", path), 0);
 	assert_refused(tpm_lock(tcti, 0, &fd, &e), ERR_IO, path);
