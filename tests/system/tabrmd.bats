@@ -17,18 +17,20 @@ teardown() {
 	local p
 	for p in ${MANAGER:-} ${BUS:-}; do kill "$p" 2>/dev/null || true; done
 	boards_end
+	[ -z "${MANAGED:-}" ] || rm -f "/run/lock/$MANAGED"* "/tmp/$MANAGED"*
 }
 
 manager_start() {
-	local root=()
+	local root=() name=psec.test.n$$ # of its own, since the lock goes by these words
 	[ "$(id -u)" != 0 ] || root=(--allow-root)
 	export DBUS_SESSION_BUS_ADDRESS=unix:path=$DIR/bus
 	dbus-daemon --session --nofork --nopidfile --address="$DBUS_SESSION_BUS_ADDRESS" 3>&- >bus.log 2>&1 &
 	BUS=$!
 	wait_until 10 [ -S "$DIR/bus" ]
-	tpm2-abrmd --session "${root[@]}" --tcti "$PSEC_TCTI" 3>&- >manager.log 2>&1 &
+	tpm2-abrmd --session --dbus-name="$name" "${root[@]}" --tcti "$PSEC_TCTI" 3>&- >manager.log 2>&1 &
 	MANAGER=$!
-	export PSEC_TCTI=tabrmd:bus_type=session
+	export PSEC_TCTI=tabrmd:bus_name=$name,bus_type=session
+	MANAGED=psec-tpm-$(printf %s "$PSEC_TCTI" | sha256sum | cut -c 1-32)
 	wait_until 10 tpm2_getcap -T "$PSEC_TCTI" handles-persistent || { cat manager.log; return 1; }
 }
 
@@ -68,6 +70,6 @@ nothing_is_loaded() {
 	wait "$MANAGER" || true
 	run "$PSEC" provision status
 	[ "$status" != 0 ]
-	grep -q "cannot reach the TPM at 'tabrmd:bus_type=session'" <<<"$output"
+	grep -q "cannot reach the TPM at '$PSEC_TCTI'" <<<"$output"
 	MANAGER=
 }
