@@ -108,12 +108,16 @@ static int read_file(struct file *x, struct audit_judge *judge, struct err *e)
 
 static int verify_file(const struct options *o, struct audit_judge *judge, struct audit_verdict *v, struct err *e)
 {
-	auto_fclose FILE *f = str_eq(o->file, "-") ? fdopen(dup(STDIN_FILENO), "r") : fopen(o->file, "re");
+	auto_close int fd = -1;
+	auto_fclose FILE *f = file_open(o->file, &fd, e) ? NULL : fdopen(fd, "r");
 	struct file x = { .f = f, .name = o->file };
 	int rc;
 
+	if (fd < 0)
+		return -1;
 	if (!f)
 		return err_set(e, ERR_IO, errno, "cannot open '%s'", o->file);
+	(void)take_fd(&fd);
 	rc = read_file(&x, judge, e);
 	if (rc == 0)
 		audit_walk_end(x.walk, v);

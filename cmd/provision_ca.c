@@ -81,10 +81,9 @@ static int say_made(const struct cmd_env *env, const char *dir, bool own_passphr
 {
 	auto_free char *file = xasprintf("%s/root.pem", dir);
 	auto_crypto_cert struct crypto_cert *root = NULL;
-	auto_buf struct buf pem = BUF_INIT;
 	struct crypto_cert_facts f;
 
-	if (file_read(file, 1 << 20, &pem, e) || crypto_cert_from_pem(pem.data, &root, e))
+	if (crypto_cert_read(file, &root, e))
 		return -1;
 	crypto_cert_facts(root, &f);
 	fprintf(env->out, "made the CA in %s\nroot: %s\nits SHA-256: %s\n", dir, f.subject, f.fingerprint);
@@ -192,7 +191,7 @@ static int sign(const struct cmd_env *env, const void *options, int argc, char *
 	enum enrol_kind kind;
 
 	(void)argc;
-	if (file_read(argv[0], ENROL_MAX, &text, e))
+	if (board_read(argv[0], &text, e))
 		return -1;
 	if (enrol_kind(text.data, &kind, e))
 		return err_ctx(e, "'%s'", argv[0]);
@@ -229,7 +228,7 @@ static int challenge(const struct cmd_env *env, const void *options, int argc, c
 	auto_buf struct buf text = BUF_INIT;
 
 	(void)argc;
-	return file_read(argv[0], ENROL_MAX, &text, e) ? -1 : challenge_for(env, options, text.data, e);
+	return board_read(argv[0], &text, e) ? -1 : challenge_for(env, options, text.data, e);
 }
 
 static const struct cmd_arg request_args[] = { { "REQUEST", true, false, "file" } };
@@ -258,7 +257,7 @@ static int policy(const struct cmd_env *env, const void *options, int argc, char
 	struct enrol_policy p;
 
 	(void)argc;
-	if (file_read(argv[0], ENROL_MAX, &text, e))
+	if (board_read(argv[0], &text, e))
 		return -1;
 	if (enrol_policy_read(text.data, &p, e))
 		return err_ctx(e, "'%s'", argv[0]);

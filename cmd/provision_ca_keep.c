@@ -286,14 +286,11 @@ static int backup(const struct cmd_env *env, const void *options, int argc, char
 {
 	const struct backup_options *o = options;
 	auto_crypto_cert struct crypto_cert *recovery = NULL;
-	auto_buf struct buf pem = BUF_INIT;
 	auto_ca struct ca *c = NULL;
 
 	(void)argc;
-	if (o->recovery && file_read(o->recovery, 1 << 20, &pem, e))
+	if (o->recovery && board_recovery(o->recovery, &recovery, e))
 		return -1;
-	if (o->recovery && crypto_cert_from_pem(pem.data, &recovery, e))
-		return err_ctx(e, "'%s'", o->recovery);
 	if (ca_open_with_keys(env, &o->where, &c, e) || ca_backup(c, argv[0], recovery, e))
 		return -1;
 	fprintf(env->out, "wrote %s; the passphrase of the keys is not in it\n", argv[0]);

@@ -72,10 +72,7 @@ static int find_serial(struct board *b, const struct board_said *o, enum board_m
 
 int board_recovery(const char *path, struct crypto_cert **out, struct err *e)
 {
-	auto_buf struct buf pem = BUF_INIT;
-
-	return file_read(path, FILE_MAX, &pem, e) || crypto_cert_from_pem(pem.data, out, e)
-		       ? err_ctx(e, "the recovery certificate '%s'", path) : 0;
+	return crypto_cert_read(path, out, e) ? err_ctx(e, "the recovery certificate") : 0;
 }
 
 /* "owner": "64 hex digits" */

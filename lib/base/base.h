@@ -173,6 +173,8 @@ struct now {
 	bool utc_valid; /* false on a board without a clock before its first NTP answer (a year before 2024) */
 };
 struct now now_read(void);
+/* From now to boot_us, for poll: rounded up, 0 when it is over, INT32_MAX at most. */
+int time_left_ms(int64_t boot_us);
 
 /* RFC 3339 in UTC with millisecond; to holds BASE_TIME_LEN bytes. Returns to. */
 char *time_format(int64_t utc_us, char to[BASE_TIME_LEN]);
@@ -201,8 +203,10 @@ void spread_merge(struct spread *into, const struct spread *more);
 
 /* ---- files ----------------------------------------------------------------------------------------------------- */
 
-/* The whole of path into b, at most max bytes (ERR_INPUT beyond). "-" is standard input. ERR_INTERRUPTED: a signal that
- * is handled came. */
+/* What a person named: a regular file or a pipe that was handed over; "-" is standard input. ERR_INPUT: a fifo in a
+ * folder, on which one could wait for ever, a folder, a device. *fd is the caller's. */
+must_check int file_open(const char *path, int *fd, struct err *e);
+/* The whole of it into b, at most max bytes (ERR_INPUT beyond). ERR_INTERRUPTED: a signal that is handled came. */
 must_check int file_read(const char *path, size_t max, struct buf *b, struct err *e);
 /* One that nobody named: what is no regular file is ERR_REFUSED, and a fifo is not waited for. */
 must_check int file_read_regular(const char *path, size_t max, struct buf *b, struct err *e);

@@ -4,10 +4,12 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 int file_read_fd(int fd, const char *name, size_t max, struct buf *b, struct err *e)
@@ -33,16 +35,37 @@ int file_read_fd(int fd, const char *name, size_t max, struct buf *b, struct err
 	return 0;
 }
 
+/* A pipe that was handed to us (`<(…)`, /dev/stdin) has somebody who writes; one with a name in a folder may have none,
+ * ever. */
+static bool is_handed_pipe(int fd, const struct stat *st)
+{
+	struct statfs fs;
+
+	return S_ISFIFO(st->st_mode) && fstatfs(fd, &fs) == 0 && fs.f_type == PIPEFS_MAGIC &&
+	       fcntl(fd, F_SETFL, O_RDONLY) == 0;
+}
+
+int file_open(const char *path, int *out, struct err *e)
+{
+	bool standard = str_eq(path, "-");
+	auto_close int fd = standard ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
+				     : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_set(e, ERR_IO, errno, standard ? "cannot use standard input" : "cannot open '%s'", path);
+	if (!standard && !S_ISREG(st.st_mode) && !is_handed_pipe(fd, &st))
+		return err_set(e, ERR_INPUT, 0, "'%s' is %s, must be a regular file", path,
+			       S_ISDIR(st.st_mode) ? "a folder" : S_ISFIFO(st.st_mode) ? "a fifo" : "a device");
+	*out = take_fd(&fd);
+	return 0;
+}
+
 int file_read(const char *path, size_t max, struct buf *b, struct err *e)
 {
 	auto_close int fd = -1;
 
-	if (str_eq(path, "-"))
-		return file_read_fd(STDIN_FILENO, "standard input", max, b, e);
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	if (fd < 0)
-		return err_set(e, ERR_IO, errno, "cannot open '%s'", path);
-	return file_read_fd(fd, path, max, b, e);
+	return file_open(path, &fd, e) ? -1 : file_read_fd(fd, str_eq(path, "-") ? "standard input" : path, max, b, e);
 }
 
 int file_read_regular(const char *path, size_t max, struct buf *b, struct err *e)

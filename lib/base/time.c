@@ -22,6 +22,15 @@ struct now now_read(void)
 	return now;
 }
 
+int time_left_ms(int64_t boot_us)
+{
+	int64_t left_us = boot_us - now_read().boot_us;
+
+	if (left_us <= 0)
+		return 0;
+	return left_us / US_PER_MS >= INT32_MAX ? INT32_MAX : (int)((left_us + US_PER_MS - 1) / US_PER_MS);
+}
+
 /* The calendar is done here: gmtime and timegm of glibc open the time zone's file, which a jailed process may not.
  * Days since 1970-01-01 in the proleptic Gregorian calendar, years counted from March (H. Hinnant,
  * "chrono-Compatible Low-Level Date Algorithms"). */

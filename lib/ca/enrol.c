@@ -287,6 +287,6 @@ int ca_certify(struct ca *c, const struct now *now, const char *answer, struct b
 		return -1;
 	rc = issued(c, &t, &doc, e);
 	if (rc == 0)
-		return err_set(e, ERR_AGAIN, 0, "the certificate was revoked while it was made");
+		return err_set(e, ERR_BUG, 0, "the certificate is not in the registry, where it was put");
 	return rc < 0 ? -1 : enrol_certificate_write(&doc, certificate, e);
 }

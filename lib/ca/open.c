@@ -58,9 +58,9 @@ int ca_text(const struct ca *c, const char *name, struct buf *b, struct err *e)
 
 int ca_root(const struct ca *c, struct crypto_cert **out, struct err *e)
 {
-	auto_buf struct buf pem = BUF_INIT;
+	auto_free char *path = ca_path(c, "root.pem");
 
-	return ca_text(c, "root.pem", &pem, e) ? -1 : crypto_cert_from_pem(pem.data, out, e);
+	return crypto_cert_read(path, out, e);
 }
 
 char *ca_key_path(struct ca *c, const char *name, struct err *e)

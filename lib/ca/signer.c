@@ -45,13 +45,6 @@ static int input_of(const char *csr, int *fd, struct err *e)
 	return lseek(*fd, 0, SEEK_SET) < 0 ? err_set(e, ERR_IO, errno, "cannot hand the request to the signer") : 0;
 }
 
-static int left_ms(int64_t until_us)
-{
-	int64_t left_us = until_us - now_read().boot_us;
-
-	return left_us <= 0 ? 0 : (int)((left_us + US_PER_MS - 1) / US_PER_MS);
-}
-
 /* All that it says, until it closes its output. */
 static int hear(const struct ca *c, int fd, int64_t until_us, struct buf *said, struct err *e)
 {
@@ -59,7 +52,7 @@ static int hear(const struct ca *c, int fd, int64_t until_us, struct buf *said, 
 
 	for (;;) {
 		struct pollfd wait = { .fd = fd, .events = POLLIN };
-		int n = poll(&wait, 1, left_ms(until_us));
+		int n = poll(&wait, 1, time_left_ms(until_us));
 		ssize_t got;
 
 		if (n < 0 && errno == EINTR)
@@ -85,7 +78,7 @@ static int ended_well(const struct ca *c, struct proc *p, int64_t until_us, stru
 	int n;
 
 	do
-		n = poll(&wait, 1, left_ms(until_us));
+		n = poll(&wait, 1, time_left_ms(until_us));
 	while (n < 0 && errno == EINTR);
 	if (n <= 0)
 		return err_set(e, ERR_AGAIN, 0, "the signer '%s' took longer than %d s", c->signer, SIGNER_MS / 1000);

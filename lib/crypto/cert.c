@@ -255,13 +255,22 @@ int crypto_bag_add_der(struct crypto_bag *b, const void *der, size_t len, struct
 	return count ? 0 : err_set(e, ERR_INPUT, 0, "there is no certificate");
 }
 
+int crypto_cert_read(const char *path, struct crypto_cert **out, struct err *e)
+{
+	auto_buf struct buf text = BUF_INIT;
+
+	if (file_read(path, PARTS_PEM_MAX, &text, e) < 0)
+		return -1;
+	return crypto_cert_from_pem(text.data, out, e) < 0 ? err_ctx(e, "'%s'", path) : 0;
+}
+
 int crypto_bag_read(struct crypto_bag *b, const char *path, struct err *e)
 {
 	auto_buf struct buf text = BUF_INIT;
 
 	if (file_read(path, PARTS_PEM_MAX, &text, e) < 0)
 		return -1;
-	return crypto_bag_add_pem(b, path, text.data ? text.data : "", e);
+	return crypto_bag_add_pem(b, path, text.data, e);
 }
 
 size_t crypto_bag_certs(const struct crypto_bag *b)

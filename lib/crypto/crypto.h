@@ -85,6 +85,8 @@ void crypto_cert_free_(struct crypto_cert **c);
 #define auto_crypto_cert __attribute__((cleanup(crypto_cert_free_)))
 /* The first certificate of the text. */
 must_check int crypto_cert_from_pem(const char *pem, struct crypto_cert **out, struct err *e);
+/* That of the file that a person named; "-" is standard input. */
+must_check int crypto_cert_read(const char *path, struct crypto_cert **out, struct err *e);
 /* What follows the certificate is let be: an NV index is often longer than what it holds. */
 must_check int crypto_cert_from_der(const void *der, size_t len, struct crypto_cert **out, struct err *e);
 must_check int crypto_cert_pem(const struct crypto_cert *c, struct buf *to, struct err *e);

@@ -60,11 +60,9 @@ void ctl_client_free(struct ctl_client *c)
 /* Wait for the descriptor: 1 ready, 0 time over, -1 with errno (EINTR included). */
 static int await(int fd, short events, int64_t deadline_us)
 {
-	int64_t left_us = deadline_us - now_read().boot_us;
 	struct pollfd p = { fd, events, 0 };
 
-	return poll(&p, 1,
-		    left_us <= 0 ? 0 : left_us / US_PER_MS >= INT32_MAX ? INT32_MAX : (int)(left_us / US_PER_MS) + 1);
+	return poll(&p, 1, time_left_ms(deadline_us));
 }
 
 /* The next line already received as an object; NULL when there is none. *bad: there is one, and it is not ours. */

@@ -205,13 +205,6 @@ void proc_reap(struct proc *p, bool *clean, char text[64])
 	*p = (struct proc){ .pid = -1, .pidfd = -1 };
 }
 
-static int ms_until(int64_t boot_us)
-{
-	int64_t left_us = boot_us - now_read().boot_us;
-
-	return left_us <= 0 ? 0 : (int)((left_us + US_PER_MS - 1) / US_PER_MS);
-}
-
 void proc_end(struct proc *p, int patience_ms)
 {
 	int64_t until_us = now_read().boot_us + patience_ms * US_PER_MS;
@@ -224,7 +217,7 @@ void proc_end(struct proc *p, int patience_ms)
 		return;
 	pidfd_send_signal(p->pidfd, SIGTERM, NULL, 0);
 	do
-		n = poll(&wait, 1, ms_until(until_us));
+		n = poll(&wait, 1, time_left_ms(until_us));
 	while (n < 0 && errno == EINTR);
 	if (n <= 0 || p->own_session)
 		proc_kill(p);

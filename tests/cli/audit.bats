@@ -102,6 +102,11 @@ db() { sqlite3 state/psec.db "$1"; }
 	unset PSEC_SITE
 	run -0 "$PSEC" audit verify --file log.audit --counter 5
 	[ "${lines[0]}" = "the log is whole: 3 entries" ]
+	run -0 "$PSEC" audit verify --file <(cat log.audit)
+	mkfifo fifo
+	run -65 timeout 20 "$PSEC" audit verify --file fifo
+	[[ $output == *"'fifo' is a fifo, must be a regular file" ]]
+	run -65 timeout 20 "$PSEC" audit verify --file log.audit --trust fifo
 	run -0 "$PSEC" audit verify --file - --json <log.audit
 	[[ $output == *'"signed_to": 3'* ]]
 }

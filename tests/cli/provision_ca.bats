@@ -259,12 +259,31 @@ ek_chain() {
 	run ! grep -rqF 'correct horse battery' ca
 }
 
+@test "a file that is named must be a regular one: a fifo is told, not waited for; a pipe that is handed over is read" {
+	made
+	mkfifo fifo
+	asked a A1-000001
+	a_file() { run timeout 20 "$PSEC" provision "$@"; echo "$output"; [ "$status" = 65 ]; [[ $output == *"'fifo' is a fifo, must be a regular file" ]]; }
+	a_file ca sign --ca ca fifo
+	a_file ca challenge --ca ca fifo
+	a_file ca policy --ca ca fifo
+	a_file ca backup --ca ca --recovery fifo backup.pem
+	a_file ca restore --ca copy fifo
+	a_file ca init --ca another --ek-roots fifo
+	a_file --batch fifo --ca ca
+	run timeout 20 "$PSEC" provision ca sign --ca ca .
+	[ "$status" = 65 ]
+	[[ $output == *"'.' is a folder, must be a regular file" ]]
+	"$PSEC" provision ca challenge --ca ca <(cat a/request.json) --out again.json
+	grep -q challenge again.json
+}
+
 @test "a restore leaves no core file with a passphrase in it" {
 	local pid
 	made
 	mkfifo fifo
 	ulimit -S -c "$(ulimit -H -c)"
-	"$PSEC" provision ca restore fifo --ca copy --passphrase-file ca/passphrase >said 2>&1 3>&- & pid=$!
+	"$PSEC" provision ca restore - --ca copy --passphrase-file ca/passphrase < <(cat fifo) >said 2>&1 3>&- & pid=$!
 	wait_until 10 grep -q '^Max core file size  *0  *0 ' "/proc/$pid/limits"
 	timeout 10 sh -c 'echo words >fifo'
 	wait "$pid" || [ "$?" = 65 ]

@@ -541,12 +541,60 @@ static void a_file_beyond_the_bound_is_refused(void **state)
 	assert_int_equal(file_read("a", 4, &b, &e), -1);
 	assert_int_equal(e.kind, ERR_INPUT);
 	assert_string_equal(e.text, "'a' is larger than 4 bytes");
-	assert_int_equal(file_read("/dev/zero", 100000, &b, &e), -1);
 	assert_int_equal(file_read("none", 4, &b, &e), -1);
 	assert_int_equal(e.errnum, ENOENT);
 	assert_int_equal(file_replace("empty", "", 0, 0644, &e), 0);
 	assert_int_equal(file_read("empty", 4, &b, &e), 0);
 	assert_string_equal(b.data, "");
+}
+
+/* A pipe in /dev/fd is what the shell makes of <(…). */
+static void a_fifo_a_folder_and_a_device_are_refused_and_a_pipe_that_was_handed_over_is_read(void **state)
+{
+	static const struct { const char *path, *what; } cases[] = {
+		{ "fifo", "'fifo' is a fifo, must be a regular file" }, { "d", "'d' is a folder, must be a regular file" },
+		{ "/dev/zero", "'/dev/zero' is a device, must be a regular file" },
+	};
+	auto_buf struct buf b = BUF_INIT;
+	auto_free char *handed = NULL;
+	struct err e;
+	int fds[2], fd;
+
+	(void)state;
+	assert_int_equal(mkfifo("fifo", 0600), 0);
+	assert_int_equal(mkdir("d", 0700), 0);
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		assert_int_equal(file_read(cases[i].path, 9, &b, &e), -1);
+		assert_int_equal(e.kind, ERR_INPUT);
+		assert_string_equal(e.text, cases[i].what);
+		assert_int_equal(file_open(cases[i].path, &fd, &e), -1);
+	}
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+	handed = xasprintf("/dev/fd/%d", fds[0]);
+	if (fork() == 0) {
+		usleep(20000); /* it is waited for, though nothing is there yet */
+		_exit(write(fds[1], "late", 4) == 4 ? 0 : 1);
+	}
+	close(fds[1]);
+	assert_int_equal(file_read(handed, 9, &b, &e), 0);
+	assert_string_equal(b.data, "late");
+	close(fds[0]);
+}
+
+static void what_is_left_to_wait_is_rounded_up_and_bounded(void **state)
+{
+	int64_t now_us = now_read().boot_us;
+	int left = time_left_ms(now_us + 60 * US_PER_S);
+
+	(void)state;
+	assert_in_range(left, 1, 60000);
+	assert_int_equal(time_left_ms(now_us), 0);
+	assert_int_equal(time_left_ms(INT64_MIN / 2), 0);
+	assert_int_equal(time_left_ms(INT64_MAX), INT32_MAX);
+	left = 0;
+	for (int i = 0; i < 1000 && !left; i++) /* a busy machine may let half a millisecond pass between the two */
+		left = time_left_ms(now_read().boot_us + 500);
+	assert_int_equal(left, 1);
 }
 
 static void folders_are_made_all_the_way(void **state)
@@ -687,6 +735,8 @@ int main(void)
 		IN_FOLDER(where_others_may_write_a_link_is_replaced_itself),
 		IN_FOLDER(a_failed_replacement_leaves_nothing_behind),
 		IN_FOLDER(a_file_beyond_the_bound_is_refused),
+		IN_FOLDER(a_fifo_a_folder_and_a_device_are_refused_and_a_pipe_that_was_handed_over_is_read),
+		cmocka_unit_test(what_is_left_to_wait_is_rounded_up_and_bounded),
 		IN_FOLDER(folders_are_made_all_the_way),
 		cmocka_unit_test(a_full_pipe_does_not_cut_what_is_written),
 		cmocka_unit_test(a_digest_is_sha256),
