@@ -13,20 +13,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "asserts.h"
 #include "ca/ca.h"
 #include "soft_board.h"
 #include "unit.h"
-
-#define ok(call) do { \
-	if (call) \
-		fail_msg("%s: %s", #call, e.text); \
-} while (0)
-#define no(call, kind_, words) do { \
-	assert_int_equal(call, -1); \
-	if (!strstr(e.text, words)) \
-		fail_msg("'%s' does not say '%s'", e.text, words); \
-	assert_int_equal(e.kind, kind_); \
-} while (0)
 
 static char dir[64], folder[80];
 static struct err e;
@@ -51,8 +41,8 @@ static struct ca *opened(const char *where)
 	auto_secret struct secret passphrase = { 0 };
 	struct ca *c = NULL;
 
-	ok(ca_passphrase(where, NULL, &passphrase, &e));
-	ok(ca_open(where, &passphrase, &c, &e));
+	assert_ok(ca_passphrase(where, NULL, &passphrase, &e));
+	assert_ok(ca_open(where, &passphrase, &c, &e));
 	return c;
 }
 
@@ -63,7 +53,7 @@ static int setup(void **state)
 	str_copy(dir, sizeof dir, "/tmp/psec-ca-XXXXXX");
 	assert_non_null(mkdtemp(dir));
 	snprintf(folder, sizeof folder, "%s/ca", dir);
-	ok(ca_init(folder, &how, &e));
+	assert_ok(ca_init(folder, &how, &e));
 	*state = opened(folder);
 	return 0;
 }
@@ -82,9 +72,9 @@ static void asked(struct ca *c, const struct soft_board *b, struct buf *answer)
 {
 	auto_buf struct buf request = BUF_INIT, challenge = BUF_INIT;
 
-	ok(soft_request(b, &request, &e));
-	ok(ca_challenge(c, &now, request.data, &challenge, &e));
-	ok(soft_answer(b, challenge.data, answer, &e));
+	assert_ok(soft_request(b, &request, &e));
+	assert_ok(ca_challenge(c, &now, request.data, &challenge, &e));
+	assert_ok(soft_answer(b, challenge.data, answer, &e));
 }
 
 static void enrolled(struct ca *c, const struct soft_board *b, struct enrol_certificate *doc)
@@ -92,13 +82,13 @@ static void enrolled(struct ca *c, const struct soft_board *b, struct enrol_cert
 	auto_buf struct buf answer = BUF_INIT, certificate = BUF_INIT;
 
 	asked(c, b, &answer);
-	ok(ca_certify(c, &now, answer.data, &certificate, &e));
-	ok(enrol_certificate_read(certificate.data, doc, &e));
+	assert_ok(ca_certify(c, &now, answer.data, &certificate, &e));
+	assert_ok(enrol_certificate_read(certificate.data, doc, &e));
 }
 
 static void board(struct soft_board *b, const char *serial, const char *site)
 {
-	ok(soft_make(b, serial, site, &e));
+	assert_ok(soft_make(b, serial, site, &e));
 }
 
 /* Judges the leaf as a peer would; the lists are crl.pem's when that is there. */
@@ -110,13 +100,13 @@ static int judged(const char *chain, const char *root, enum crypto_use use, bool
 	struct crypto_check how = { .use = use, .crl_needed = lists, .now = when };
 	bool time_checked;
 
-	ok(crypto_bag_new(&roots, &e));
-	ok(crypto_bag_add_pem(roots, "root", root, &e));
-	ok(crypto_bag_new(&between, &e));
-	ok(crypto_bag_add_pem(between, "chain", chain, &e));
+	assert_ok(crypto_bag_new(&roots, &e));
+	assert_ok(crypto_bag_add_pem(roots, "root", root, &e));
+	assert_ok(crypto_bag_new(&between, &e));
+	assert_ok(crypto_bag_add_pem(between, "chain", chain, &e));
 	if (lists)
-		ok(crypto_bag_read(between, crl, &e));
-	ok(crypto_cert_from_pem(chain, &leaf, &e));
+		assert_ok(crypto_bag_read(between, crl, &e));
+	assert_ok(crypto_cert_from_pem(chain, &leaf, &e));
 	how.roots = roots;
 	how.between = between;
 	return crypto_cert_check(leaf, &how, &time_checked, &e);
@@ -126,7 +116,7 @@ static void facts_of(const char *chain, struct crypto_cert_facts *f)
 {
 	auto_crypto_cert struct crypto_cert *leaf = NULL;
 
-	ok(crypto_cert_from_pem(chain, &leaf, &e));
+	assert_ok(crypto_cert_from_pem(chain, &leaf, &e));
 	crypto_cert_facts(leaf, f);
 }
 
@@ -138,13 +128,13 @@ static void a_board_gets_its_identity_for_life(void **state)
 
 	board(&b, "A1-000001", "");
 	enrolled(*state, &b, &doc);
-	ok(judged(doc.chain, doc.trust[0], CRYPTO_USE_DEVICE, false, &now));
-	ok(judged(doc.iak, doc.trust[0], CRYPTO_USE_DEVICE, false, &now));
+	assert_ok(judged(doc.chain, doc.trust[0], CRYPTO_USE_DEVICE, false, &now));
+	assert_ok(judged(doc.iak, doc.trust[0], CRYPTO_USE_DEVICE, false, &now));
 	facts_of(doc.chain, &f);
 	assert_string_equal(f.cn, "A1-000001");
 	assert_string_equal(f.serial_number, "A1-000001");
 	assert_true(f.not_after_us == INT64_MAX);
-	no(judged(doc.chain, doc.trust[0], CRYPTO_USE_CLIENT, false, &now), ERR_REFUSED, "");
+	assert_refused(judged(doc.chain, doc.trust[0], CRYPTO_USE_CLIENT, false, &now), ERR_REFUSED, "");
 	enrol_certificate_release(&doc);
 	soft_release(&b);
 }
@@ -157,7 +147,7 @@ static void a_site_gets_a_client_certificate_of_a_year(void **state)
 
 	board(&b, "A1-000001", "hof-7");
 	enrolled(*state, &b, &doc);
-	ok(judged(doc.chain, doc.trust[0], CRYPTO_USE_CLIENT, false, &now));
+	assert_ok(judged(doc.chain, doc.trust[0], CRYPTO_USE_CLIENT, false, &now));
 	facts_of(doc.chain, &f);
 	assert_string_equal(f.cn, "hof-7");
 	assert_string_equal(f.serial_number, "A1-000001");
@@ -175,20 +165,20 @@ static void the_same_answer_brings_the_same_certificate(void **state)
 	struct soft_board b;
 
 	board(&b, "A1-000001", "");
-	ok(soft_request(&b, &request, &e));
-	ok(ca_challenge(*state, &now, request.data, &first, &e));
-	ok(ca_challenge(*state, &now, request.data, &second, &e));
-	ok(soft_answer(&b, first.data, &answer, &e));
-	no(ca_certify(*state, &now, answer.data, &one, &e), ERR_REFUSED, "not that of the last challenge");
-	ok(soft_answer(&b, second.data, &answer, &e));
-	no(ca_certify(*state, &week, answer.data, &one, &e), ERR_REFUSED, "expired");
-	ok(ca_certify(*state, &now, answer.data, &one, &e));
-	ok(ca_certify(*state, &now, answer.data, &two, &e));
+	assert_ok(soft_request(&b, &request, &e));
+	assert_ok(ca_challenge(*state, &now, request.data, &first, &e));
+	assert_ok(ca_challenge(*state, &now, request.data, &second, &e));
+	assert_ok(soft_answer(&b, first.data, &answer, &e));
+	assert_refused(ca_certify(*state, &now, answer.data, &one, &e), ERR_REFUSED, "not that of the last challenge");
+	assert_ok(soft_answer(&b, second.data, &answer, &e));
+	assert_refused(ca_certify(*state, &week, answer.data, &one, &e), ERR_REFUSED, "expired");
+	assert_ok(ca_certify(*state, &now, answer.data, &one, &e));
+	assert_ok(ca_certify(*state, &now, answer.data, &two, &e));
 	assert_string_equal(one.data, two.data);
 	/* the answer was lost, and the request is given once more */
-	ok(ca_challenge(*state, &now, request.data, &first, &e));
-	ok(soft_answer(&b, first.data, &again, &e));
-	ok(ca_certify(*state, &now, again.data, &two, &e));
+	assert_ok(ca_challenge(*state, &now, request.data, &first, &e));
+	assert_ok(soft_answer(&b, first.data, &again, &e));
+	assert_ok(ca_certify(*state, &now, again.data, &two, &e));
 	assert_string_equal(one.data, two.data);
 	soft_release(&b);
 }
@@ -201,18 +191,18 @@ static void only_the_tpm_that_asked_can_answer(void **state)
 
 	board(&b, "A1-000001", "");
 	board(&thief, "A1-000001", "");
-	ok(soft_request(&b, &request, &e));
-	ok(ca_challenge(*state, &now, request.data, &challenge, &e));
-	no(soft_answer(&thief, challenge.data, &answer, &e), ERR_REFUSED, "another TPM");
+	assert_ok(soft_request(&b, &request, &e));
+	assert_ok(ca_challenge(*state, &now, request.data, &challenge, &e));
+	assert_refused(soft_answer(&thief, challenge.data, &answer, &e), ERR_REFUSED, "another TPM");
 	/* and a guess is no answer */
-	ok(soft_answer(&b, challenge.data, &answer, &e));
-	ok(enrol_answer_read(answer.data, &a, &e));
+	assert_ok(soft_answer(&b, challenge.data, &answer, &e));
+	assert_ok(enrol_answer_read(answer.data, &a, &e));
 	a.proof[31] ^= 1;
-	ok(enrol_answer_write(&a, &answer, &e));
-	no(ca_certify(*state, &now, answer.data, &out, &e), ERR_REFUSED, "not that of the last challenge");
+	assert_ok(enrol_answer_write(&a, &answer, &e));
+	assert_refused(ca_certify(*state, &now, answer.data, &out, &e), ERR_REFUSED, "not that of the last challenge");
 	a.request[0] = a.request[0] == '0' ? '1' : '0';
-	ok(enrol_answer_write(&a, &answer, &e));
-	no(ca_certify(*state, &now, answer.data, &out, &e), ERR_REFUSED, "no challenge is open");
+	assert_ok(enrol_answer_write(&a, &answer, &e));
+	assert_refused(ca_certify(*state, &now, answer.data, &out, &e), ERR_REFUSED, "no challenge is open");
 	soft_release(&b);
 	soft_release(&thief);
 }
@@ -223,8 +213,8 @@ static void refused(struct ca *c, const struct soft_board *b, const char *words)
 {
 	auto_buf struct buf request = BUF_INIT, challenge = BUF_INIT;
 
-	ok(soft_request(b, &request, &e));
-	no(ca_challenge(c, &now, request.data, &challenge, &e), ERR_REFUSED, words);
+	assert_ok(soft_request(b, &request, &e));
+	assert_refused(ca_challenge(c, &now, request.data, &challenge, &e), ERR_REFUSED, words);
 }
 
 static void what_a_request_may_not_claim_is_named(void **state)
@@ -270,7 +260,7 @@ static void a_ca_without_a_clock_does_not_begin(void **state)
 	auto_free char *to = at("other");
 
 	(void)state;
-	no(ca_init(to, &how, &e), ERR_AGAIN, "clock");
+	assert_refused(ca_init(to, &how, &e), ERR_AGAIN, "clock");
 	assert_int_equal(access(to, F_OK), -1);
 }
 
@@ -281,8 +271,8 @@ static void a_board_without_a_clock_does_not_sign(void **state)
 	struct soft_board b;
 
 	board(&b, "A1-000001", "");
-	ok(soft_request(&b, &request, &e));
-	no(ca_challenge(*state, &unset, request.data, &challenge, &e), ERR_AGAIN, "clock");
+	assert_ok(soft_request(&b, &request, &e));
+	assert_refused(ca_challenge(*state, &unset, request.data, &challenge, &e), ERR_AGAIN, "clock");
 	soft_release(&b);
 }
 
@@ -301,17 +291,17 @@ static void one_tpm_has_one_serial_and_one_serial_one_tpm(void **state)
 	str_copy(b.serial, sizeof b.serial, "A1-000002");
 	refused(*state, &b, "known as board 'A1-000001'");
 	/* after a rework the serial takes the new TPM, and the old one is free */
-	ok(ca_board_rework(*state, &now, "A1-000001", "new TPM", "me", &e));
+	assert_ok(ca_board_rework(*state, &now, "A1-000001", "new TPM", "me", &e));
 	enrolled(*state, &other, &doc);
 	enrol_certificate_release(&doc);
 	enrolled(*state, &b, &doc);
 	enrol_certificate_release(&doc);
-	ok(ca_board_scrap(*state, &now, "A1-000002", "cracked", "me", &e));
+	assert_ok(ca_board_scrap(*state, &now, "A1-000002", "cracked", "me", &e));
 	refused(*state, &b, "was scrapped");
-	no(ca_board_rework(*state, &now, "A1-000002", "", "me", &e), ERR_REFUSED, "was scrapped");
+	assert_refused(ca_board_rework(*state, &now, "A1-000002", "", "me", &e), ERR_REFUSED, "was scrapped");
 	str_copy(b.serial, sizeof b.serial, "A1-000003");
 	refused(*state, &b, "known as board 'A1-000002'"); /* scrapped is scrapped under every name */
-	no(ca_board_scrap(*state, &now, "A1-000009", "", "me", &e), ERR_INPUT, "no board 'A1-000009'");
+	assert_refused(ca_board_scrap(*state, &now, "A1-000009", "", "me", &e), ERR_INPUT, "no board 'A1-000009'");
 	soft_release(&b);
 	soft_release(&other);
 }
@@ -330,7 +320,7 @@ static void one_tpm_has_one_serial_by_either_endorsement_key(void **state)
 	enrolled(*state, &b, &doc);
 	enrol_certificate_release(&doc);
 	refused(*state, &other, "known as board 'A1-000001'");
-	ok(ca_board_rework(*state, &now, "A1-000001", "new TPM", "me", &e));
+	assert_ok(ca_board_rework(*state, &now, "A1-000001", "new TPM", "me", &e));
 	enrolled(*state, &other, &doc);
 	enrol_certificate_release(&doc);
 	refused(*state, &b, "known as board 'A1-000002'");
@@ -348,15 +338,16 @@ static void a_site_goes_from_one_board_to_another(void **state)
 	board(&fresh, "A1-000002", "hof-7");
 	enrolled(*state, &b, &old);
 	refused(*state, &fresh, "site 'hof-7' has board 'A1-000001'");
-	no(ca_replace(*state, &now, "hof-8", "A1-000001", "A1-000002", &statement, &e), ERR_INPUT, "never had board");
-	ok(ca_replace(*state, &now, "hof-7", "A1-000001", "A1-000002", &statement, &e));
-	ok(ca_replace(*state, &now, "hof-7", "A1-000001", "A1-000002", &again, &e));
+	assert_refused(ca_replace(*state, &now, "hof-8", "A1-000001", "A1-000002", &statement, &e), ERR_INPUT,
+		       "never had board");
+	assert_ok(ca_replace(*state, &now, "hof-7", "A1-000001", "A1-000002", &statement, &e));
+	assert_ok(ca_replace(*state, &now, "hof-7", "A1-000001", "A1-000002", &again, &e));
 	assert_string_equal(statement.data, again.data);
 	assert_non_null(strstr(statement.data, "\"from\":\"A1-000001\""));
 	enrolled(*state, &fresh, &doc);
-	ok(ca_crl(*state, &now, 86400000, &list, &e));
-	no(judged(old.chain, old.trust[0], CRYPTO_USE_CLIENT, true, &now), ERR_REFUSED, "revoked");
-	ok(judged(doc.chain, doc.trust[0], CRYPTO_USE_CLIENT, true, &now));
+	assert_ok(ca_crl(*state, &now, 86400000, &list, &e));
+	assert_refused(judged(old.chain, old.trust[0], CRYPTO_USE_CLIENT, true, &now), ERR_REFUSED, "revoked");
+	assert_ok(judged(doc.chain, doc.trust[0], CRYPTO_USE_CLIENT, true, &now));
 	refused(*state, &b, "was replaced");
 	enrol_certificate_release(&old);
 	enrol_certificate_release(&doc);
@@ -399,10 +390,10 @@ static void a_replaced_boards_own_certificate_ends_too(void **state)
 	enrolled(*state, &b, &own);
 	str_copy(b.site, sizeof b.site, "hof-7");
 	enrolled(*state, &b, &old);
-	ok(ca_replace(*state, &now, "hof-7", "A1-000001", "A1-000002", &statement, &e));
-	ok(ca_crl(*state, &now, 86400000, &list, &e));
-	no(judged(own.chain, own.trust[0], CRYPTO_USE_DEVICE, true, &now), ERR_REFUSED, "revoked");
-	no(judged(old.chain, old.trust[0], CRYPTO_USE_CLIENT, true, &now), ERR_REFUSED, "revoked");
+	assert_ok(ca_replace(*state, &now, "hof-7", "A1-000001", "A1-000002", &statement, &e));
+	assert_ok(ca_crl(*state, &now, 86400000, &list, &e));
+	assert_refused(judged(own.chain, own.trust[0], CRYPTO_USE_DEVICE, true, &now), ERR_REFUSED, "revoked");
+	assert_refused(judged(old.chain, old.trust[0], CRYPTO_USE_CLIENT, true, &now), ERR_REFUSED, "revoked");
 	enrol_certificate_release(&own);
 	enrol_certificate_release(&old);
 	soft_release(&b);
@@ -421,20 +412,20 @@ static void a_hand_over_is_signed_by_the_policy_key(void **state)
 
 	board(&b, "A1-000001", "hof-7");
 	enrolled(*state, &b, &doc);
-	ok(ca_replace(*state, &now, "hof-7", "A1-000001", "A1-000002", &statement, &e));
-	ok(ca_policy_key(*state, &key, &e));
+	assert_ok(ca_replace(*state, &now, "hof-7", "A1-000001", "A1-000002", &statement, &e));
+	assert_ok(ca_policy_key(*state, &key, &e));
 	from = strstr(statement.data, "\"signature\":\"");
 	assert_non_null(from);
 	to = strchr(from + 13, '"');
 	str_copy(b64, (size_t)(to - from - 13) + 1, from + 13);
-	ok(crypto_unbase64(b64, sig, sizeof sig, &len, &e));
+	assert_ok(crypto_unbase64(b64, sig, sizeof sig, &len, &e));
 	buf_add(&words, "psec-hand-over", 15);
 	buf_add(&words, statement.data, (size_t)(from - statement.data));
 	buf_adds(&words, to + 2); /* the quote and the comma */
 	words.data[--words.len] = '\0'; /* the line's end */
-	ok(crypto_verify(key, words.data, words.len, sig, len, &e));
+	assert_ok(crypto_verify(key, words.data, words.len, sig, len, &e));
 	words.data[30] ^= 1;
-	no(crypto_verify(key, words.data, words.len, sig, len, &e), ERR_REFUSED, "");
+	assert_refused(crypto_verify(key, words.data, words.len, sig, len, &e), ERR_REFUSED, "");
 	enrol_certificate_release(&doc);
 	soft_release(&b);
 }
@@ -523,7 +514,7 @@ static void two_processes_with_one_answer_get_one_certificate(void **state)
 
 		assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
 		assert_int_equal(status, 0);
-		ok(file_read(path, ENROL_MAX, i ? &second : &first, &e));
+		assert_ok(file_read(path, ENROL_MAX, i ? &second : &first, &e));
 	}
 	assert_string_equal(first.data, second.data);
 	soft_release(&b);
@@ -542,16 +533,16 @@ static void what_is_revoked_is_refused_and_what_is_not_stays(void **state)
 	board(&two, "A1-000002", "hof-8");
 	enrolled(*state, &one, &a);
 	enrolled(*state, &two, &b);
-	ok(ca_crl(*state, &now, 86400000, &list, &e));
-	ok(judged(a.chain, a.trust[0], CRYPTO_USE_CLIENT, true, &now));
-	no(ca_revoke(*state, &now, "hof-9", 1, "me", &count, &e), ERR_INPUT, "no certificate has 'hof-9'");
-	ok(ca_revoke(*state, &now, "hof-7", 1, "me", &count, &e));
+	assert_ok(ca_crl(*state, &now, 86400000, &list, &e));
+	assert_ok(judged(a.chain, a.trust[0], CRYPTO_USE_CLIENT, true, &now));
+	assert_refused(ca_revoke(*state, &now, "hof-9", 1, "me", &count, &e), ERR_INPUT, "no certificate has 'hof-9'");
+	assert_ok(ca_revoke(*state, &now, "hof-7", 1, "me", &count, &e));
 	assert_int_equal(count, 1);
-	ok(ca_revoke(*state, &now, "A1-000001", 1, "me", &count, &e));
+	assert_ok(ca_revoke(*state, &now, "A1-000001", 1, "me", &count, &e));
 	assert_int_equal(count, 0);
-	ok(ca_crl(*state, &now, 86400000, &list, &e));
-	no(judged(a.chain, a.trust[0], CRYPTO_USE_CLIENT, true, &now), ERR_REFUSED, "revoked");
-	ok(judged(b.chain, b.trust[0], CRYPTO_USE_CLIENT, true, &now));
+	assert_ok(ca_crl(*state, &now, 86400000, &list, &e));
+	assert_refused(judged(a.chain, a.trust[0], CRYPTO_USE_CLIENT, true, &now), ERR_REFUSED, "revoked");
+	assert_ok(judged(b.chain, b.trust[0], CRYPTO_USE_CLIENT, true, &now));
 	enrol_certificate_release(&a);
 	enrol_certificate_release(&b);
 	soft_release(&one);
@@ -570,10 +561,10 @@ static void a_word_that_is_a_serial_and_a_site_must_say_which(void **state)
 	enrol_certificate_release(&doc);
 	enrolled(*state, &two, &doc);
 	enrol_certificate_release(&doc);
-	no(ca_revoke(*state, &now, "b", 0, "me", &count, &e), ERR_REFUSED, "serial:b or site:b");
-	ok(ca_revoke(*state, &now, "site:b", 0, "me", &count, &e));
+	assert_refused(ca_revoke(*state, &now, "b", 0, "me", &count, &e), ERR_REFUSED, "serial:b or site:b");
+	assert_ok(ca_revoke(*state, &now, "site:b", 0, "me", &count, &e));
 	assert_int_equal(count, 1);
-	ok(ca_revoke(*state, &now, "serial:b", 0, "me", &count, &e));
+	assert_ok(ca_revoke(*state, &now, "serial:b", 0, "me", &count, &e));
 	assert_int_equal(count, 1);
 	soft_release(&one);
 	soft_release(&two);
@@ -591,16 +582,16 @@ static void what_the_old_intermediate_signed_stays_good_and_revocable(void **sta
 	board(&one, "A1-000001", "hof-7");
 	board(&two, "A1-000002", "hof-8");
 	enrolled(*state, &one, &old);
-	ok(ca_rotate(*state, &now, &e));
+	assert_ok(ca_rotate(*state, &now, &e));
 	enrolled(*state, &two, &fresh);
 	assert_null(strstr(fresh.chain, strstr(old.chain + 30, "-----BEGIN"))); /* another intermediate */
-	ok(ca_crl(*state, &now, 86400000, &list, &e));
-	ok(judged(old.chain, old.trust[0], CRYPTO_USE_CLIENT, true, &now));
-	ok(judged(fresh.chain, fresh.trust[0], CRYPTO_USE_CLIENT, true, &now));
-	ok(ca_revoke(*state, &now, "hof-7", 4, "me", &count, &e));
-	ok(ca_crl(*state, &now, 86400000, &list, &e));
-	no(judged(old.chain, old.trust[0], CRYPTO_USE_CLIENT, true, &now), ERR_REFUSED, "revoked");
-	ok(judged(fresh.chain, fresh.trust[0], CRYPTO_USE_CLIENT, true, &now));
+	assert_ok(ca_crl(*state, &now, 86400000, &list, &e));
+	assert_ok(judged(old.chain, old.trust[0], CRYPTO_USE_CLIENT, true, &now));
+	assert_ok(judged(fresh.chain, fresh.trust[0], CRYPTO_USE_CLIENT, true, &now));
+	assert_ok(ca_revoke(*state, &now, "hof-7", 4, "me", &count, &e));
+	assert_ok(ca_crl(*state, &now, 86400000, &list, &e));
+	assert_refused(judged(old.chain, old.trust[0], CRYPTO_USE_CLIENT, true, &now), ERR_REFUSED, "revoked");
+	assert_ok(judged(fresh.chain, fresh.trust[0], CRYPTO_USE_CLIENT, true, &now));
 	enrol_certificate_release(&old);
 	enrol_certificate_release(&fresh);
 	soft_release(&one);
@@ -614,15 +605,15 @@ static void the_passphrase_changes_for_all_keys_at_once(void **state)
 	struct soft_board b;
 	struct ca *c = NULL;
 
-	ok(ca_passphrase(folder, NULL, &old, &e));
-	ok(ca_rotate(*state, &now, &e));
-	ok(ca_rotate_passphrase(*state, &fresh, &e));
-	no(ca_open(folder, &old, &c, &e), ERR_REFUSED, "passphrase");
-	ok(ca_open(folder, &fresh, &c, &e));
+	assert_ok(ca_passphrase(folder, NULL, &old, &e));
+	assert_ok(ca_rotate(*state, &now, &e));
+	assert_ok(ca_rotate_passphrase(*state, &fresh, &e));
+	assert_refused(ca_open(folder, &old, &c, &e), ERR_REFUSED, "passphrase");
+	assert_ok(ca_open(folder, &fresh, &c, &e));
 	board(&b, "A1-000001", "hof-7");
 	enrolled(c, &b, &doc);
 	enrol_certificate_release(&doc);
-	ok(ca_rotate(c, &now, &e)); /* the root's key, too */
+	assert_ok(ca_rotate(c, &now, &e)); /* the root's key, too */
 	ca_close(c);
 	c = opened(folder); /* by the file in the folder, which is the new one */
 	ca_close(c);
@@ -644,16 +635,16 @@ static void a_backup_brings_all_back(void **state)
 	board(&b, "A1-000001", "hof-7");
 	board(&other, "A1-000001", "hof-7");
 	asked(*state, &b, &answer);
-	ok(ca_certify(*state, &now, answer.data, &one, &e));
-	ok(ca_passphrase(folder, NULL, &passphrase, &e));
-	ok(ca_backup(*state, file, NULL, &e));
+	assert_ok(ca_certify(*state, &now, answer.data, &one, &e));
+	assert_ok(ca_passphrase(folder, NULL, &passphrase, &e));
+	assert_ok(ca_backup(*state, file, NULL, &e));
 	assert_int_equal(stat(file, &info), 0);
 	assert_int_equal(info.st_mode & 0777, 0600);
-	no(ca_restore(file, to, NULL, &e), ERR_REFUSED, "passphrase");
-	no(ca_restore(file, folder, &passphrase, &e), ERR_REFUSED, "there is a CA");
-	ok(ca_restore(file, to, &passphrase, &e));
-	ok(ca_open(to, &passphrase, &c, &e));
-	ok(ca_certify(c, &now, answer.data, &two, &e));
+	assert_refused(ca_restore(file, to, NULL, &e), ERR_REFUSED, "passphrase");
+	assert_refused(ca_restore(file, folder, &passphrase, &e), ERR_REFUSED, "there is a CA");
+	assert_ok(ca_restore(file, to, &passphrase, &e));
+	assert_ok(ca_open(to, &passphrase, &c, &e));
+	assert_ok(ca_certify(c, &now, answer.data, &two, &e));
 	assert_string_equal(one.data, two.data);
 	refused(c, &other, "known with another TPM");
 	str_copy(other.serial, sizeof other.serial, "A1-000002");
@@ -673,20 +664,20 @@ static void a_broken_backup_makes_nothing(void **state)
 	auto_buf struct buf text = BUF_INIT;
 	size_t cuts[] = { 0, 10, 700, 1500 };
 
-	ok(ca_passphrase(folder, NULL, &passphrase, &e));
-	ok(ca_backup(*state, file, NULL, &e));
-	ok(file_read(file, 1 << 24, &text, &e));
+	assert_ok(ca_passphrase(folder, NULL, &passphrase, &e));
+	assert_ok(ca_backup(*state, file, NULL, &e));
+	assert_ok(file_read(file, 1 << 24, &text, &e));
 	for (size_t i = 0; i < COUNT_OF(cuts) + 1; i++) {
 		size_t len = i < COUNT_OF(cuts) ? cuts[i] : text.len - 100;
 
-		ok(file_replace(bad, text.data, len, 0600, &e));
+		assert_ok(file_replace(bad, text.data, len, 0600, &e));
 		assert_int_equal(ca_restore(bad, to, &passphrase, &e), -1);
 		assert_true(e.kind == ERR_INPUT || e.kind == ERR_REFUSED);
 		assert_int_equal(access(to, F_OK), -1);
 	}
 	for (size_t flip = 300; flip < text.len; flip += text.len / 7) {
 		text.data[flip] ^= 1;
-		ok(file_replace(bad, text.data, text.len, 0600, &e));
+		assert_ok(file_replace(bad, text.data, text.len, 0600, &e));
 		assert_int_equal(ca_restore(bad, to, &passphrase, &e), -1);
 		assert_int_equal(access(to, F_OK), -1);
 		text.data[flip] ^= 1;
@@ -705,7 +696,7 @@ static void a_name_keeps_to_what_a_certificate_takes(void **state)
 	for (size_t i = 0; i < COUNT_OF(bad); i++) {
 		struct ca_init how = { .name = bad[i], .now = &now };
 
-		no(ca_init(to, &how, &e), ERR_USAGE, "name");
+		assert_refused(ca_init(to, &how, &e), ERR_USAGE, "name");
 		assert_int_equal(access(to, F_OK), -1);
 	}
 }
@@ -716,13 +707,13 @@ static void what_is_there_already_stays(void **state)
 	struct ca_init how = { .name = "Test", .now = &now };
 
 	(void)state;
-	no(ca_init(folder, &how, &e), ERR_REFUSED, "there is a CA");
+	assert_refused(ca_init(folder, &how, &e), ERR_REFUSED, "there is a CA");
 	assert_int_equal(mkdir(full, 0700), 0);
-	ok(file_replace(in, "x", 1, 0600, &e));
-	no(ca_init(full, &how, &e), ERR_REFUSED, "is no CA");
-	no(ca_init(in, &how, &e), ERR_REFUSED, "is no CA");
+	assert_ok(file_replace(in, "x", 1, 0600, &e));
+	assert_refused(ca_init(full, &how, &e), ERR_REFUSED, "is no CA");
+	assert_refused(ca_init(in, &how, &e), ERR_REFUSED, "is no CA");
 	assert_int_equal(mkdir(empty, 0700), 0);
-	ok(ca_init(empty, &how, &e));
+	assert_ok(ca_init(empty, &how, &e));
 }
 
 static void a_damaged_or_foreign_registry_is_told(void **state)
@@ -732,26 +723,26 @@ static void a_damaged_or_foreign_registry_is_told(void **state)
 	struct ca *c = NULL;
 	int fd;
 
-	ok(file_read(db, 1 << 24, &text, &e));
+	assert_ok(file_read(db, 1 << 24, &text, &e));
 	fd = open(db, O_WRONLY | O_CLOEXEC);
 	for (off_t o = 4096; o < (off_t)text.len; o += 512)
 		assert_int_equal(pwrite(fd, "\xff\xff\xff\xff\xff\xff\xff\xff", 8, o), 8);
 	close(fd);
 	ca_close(*state);
 	*state = NULL;
-	no(ca_open(folder, NULL, &c, &e), ERR_INPUT, "restore");
-	ok(file_replace(db, "not a database, but long enough to be looked at as if it were one", 60, 0600, &e));
-	no(ca_open(folder, NULL, &c, &e), ERR_INPUT, "restore");
-	ok(file_replace(db, text.data, text.len, 0600, &e));
+	assert_refused(ca_open(folder, NULL, &c, &e), ERR_INPUT, "restore");
+	assert_ok(file_replace(db, "not a database, but long enough to be looked at as if it were one", 60, 0600, &e));
+	assert_refused(ca_open(folder, NULL, &c, &e), ERR_INPUT, "restore");
+	assert_ok(file_replace(db, text.data, text.len, 0600, &e));
 	cmd = xasprintf("sqlite3 %s 'PRAGMA user_version=99'", db);
 	assert_int_equal(system(cmd), 0);
-	no(ca_open(folder, NULL, &c, &e), ERR_INPUT, "newer psec");
+	assert_refused(ca_open(folder, NULL, &c, &e), ERR_INPUT, "newer psec");
 	free(cmd);
 	cmd = xasprintf("sqlite3 %s 'PRAGMA application_id=99'", db);
 	assert_int_equal(system(cmd), 0);
-	no(ca_open(folder, NULL, &c, &e), ERR_INPUT, "another program");
+	assert_refused(ca_open(folder, NULL, &c, &e), ERR_INPUT, "another program");
 	unlink(db);
-	no(ca_open(folder, NULL, &c, &e), ERR_INPUT, "no ca.db");
+	assert_refused(ca_open(folder, NULL, &c, &e), ERR_INPUT, "no ca.db");
 }
 
 /* ---- policies ---- */
@@ -764,18 +755,18 @@ static void a_policy_is_signed_for_the_tpm_and_its_slot_given_once(void **state)
 
 	tpm_policy_digest(&p.pcrs, p.slot, p.digest);
 	q = p;
-	ok(ca_policy_sign(*state, &now, &p, &e));
-	ok(ca_policy_key(*state, &key, &e));
+	assert_ok(ca_policy_sign(*state, &now, &p, &e));
+	assert_ok(ca_policy_key(*state, &key, &e));
 	tpm_policy_words(p.digest, &words);
-	ok(crypto_verify(key, words.data, words.len, p.signature, p.signature_len, &e));
-	ok(ca_policy_sign(*state, &now, &q, &e));
+	assert_ok(crypto_verify(key, words.data, words.len, p.signature, p.signature_len, &e));
+	assert_ok(ca_policy_sign(*state, &now, &q, &e));
 	assert_memory_equal(&p, &q, sizeof p);
 	q.pcrs.value[7][0] = 1;
-	no(ca_policy_sign(*state, &now, &q, &e), ERR_REFUSED, "digest");
+	assert_refused(ca_policy_sign(*state, &now, &q, &e), ERR_REFUSED, "digest");
 	tpm_policy_digest(&q.pcrs, q.slot, q.digest);
-	no(ca_policy_sign(*state, &now, &q, &e), ERR_REFUSED, "slot 3 was given");
+	assert_refused(ca_policy_sign(*state, &now, &q, &e), ERR_REFUSED, "slot 3 was given");
 	str_copy(q.serial, sizeof q.serial, "A2"); /* another board has slots of its own */
-	ok(ca_policy_sign(*state, &now, &q, &e));
+	assert_ok(ca_policy_sign(*state, &now, &q, &e));
 }
 
 /* ---- as a program ---- */

@@ -2,6 +2,7 @@
 #ifndef PSEC_TESTS_TPM_CHIP_H
 #define PSEC_TESTS_TPM_CHIP_H
 
+#include "asserts.h"
 #include "swtpm.h"
 #include "tpm/inside.h"
 
@@ -16,18 +17,6 @@ static inline struct tpm *opened(void)
 		fail_msg("%s", e.text);
 	return t;
 }
-
-#define assert_ok(call) do { \
-	if (call) \
-		fail_msg("%s: %s", #call, e.text); \
-} while (0)
-
-#define assert_refused(call, kind_, words) do { \
-	assert_int_equal(call, -1); \
-	if (!strstr(e.text, words)) \
-		fail_msg("'%s' does not say '%s'", e.text, words); \
-	assert_int_equal(e.kind, kind_); \
-} while (0)
 
 static inline struct tpm_key ensured(struct tpm *t, enum tpm_key_role role)
 {
