@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "ctl/ctl.h"
+#include "right/right.h"
 
 enum { ANSWER_MS = 10000 };
 
@@ -90,8 +91,8 @@ int auditing_last(struct auditing *a, size_t max, audit_record_fn *fn, void *arg
 int auditing_append(struct auditing *a, const char *kind, const char *subject, const char *detail, struct err *e)
 {
 	struct now now = now_read();
-	char who[32];
-	struct audit_entry entry = { .utc_us = now.utc_us, .utc_valid = now.utc_valid, .who = cmd_caller(who),
+	char who[RIGHT_USER];
+	struct audit_entry entry = { .utc_us = now.utc_us, .utc_valid = now.utc_valid, .who = right_user(getuid(), who),
 				     .kind = kind, .subject = subject, .detail = detail };
 	json_t *o;
 

@@ -112,8 +112,6 @@ must_check int cmd_connect_daemon(const struct cmd_env *env, struct ctl_client *
 must_check int cmd_ask_daemon(const struct cmd_env *env, const char *method, json_t *params, json_t **result,
 			      struct err *e);
 bool cmd_daemon_runs(const struct cmd_env *env);
-/* Who runs this, as psecd would name them, "unix:root"; returns to. */
-char *cmd_caller(char to[32]);
 /* cmd/carry.c: have psecd do what takes time. It tells of it in notifications, the last of which is `done`. */
 struct cmd_carried {
 	const char *done;          /* "scan.done" */

@@ -90,8 +90,3 @@ bool cmd_daemon_runs(const struct cmd_env *env)
 	return runs;
 }
 
-char *cmd_caller(char to[32])
-{
-	snprintf(to, 32, getuid() ? "unix:%u" : "unix:root", (unsigned)getuid());
-	return to;
-}

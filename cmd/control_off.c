@@ -10,6 +10,7 @@
 #include "live.h"
 #include "loop/loop.h"
 #include "poll/poll.h"
+#include "right/right.h"
 #include "table.h"
 
 enum { ALL_MS = 10000, WRITE_MS = 5000, TURN_MS = 200, SHOWN_MS = 5000, SHOWN_W = 20 };
@@ -108,10 +109,10 @@ static int put_off(struct store *store, struct err *e)
 {
 	struct now now = now_read();
 	auto_free char *before = NULL;
-	char text[64], who[32], detail[96];
+	char text[64], who[RIGHT_USER], detail[96];
 	enum site_mode was;
 	struct store_event event = { .utc_us = now.utc_us, .utc_valid = now.utc_valid, .severity = SEVERITY_INFO,
-				     .kind = "mode", .subject = "", .text = text, .who = cmd_caller(who) };
+				     .kind = "mode", .subject = "", .text = text, .who = right_user(getuid(), who) };
 	struct audit_entry entry = { .utc_us = now.utc_us, .utc_valid = now.utc_valid, .who = who, .kind = "mode",
 				     .subject = "", .detail = detail };
 

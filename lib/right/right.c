@@ -37,6 +37,25 @@ static bool find_user(uid_t uid, char *to, size_t n)
 	return false;
 }
 
+/* user is "" where the file does not know it. */
+static char *name_of(uid_t uid, char user[48], char to[RIGHT_USER])
+{
+	if (find_user(uid, user, 48)) {
+		snprintf(to, RIGHT_USER, "unix:%s", user);
+	} else {
+		user[0] = '\0';
+		snprintf(to, RIGHT_USER, "unix:%u", (unsigned)uid);
+	}
+	return to;
+}
+
+char *right_user(uid_t uid, char to[RIGHT_USER])
+{
+	char user[48];
+
+	return name_of(uid, user, to);
+}
+
 static bool find_group(const char *name, gid_t *gid)
 {
 	auto_fclose FILE *f = fopen("/etc/group", "re");
@@ -114,10 +133,7 @@ int right_of_peer(int fd, const struct site *site, uid_t owner, struct right_cal
 	*out = (struct right_caller){ .uid = cred.uid, .gid = cred.gid };
 	out->group_count = count < COUNT_OF(out->groups) ? count : COUNT_OF(out->groups);
 	memcpy(out->groups, groups, out->group_count * sizeof *groups);
-	if (find_user(cred.uid, user, sizeof user))
-		snprintf(out->name, sizeof out->name, "unix:%s", user);
-	else
-		snprintf(out->name, sizeof out->name, "unix:%u", (unsigned)cred.uid);
+	name_of(cred.uid, user, out->name);
 	out->right = cred.uid == 0 || cred.uid == owner ? RIGHT_SITE_ADMIN : judge(site, user, cred.gid, groups, count);
 	return 0;
 }

@@ -14,12 +14,16 @@
 enum right { RIGHT_NONE, RIGHT_VIEWER, RIGHT_OPERATOR, RIGHT_TECHNICIAN, RIGHT_SITE_ADMIN, RIGHT_FLEET_ADMIN };
 const char *right_name(enum right r);                 /* "operator" */
 
+enum { RIGHT_USER = 64 };
+/* "unix:anna", "unix:1000" where /etc/passwd does not know the user: who did it, for events and the audit log. */
+char *right_user(uid_t uid, char to[RIGHT_USER]);
+
 struct right_caller {
 	uid_t uid;
 	gid_t gid;
 	gid_t groups[64];  /* the first 64; all are judged */
 	size_t group_count;
-	char name[64];     /* "unix:anna", for events */
+	char name[RIGHT_USER]; /* of right_user */
 	enum right right;
 };
 

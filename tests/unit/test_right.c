@@ -115,6 +115,19 @@ static void a_user_gets_what_access_says(void **state)
 	assert_int_equal(c.right, RIGHT_SITE_ADMIN);
 }
 
+static void who_calls_has_one_name_by_the_socket_and_without_it(void **state)
+{
+	const struct site s = { 0 };
+	struct right_caller c;
+	char name[RIGHT_USER];
+
+	(void)state;
+	assert_string_equal(right_user(DAEMON, name), "unix:daemon");
+	assert_string_equal(right_user(NOT_THE_OWNER, name), "unix:4000000");
+	peer_of(geteuid(), getegid(), NULL, 0, &s, geteuid(), &c);
+	assert_string_equal(right_user(geteuid(), name), c.name);
+}
+
 static void the_higher_of_two_rights_counts(void **state)
 {
 	struct site s = { 0 };
@@ -202,6 +215,7 @@ int main(void)
 		cmocka_unit_test(the_owner_is_site_admin_and_nobody_else_is_anything),
 		cmocka_unit_test(my_own_user_and_group_can_be_named),
 		cmocka_unit_test(a_user_gets_what_access_says),
+		cmocka_unit_test(who_calls_has_one_name_by_the_socket_and_without_it),
 		cmocka_unit_test(the_higher_of_two_rights_counts),
 		cmocka_unit_test(a_supplementary_group_counts_and_a_groups_file_entry_does_not),
 		cmocka_unit_test(a_uid_without_a_name_is_a_number_and_nobody),
