@@ -57,7 +57,7 @@ static json_t *storage_json(const struct provision_status *s)
 static json_t *status_json(const struct provision_status *s, const struct now *now)
 {
 	return json_pack("{s:o, s:o, s:b, s:o, s:{s:b, s:b, s:o}, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:b, s:b}, "
-			 "s:b, s:o}",
+			 "s:b, s:o, s:{s:o, s:o, s:o}}",
 			 "serial", text_or_null(s->serial), "site", text_or_null(s->site), "whole", s->whole, "tpm",
 			 health_json(&s->health), "ek", "certificate", s->ek_certificate, "checked", s->ek_checked, "why",
 			 text_or_null(s->ek_why), "srk", s->srk, "idevid", certificate_json(&s->idevid, now), "iak",
@@ -65,7 +65,8 @@ static json_t *status_json(const struct provision_status *s, const struct now *n
 			 s->counter ? json_integer((json_int_t)s->counter_value) : json_null(), "revoked_slots",
 			 s->bits ? json_integer((json_int_t)s->bits_value) : json_null(), "storage", storage_json(s),
 			 "authorisations", "set", s->auths_set, "escrowed", s->escrowed, "pending", s->pending, "next",
-			 s->next ? json_string(s->next) : json_null());
+			 s->next ? json_string(s->next) : json_null(), "foreign", "keys", text_or_null(s->keys_why), "counter",
+			 text_or_null(s->counter_why), "revoked_slots", text_or_null(s->bits_why));
 }
 
 /* ---- for people ---- */
@@ -90,7 +91,7 @@ static void certificate_words(const struct provision_certificate *c, const struc
 
 static void line(const struct cmd_env *env, const char *name, const char *words)
 {
-	char shown[400];
+	char shown[PROVISION_WHY];
 
 	str_printable(shown, sizeof shown, words, strlen(words));
 	fprintf(env->out, "%-15s %s\n", name, shown);
@@ -133,10 +134,14 @@ static void say(const struct cmd_env *env, const struct provision_status *s, con
 	snprintf(words, sizeof words, "opens, by policy %d", s->policy_slot);
 	line(env, "storage key", s->storage_opens ? words : s->storage_why[0] ? s->storage_why : "none");
 	line(env, "authorisations", !s->auths_set ? "not set" : s->escrowed ? "set and escrowed" : "set, not escrowed");
-	if (s->counter) {
+	if (s->keys_why[0])
+		line(env, "keys", s->keys_why);
+	if (s->counter || s->counter_why[0]) {
 		snprintf(words, sizeof words, "%" PRIu64, s->counter_value);
-		line(env, "audit counter", words);
+		line(env, "audit counter", s->counter ? words : s->counter_why);
 	}
+	if (s->bits_why[0])
+		line(env, "revoked slots", s->bits_why);
 	if (s->next)
 		line(env, "next", s->next);
 }

@@ -81,6 +81,7 @@ must_check int provision_renew(const struct provision_how *how, struct ca *ca, c
  * anything? */
 must_check int provision_reset(const struct provision_how *how, const struct now *now, bool *removed, struct err *e);
 
+enum { PROVISION_WHY = sizeof((struct err *)NULL)->text };
 struct provision_certificate {
 	bool key, cert, valid, time_checked;
 	char fingerprint[CRYPTO_HEX], number[41];
@@ -92,11 +93,13 @@ struct provision_status {
 	char serial[ENROL_NAME], site[ENROL_NAME];
 	struct provision_certificate idevid, iak, ldevid;
 	bool ek_certificate, ek_checked;
-	char ek_why[200];
+	char ek_why[PROVISION_WHY];
 	bool srk, counter, bits;
 	uint64_t counter_value, bits_value;
+	/* What stands in their places and is another's, and what to do, or "" */
+	char keys_why[PROVISION_WHY], counter_why[PROVISION_WHY], bits_why[PROVISION_WHY];
 	bool storage, storage_opens;
-	char storage_why[200];
+	char storage_why[PROVISION_WHY];
 	int policy_slot;               /* of the policy that opens; -1 */
 	bool auths_set, escrowed;
 	bool pending;                  /* a request waits for its certificate */

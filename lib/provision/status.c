@@ -3,11 +3,27 @@
 
 #include <string.h>
 
+/* Another's object or index in a place of ours is one fault among what is told; what else fails ends it. */
+static int told(int rc, char why[PROVISION_WHY], struct err *e)
+{
+	if (!rc || e->kind != ERR_REFUSED)
+		return rc;
+	str_copy(why, PROVISION_WHY, e->text);
+	return 0;
+}
+
 static int look_at_keys(struct device *d, struct provision_status *s, struct err *e)
 {
-	if (device_find_keys(d, false, e) || tpm_counter_read(d->t, &s->counter_value, &s->counter, e) ||
-	    tpm_bits_read(d->t, &s->bits_value, &s->bits, e))
+	bool found;
+
+	if (told(tpm_key_find(d->t, TPM_IDEVID, &d->idevid, &found, e), s->keys_why, e) ||
+	    told(tpm_key_find(d->t, TPM_IAK, &d->iak, &found, e), s->keys_why, e) ||
+	    told(tpm_key_find(d->t, TPM_SRK, &d->srk, &found, e), s->keys_why, e) ||
+	    told(tpm_counter_read(d->t, &s->counter_value, &s->counter, e), s->counter_why, e) ||
+	    told(tpm_bits_read(d->t, &s->bits_value, &s->bits, e), s->bits_why, e))
 		return -1;
+	s->counter = s->counter && !s->counter_why[0];
+	s->bits = s->bits && !s->bits_why[0];
 	s->srk = d->srk.key != NULL;
 	s->idevid.key = d->idevid.key != NULL;
 	s->iak.key = d->iak.key != NULL;
@@ -98,6 +114,9 @@ static const char *about_certificates(const struct provision_status *s, const st
 
 static const char *about(const struct device *d, const struct provision_status *s)
 {
+	if (s->keys_why[0] || s->counter_why[0] || s->bits_why[0])
+		return "a place of psec in the TPM holds another's object: see keys, audit counter and revoked slots for whose it "
+		       "is, and how it is removed if nobody needs it";
 	if ((!s->srk || !s->idevid.key || !s->iak.key || !s->counter || !s->bits) && !s->serial[0])
 		return "keys or counters are missing in the TPM: `psec provision --serial SERIAL`, with the serial on the "
 		       "board's label";

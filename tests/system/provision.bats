@@ -485,6 +485,33 @@ leaf() {
 	tpm2_getcap handles-persistent | cmp - before
 }
 
+@test "status with another's NV index or key in a place of psec tells that beside all the rest, and ends with 1" {
+	board b
+	site sim
+	sed -i /recovery/d site.yaml
+	"$PSEC" provision --yes >/dev/null
+	tpm2_nvundefine -Q -C o 0x1500021
+	tpm2_nvdefine -Q -C o -s 8 -a 'ownerread|ownerwrite|authread|authwrite' 0x1500021
+	run "$PSEC" provision status
+	echo "$output"
+	[ "$status" = 1 ]
+	[[ "$output" == *"ldevid          valid, "*"audit counter   "[0-9]*"revoked slots   the NV index 0x1500021 is another's"*"tpm2_nvundefine 0x1500021"*"next            a place of psec"* ]]
+	[ "$(status idevid.valid)" = true ]
+	[ "$(status revoked_slots)" = null ]
+	[[ "$(status foreign.revoked_slots)" == *"0x1500021 is another's"* ]]
+	[ "$(status foreign.counter)" = null ]
+	tpm2_nvundefine -Q -C o 0x1500020
+	tpm2_nvdefine -Q -C o -s 16 -a 'ownerread|ownerwrite|authread|authwrite' 0x1500020
+	tpm2_evictcontrol -Q -C o -c 0x81020001
+	tpm2_createprimary -Q -C o -c other.ctx
+	tpm2_evictcontrol -Q -C o -c other.ctx 0x81020001
+	tpm2_flushcontext -t
+	run "$PSEC" provision status
+	echo "$output"
+	[ "$status" = 1 ]
+	[[ "$output" == *"idevid          valid"*"iak             not valid: its key is not in this TPM"*"keys            the place of the IAK, 0x81020001"*"audit counter   the NV index 0x1500020 is another's"* ]]
+}
+
 @test "reset removes what psec made and nothing else, and asks for the name" {
 	board b
 	site sim
