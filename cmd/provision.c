@@ -66,6 +66,7 @@ static int run(const struct cmd_env *env, const void *options, int argc, char **
 	if (cmd_for_people(env) && !b.how.recovery)
 		fprintf(env->err, "psec: the TPM's authorisations are not set: there is no recovery certificate to "
 				  "escrow them to (tpm.recovery)\n");
+	board_say_roots(&b, &o->board);
 	return board_print_steps(&b, e);
 }
 

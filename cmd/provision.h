@@ -85,6 +85,8 @@ must_check int board_ca(const struct board *b, const struct ca_where *where, str
 must_check int board_agreed(const struct board *b, bool yes, const char *question, struct err *e);
 /* The audit log's head is signed with the site's key and counted by the TPM, unless it is already. */
 must_check int board_vouch(struct board *b, struct err *e);
+/* --ek-roots was for this call alone: the line that has status and later calls know them. */
+void board_say_roots(const struct board *b, const struct board_said *o);
 must_check int board_print_steps(const struct board *b, struct err *e); /* as JSON, where that is asked for */
 /* ---- a factory's batch: provision_batch.c ---- */
 struct batch_options {

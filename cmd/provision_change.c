@@ -93,7 +93,10 @@ static int run_replace(const struct cmd_env *env, const void *options, int argc,
 	b.how.hand_over = o->hand_over ? statement.data : NULL;
 	if (cmd_for_people(env))
 		fprintf(env->out, "board %s in place of %s, site %s\n", b.serial, o->old, b.site->id);
-	return provision_run(&b.how, ca, &b.now, e) || board_vouch(&b, e) || board_print_steps(&b, e) ? -1 : 0;
+	if (provision_run(&b.how, ca, &b.now, e) || board_vouch(&b, e))
+		return -1;
+	board_say_roots(&b, &o->board);
+	return board_print_steps(&b, e);
 }
 
 const struct cmd cmd_provision_replace = {

@@ -302,6 +302,16 @@ int board_agreed(const struct board *b, bool yes, const char *question, struct e
 	return err_set(e, ERR_INTERRUPTED, 0, "nothing was changed");
 }
 
+void board_say_roots(const struct board *b, const struct board_said *o)
+{
+	auto_free char *real = o->ek_roots ? realpath(o->ek_roots, NULL) : NULL;
+
+	if (o->ek_roots && b->site && !b->site->tpm.ek_roots[0] && cmd_for_people(b->env))
+		fprintf(b->env->err, "psec: --ek-roots was for this call alone: for `psec provision status` and later calls "
+			"write in '%s', under `tpm:`, the line\n  ek_roots: %s\n", b->env->paths.file,
+			real ? real : o->ek_roots);
+}
+
 int board_print_steps(const struct board *b, struct err *e)
 {
 	json_t *o;

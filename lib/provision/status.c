@@ -115,13 +115,18 @@ static const char *about_certificates(const struct provision_status *s, const st
 static const char *about(const struct device *d, const struct provision_status *s)
 {
 	if (s->keys_why[0] || s->counter_why[0] || s->bits_why[0])
-		return "a place of psec in the TPM holds another's object: see keys, audit counter and revoked slots for whose it "
-		       "is, and how it is removed if nobody needs it";
+		return "a place of psec in the TPM holds another's object: see keys, audit counter and revoked slots for whose "
+		       "it is, and how it is removed if nobody needs it";
 	if ((!s->srk || !s->idevid.key || !s->iak.key || !s->counter || !s->bits) && !s->serial[0])
 		return "keys or counters are missing in the TPM: `psec provision --serial SERIAL`, with the serial on the "
 		       "board's label";
 	if (!s->srk || !s->idevid.key || !s->iak.key || !s->counter || !s->bits)
 		return "keys or counters are missing in the TPM: `psec provision`";
+	if (s->ek_why[0] && s->ek_certificate && !d->how->ek_roots)
+		return s->site[0] ? "whether the TPM is a real one is not known here: write `ek_roots: FILE` under `tpm:` "
+				    "in site.yaml, FILE has the makers' roots; --ek-roots is for one call alone"
+				  : "whether the TPM is a real one is not known here: `psec provision status --ek-roots "
+				    "FILE`, FILE has the makers' roots";
 	if (s->ek_why[0])
 		return "the TPM's endorsement certificate is not believed: see ek, and give the makers' roots by "
 			"tpm.ek_roots";

@@ -121,6 +121,27 @@ teardown() { boards_end; }
 	[ "$status" = 1 ]
 }
 
+@test "roots of --ek-roots are for one call: its end has the line for site.yaml, status asks for it, and is whole with it" {
+	board b
+	site lab
+	sed -i '/ek_roots/d' site.yaml
+	run "$PSEC" provision --yes --serial X1 --ek-roots ek-roots.pem
+	echo "$output"
+	[ "$status" = 0 ]
+	line=$(grep -A1 'for this call alone.*site.yaml.*under `tpm:`' <<<"$output" | tail -n 1)
+	[ "$line" = "  ek_roots: $(realpath ek-roots.pem)" ]
+	run "$PSEC" provision status
+	echo "$output"
+	[ "$status" = 1 ]
+	[[ "$output" == *'next '*'write `ek_roots: FILE` under `tpm:` in site.yaml'* ]]
+	echo "$line" >>site.yaml
+	"$PSEC" provision status
+	# with the line there is nothing to say
+	run "$PSEC" provision --yes --ek-roots ek-roots.pem
+	[ "$status" = 0 ]
+	[[ "$output" != *"this call alone"* ]]
+}
+
 @test "the factory moment: no site, the board's own identity alone; the site comes later" {
 	board b
 	"$PSEC" provision ca init --ca factory --no-ek-check >/dev/null
@@ -130,6 +151,9 @@ teardown() { boards_end; }
 	[ "$status" = 0 ]
 	[ -e state/tpm/idevid.pem ]
 	[ ! -e state/tpm/ldevid.pem ]
+	run "$PSEC" provision status
+	[ "$status" = 1 ]
+	[[ "$output" == *'next '*'`psec provision status --ek-roots FILE`'* ]]
 	"$PSEC" provision status --ek-roots roots.pem
 	site lab
 	# the site's CA is another than the factory's: it is not believed before it is said that it is meant
@@ -169,6 +193,12 @@ by_documents() {
 	"$PSEC" provision answer challenge.json --out answer.json
 	[[ "$(status next)" == *"carry state/tpm/answer.json to the CA"*"install certificate.json"* ]]
 	# not the one that is wanted, and one of an older request
+	mkfifo fifo
+	for command in install answer "policy add"; do
+		run timeout 20 "$PSEC" provision $command fifo
+		[ "$status" = 65 ]
+		[[ "$output" == *"'fifo' is a fifo, must be a regular file" ]]
+	done
 	run "$PSEC" provision install answer.json
 	[ "$status" = 65 ]
 	[[ "$output" == *"this is the answer, wanted is the certificate" ]]
