@@ -45,19 +45,22 @@ some_of() {
 	seq $((1 + ${PSEC_SEED:-7} % step)) "$step" "$last"
 }
 
-# calls MANY PREPARE COMMAND…: how many calls the command makes, then kill it at some.
+# What counts leaks traces the process, too, and two cannot.
+kill_at() { ASAN_OPTIONS=detect_leaks=0 "$B/fault/kill_at" "$@"; }
+
+# killed_at_calls MANY PREPARE COMMAND…: how many calls the command makes, then kill it at some.
 killed_at_calls() {
 	local many=$1 prepare=$2 last what n
 	shift 2
 	begin
 	$prepare
-	"$B/fault/kill_at" 0 "$PSEC" "$@" >/dev/null 2>count || [ $? = 100 ]
+	kill_at 0 "$PSEC" "$@" >/dev/null 2>count || [ $? = 100 ]
 	last=$(tail -n 1 count)
 	[ "$last" -gt 50 ]
 	for n in $(some_of "$last" "$many"); do
 		begin
 		$prepare
-		"$B/fault/kill_at" "$n" "$PSEC" "$@" >killed 2>&1 || { [ $? = 100 ] && continue; } || { cat killed; return 1; }
+		kill_at "$n" "$PSEC" "$@" >killed 2>&1 || { [ $? = 100 ] && continue; } || { cat killed; return 1; }
 		what="at call $n of $last of psec $*"
 		$after "$@"
 	done
