@@ -6,15 +6,18 @@
 
 #include "auditing.h"
 #include "crypto/crypto.h"
+#include "enrol/enrol.h"
 #include "table.h"
 
-struct options { const char *file, *trust; int64_t counter; };
+struct options { const char *file, *trust, *authority; int64_t counter; };
 static const struct options defaults;
 static const struct cmd_opt opts[] = {
 	{ .name = "file", .type = CMD_TEXT, .offset = offsetof(struct options, file), .value = "FILE",
 	  .summary = "what `psec audit export` wrote, - for standard input", .complete = "file" },
 	{ .name = "trust", .type = CMD_TEXT, .offset = offsetof(struct options, trust), .value = "PEM",
 	  .summary = "roots of the heads' certificates; at the site, state/tpm/trust.pem", .complete = "file" },
+	{ .name = "authority", .type = CMD_TEXT, .offset = offsetof(struct options, authority), .value = "FILE",
+	  .summary = "the CA's policy.pem: it signed each hand-over to another board", .complete = "file" },
 	{ .name = "counter", .type = CMD_INT, .offset = offsetof(struct options, counter), .value = "N",
 	  .summary = "what the TPM's counter says: finds heads that were cut off", .min = 1, .max = INT64_MAX },
 };
@@ -153,16 +156,28 @@ static int verify_site(const struct cmd_env *env, const struct audit_judge *judg
 
 static int print_json(const struct cmd_env *env, const struct audit_verdict *v, struct err *e)
 {
-	json_t *o = json_pack("{s:b, s:I, s:I, s:o, s:s, s:I, s:s, s:o, s:b, s:b}", "whole", !v->first_bad, "entries",
-			      (json_int_t)v->entries, "heads", (json_int_t)v->heads, "first_bad",
+	json_t *o = json_pack("{s:b, s:I, s:I, s:o, s:s, s:I, s:s, s:o, s:b, s:b, s:I, s:b}", "whole", !v->first_bad,
+			      "entries", (json_int_t)v->entries, "heads", (json_int_t)v->heads, "first_bad",
 			      v->first_bad ? json_integer(v->first_bad) : json_null(), "why", v->why, "signed_to",
 			      (json_int_t)v->signed_to, "signer", v->signer, "counter",
 			      v->heads ? json_integer((json_int_t)v->counter) : json_null(), "counter_checked",
-			      v->counter_checked, "trust_checked", v->trust_checked);
+			      v->counter_checked, "trust_checked", v->trust_checked, "hand_overs",
+			      (json_int_t)v->hand_overs, "authority_checked", v->authority_checked);
 	int rc = cmd_print_json(env, o, e);
 
 	json_decref(o);
 	return rc;
+}
+
+static void print_hand_overs(const struct cmd_env *env, const struct audit_verdict *v)
+{
+	const char *s = v->hand_overs == 1 ? "" : "s";
+
+	if (v->hand_overs && v->authority_checked)
+		fprintf(env->out, "%" PRId64 " hand-over%s to another board, signed by the CA\n", v->hand_overs, s);
+	else if (v->hand_overs)
+		fprintf(env->out, "whether the CA signed the %" PRId64 " hand-over%s to another board was not judged: "
+			"--authority names its policy.pem\n", v->hand_overs, s);
 }
 
 static void print_words(const struct cmd_env *env, const struct audit_verdict *v)
@@ -174,6 +189,7 @@ static void print_words(const struct cmd_env *env, const struct audit_verdict *v
 		return;
 	}
 	fprintf(env->out, "the log is whole: %" PRId64 " %s\n", v->entries, v->entries == 1 ? "entry" : "entries");
+	print_hand_overs(env, v);
 	if (!v->heads) {
 		fprintf(env->out, "no head is signed yet: who can write the database can make another log that is whole\n");
 		return;
@@ -198,18 +214,29 @@ static int read_trust(const struct cmd_env *env, const struct options *o, struct
 	return path && (crypto_bag_new(trust, e) < 0 || crypto_bag_read(*trust, path, e) < 0) ? -1 : 0;
 }
 
+static int read_authority(const char *path, struct enrol_authority *out, struct err *e)
+{
+	auto_buf struct buf text = BUF_INIT;
+
+	if (file_read(path, ENROL_MAX, &text, e))
+		return -1;
+	return enrol_authority_read(text.data, out, e) ? err_ctx(e, "'%s'", path) : 0;
+}
+
 static int run(const struct cmd_env *env, const void *options, int argc, char **argv, struct err *e)
 {
 	const struct options *o = options;
 	auto_free struct site *site = NULL;
 	auto_crypto_bag struct crypto_bag *trust = NULL;
+	auto_enrol_authority struct enrol_authority authority = { 0 };
 	struct audit_judge judge = { .counter = (uint64_t)o->counter };
 	struct audit_verdict v = { 0 };
 	int rc = 0;
 
 	(void)argc, (void)argv;
-	if (read_trust(env, o, &trust, e) < 0)
+	if (read_trust(env, o, &trust, e) < 0 || (o->authority && read_authority(o->authority, &authority, e)))
 		return -1;
+	judge.authority = o->authority ? &authority : NULL;
 	judge.trust = trust;
 	if (!o->file) {
 		site = xcalloc(1, sizeof *site);

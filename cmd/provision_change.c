@@ -53,7 +53,7 @@ const struct cmd cmd_provision_renew = {
 struct replace_options {
 	struct ca_where where;
 	struct board_said board;
-	const char *old, *hand_over;
+	const char *old, *hand_over, *authority;
 	bool yes;
 };
 static const struct replace_options replace_defaults;
@@ -64,6 +64,8 @@ static const struct cmd_opt replace_opts[] = {
 	  .summary = "ask nothing" },
 	{ .name = "hand-over", .type = CMD_TEXT, .offset = offsetof(struct replace_options, hand_over), .value = "FILE",
 	  .complete = "file", .summary = "the CA's statement, where it is elsewhere (psec provision ca replace)" },
+	{ .name = "authority", .type = CMD_TEXT, .offset = offsetof(struct replace_options, authority), .value = "FILE",
+	  .complete = "file", .summary = "its policy.pem; else the key that the old board, or this one, has pinned" },
 	SERIAL_OPT(replace_options), CA_OPT(replace_options), CA_PASSPHRASE_OPT(replace_options),
 	EK_OPTS(replace_options), TRUST_OPT(replace_options), RECOVERY_OPT(replace_options),
 };
@@ -72,13 +74,15 @@ static int run_replace(const struct cmd_env *env, const void *options, int argc,
 {
 	const struct replace_options *o = options;
 	auto_free char *question = NULL;
-	auto_buf struct buf statement = BUF_INIT;
+	auto_buf struct buf statement = BUF_INIT, authority = BUF_INIT;
 	auto_board struct board b;
 	auto_ca struct ca *ca = NULL;
 
 	(void)argc, (void)argv;
 	if (board_begin(env, &o->board, BOARD_FRESH, &b, e))
 		return -1;
+	if (o->authority && !o->hand_over)
+		return err_set(e, ERR_USAGE, 0, "--authority is for the statement of --hand-over, and there is none");
 	if (!enrol_serial_ok(o->old))
 		return err_set(e, ERR_USAGE, 0, "--old names a board by its serial, and this is none");
 	if (!b.site)
@@ -87,10 +91,12 @@ static int run_replace(const struct cmd_env *env, const void *options, int argc,
 			     b.site->id, o->old, b.serial);
 	if (board_agreed(&b, o->yes, question, e) || board_ca(&b, &o->where, &ca, e))
 		return -1;
-	if (o->hand_over && board_read(o->hand_over, &statement, e))
+	if ((o->hand_over && board_read(o->hand_over, &statement, e)) ||
+	    (o->authority && board_read(o->authority, &authority, e)))
 		return -1;
 	b.how.replaces = o->old;
 	b.how.hand_over = o->hand_over ? statement.data : NULL;
+	b.how.authority = o->authority ? authority.data : NULL;
 	if (cmd_for_people(env))
 		fprintf(env->out, "board %s in place of %s, site %s\n", b.serial, o->old, b.site->id);
 	if (provision_run(&b.how, ca, &b.now, e) || board_vouch(&b, e))

@@ -93,10 +93,14 @@ struct audit_verdict {
 	uint64_t counter;        /* of the last head */
 	char signer[65];         /* the name in the heads' certificates */
 	bool trust_checked, counter_checked; /* and this was so */
+	int64_t hand_overs;      /* to other boards */
+	bool authority_checked;  /* and the CA signed each */
 };
 struct crypto_bag;
+struct enrol_authority;
 struct audit_judge {
 	const struct crypto_bag *trust; /* roots of the heads' certificates, or NULL */
+	const struct enrol_authority *authority; /* who may hand the site over to another board; NULL: not judged */
 	uint64_t counter;               /* the TPM's now, or 0 when it is not known */
 	const char *site;               /* the name that must be in the certificates, or NULL: one and the same in all */
 };

@@ -5,13 +5,14 @@
 #include <string.h>
 
 #include "crypto/crypto.h"
+#include "enrol/enrol.h"
 
 struct walk_signer {
 	char *pem;               /* whose these are: most heads have the certificate of the one before */
 	struct crypto_cert *cert;
 	struct crypto_key *key;
 	struct crypto_bag *between;
-	char cn[65];
+	char cn[65], serial[65]; /* of the site, and of the board */
 };
 
 struct audit_walk {
@@ -19,7 +20,9 @@ struct audit_walk {
 	struct audit_verdict v;
 	int64_t seq;             /* of the last entry */
 	uint8_t hash[SHA256_LEN];
-	bool handed_over;        /* to another board since the last head: its counter counts anew */
+	/* To another board since the last head, whose counter counts anew, and by which entry; "": no such thing */
+	char handed_to[ENROL_NAME];
+	int64_t handed_seq;
 	struct walk_signer signer;
 };
 
@@ -93,6 +96,25 @@ static void judge_entry(struct audit_walk *w, const struct audit_entry *v)
 		bad(w, 1, "entry 1 follows another one: the beginning was cut off");
 }
 
+/* The CA's word, whole in the entry: for this site, and by a key that is believed where there is one. */
+static void judge_hand_over(struct audit_walk *w, const struct audit_entry *v)
+{
+	const struct audit_judge *judge = w->judge;
+	struct enrol_handover h;
+	struct err e;
+
+	if (enrol_handover_read(v->detail, &h, &e) < 0)
+		bad(w, v->seq, "entry %" PRId64 " is a hand-over without the CA's statement: %s", v->seq, e.text);
+	else if (judge->site && !str_eq(h.site, judge->site))
+		bad(w, v->seq, "entry %" PRId64 " hands site '%s' over, and not '%s'", v->seq, h.site, judge->site);
+	else if (judge->authority && enrol_handover_check(&h, judge->authority, &e) < 0)
+		bad(w, v->seq, "entry %" PRId64 " is not to be trusted: %s", v->seq, e.text);
+	str_copy(w->handed_to, sizeof w->handed_to, h.to);
+	w->handed_seq = v->seq;
+	w->v.hand_overs++;
+	w->v.authority_checked = judge->authority != NULL;
+}
+
 static void take_entry(struct audit_walk *w, const struct audit_entry *v)
 {
 	judge_entry(w, v);
@@ -102,7 +124,7 @@ static void take_entry(struct audit_walk *w, const struct audit_entry *v)
 	w->seq = v->seq;
 	memcpy(w->hash, v->hash, sizeof w->hash);
 	if (str_eq(v->kind, "hand-over"))
-		w->handed_over = true;
+		judge_hand_over(w, v);
 }
 
 /* ---- heads ---- */
@@ -119,6 +141,7 @@ static int open_signer(struct walk_signer *s, const char *pem, struct err *e)
 		return -1;
 	crypto_cert_facts(s->cert, &facts);
 	str_copy(s->cn, sizeof s->cn, facts.cn);
+	str_copy(s->serial, sizeof s->serial, facts.serial_number);
 	s->pem = xstrdup(pem);
 	return 0;
 }
@@ -168,7 +191,10 @@ static void judge_head(struct audit_walk *w, const struct audit_head *h)
 	else if (memcmp(h->hash, w->hash, sizeof w->hash))
 		bad(w, w->v.signed_to + 1, "of the entries %" PRId64 "…%" PRId64 " at least one was changed and the chain made "
 		    "anew: the head (counter %" PRIu64 ") was signed for others", w->v.signed_to + 1, h->seq, h->counter);
-	else if (w->v.heads && h->counter < w->v.counter && !w->handed_over)
+	else if (w->handed_to[0] && !str_eq(w->signer.serial, w->handed_to))
+		bad(w, w->handed_seq, "entry %" PRId64 " hands the site over to board '%s', and the head of entry %" PRId64
+		    " is signed by board '%s'", w->handed_seq, w->handed_to, h->seq, w->signer.serial);
+	else if (w->v.heads && h->counter < w->v.counter && !w->handed_to[0])
 		bad(w, h->seq, "the head of entry %" PRId64 " has counter %" PRIu64 ", the one before it %" PRIu64
 		    ", and there is no hand-over between them", h->seq, h->counter, w->v.counter);
 }
@@ -178,7 +204,7 @@ static void take_head(struct audit_walk *w, const struct audit_head *h)
 	judge_head(w, h);
 	w->v.heads++;
 	w->v.counter = h->counter;
-	w->handed_over = false;
+	w->handed_to[0] = '\0';
 	if (w->v.first_bad)
 		return;
 	w->v.signed_to = h->seq;

@@ -3,8 +3,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "jot/jot.h"
-
 const char *const board_states[] = { "new", "provisioned", "replaced", "scrapped" };
 
 int board_get(struct ca *c, const char *serial, struct board *out, struct err *e)
@@ -183,31 +181,24 @@ int ca_board_rework(struct ca *c, const struct now *now, const char *serial, con
 
 struct handing { const struct now *now; const char *site, *old, *fresh; struct buf *out; };
 
-/* Signed: "psec-hand-over", a NUL, and the statement without its signature as compact JSON with sorted keys. */
 static int statement(struct ca *c, const struct handing *h, const char *certificate, struct err *e)
 {
-	static const char what[] = "psec-hand-over";
+	struct enrol_handover o = { .at_us = h->now->utc_us };
 	auto_crypto_key struct crypto_key *key = NULL;
-	auto_buf struct buf words = BUF_INIT, der = BUF_INIT, b64 = BUF_INIT;
-	auto_free char *text = NULL, *whole = NULL;
-	json_t *o = json_pack("{s:s s:i s:s s:s s:s s:s}", "psec", "hand-over", "version", 1, "site", h->site, "from",
-			      h->old, "to", h->fresh, "certificate", certificate);
-	int rc;
+	auto_buf struct buf words = BUF_INIT, der = BUF_INIT;
 
-	json_object_set_new(o, "at", jot_time(h->now->utc_us));
-	text = json_dumps(o, JSON_COMPACT | JSON_SORT_KEYS);
-	buf_add(&words, what, sizeof what);
-	buf_adds(&words, text);
-	rc = ca_key(c, "policy", &key, e) || crypto_sign(key, words.data, words.len, &der, e) ||
-	     crypto_base64(der.data, der.len, &b64, e);
-	if (!rc) {
-		json_object_set_new(o, "signature", json_string(b64.data));
-		whole = json_dumps(o, JSON_COMPACT | JSON_SORT_KEYS);
-		buf_clear(h->out);
-		buf_addf(h->out, "%s\n", whole);
-	}
-	json_decref(o);
-	return rc ? -1 : 0;
+	str_copy(o.site, sizeof o.site, h->site);
+	str_copy(o.from, sizeof o.from, h->old);
+	str_copy(o.to, sizeof o.to, h->fresh);
+	str_copy(o.certificate, sizeof o.certificate, certificate);
+	enrol_handover_words(&o, &words);
+	if (ca_key(c, "policy", &key, e) || crypto_sign(key, words.data, words.len, &der, e))
+		return -1;
+	if (der.len > sizeof o.signature)
+		return err_set(e, ERR_BUG, 0, "a signature has %zu bytes, must have at most %zu", der.len, sizeof o.signature);
+	memcpy(o.signature, der.data, der.len);
+	o.signature_len = der.len;
+	return enrol_handover_write(&o, h->out, e);
 }
 
 /* 1: the statement that was made before. */
@@ -224,7 +215,7 @@ static int made_before(struct ca *c, const struct handing *h, struct err *e)
 	return rc;
 }
 
-static int newest_of(struct ca *c, const struct handing *h, char number[48], struct err *e)
+static int newest_of(struct ca *c, const struct handing *h, char number[ENROL_NUMBER], struct err *e)
 {
 	auto_row sqlite3_stmt *st = NULL;
 	int rc = registry_row(c, &st, e, "SELECT number FROM certificate WHERE site = ? AND serial = ?"
@@ -234,7 +225,7 @@ static int newest_of(struct ca *c, const struct handing *h, char number[48], str
 		return err_set(e, ERR_INPUT, 0, "site '%s' never had board '%s'; `psec provision ca list %s` shows which "
 						"it had", h->site, h->old, h->site);
 	if (rc > 0)
-		str_copy(number, 48, row_text(st, 0));
+		str_copy(number, ENROL_NUMBER, row_text(st, 0));
 	return rc < 0 ? -1 : 0;
 }
 
@@ -242,7 +233,7 @@ static int hand_over(struct ca *c, void *arg, struct err *e)
 {
 	const struct handing *h = arg;
 	const struct which its = { "serial = ?", h->old };
-	char number[48];
+	char number[ENROL_NUMBER];
 	struct board fresh;
 	int before = made_before(c, h, e);
 

@@ -6,7 +6,7 @@
 
 enum { VERSION = 1, BLOCK_MAX = 16 * 1024 };
 
-static const char *const kinds[] = { "request", "challenge", "answer", "certificate", "policy" };
+static const char *const kinds[] = { "request", "challenge", "answer", "certificate", "policy", "hand-over" };
 static const char *const profiles[] = { "idevid", "ldevid" };
 
 const char *enrol_kind_name(enum enrol_kind k)
@@ -110,7 +110,8 @@ static int kind_of(const json_t *root, enum enrol_kind *out, struct err *e)
 	if (!said)
 		return err_set(e, ERR_INPUT, 0, "this is no enrolment document: it has no text psec");
 	str_printable(shown, sizeof shown, said, strlen(said));
-	return err_set(e, ERR_INPUT, 0, "psec is '%s', must be request, challenge, answer, certificate or policy", shown);
+	return err_set(e, ERR_INPUT, 0, "psec is '%s', must be request, challenge, answer, certificate, policy or "
+			  "hand-over", shown);
 }
 
 int enrol_kind(const char *text, enum enrol_kind *out, struct err *e)
@@ -185,6 +186,15 @@ void doc_serial(struct doc *d, const char *key, char to[ENROL_NAME])
 	str_copy(to, ENROL_NAME, s);
 }
 
+void doc_site(struct doc *d, const char *key, char to[ENROL_NAME])
+{
+	const char *s = doc_text(d, key);
+
+	if (!enrol_site_ok(s))
+		doc_fault(d, key, "must be a site's id, 1 to 31 of a-z, 0-9 and '-', not '-' at first");
+	str_copy(to, ENROL_NAME, s);
+}
+
 void doc_digest(struct doc *d, const char *key, uint8_t to[CRYPTO_HASH])
 {
 	if (!hex_parse(doc_text(d, key), to, CRYPTO_HASH))
@@ -256,7 +266,12 @@ static bool is_pem(const char *s, const char *label, size_t most)
 
 bool enrol_pem_next(const char **at, struct buf *one)
 {
-	static const char begin[] = "-----BEGIN CERTIFICATE-----", end[] = "-----END CERTIFICATE-----";
+	return doc_pem_next(at, "CERTIFICATE", one);
+}
+
+bool doc_pem_next(const char **at, const char *label, struct buf *one)
+{
+	auto_free char *begin = xasprintf("-----BEGIN %s-----", label), *end = xasprintf("-----END %s-----", label);
 	const char *from = strstr(*at, begin), *to = from ? strstr(from, end) : NULL;
 
 	buf_clear(one);

@@ -27,6 +27,7 @@ bool doc_has(const struct doc *d, const char *key);
 
 const char *doc_text(struct doc *d, const char *key);              /* "" after a fault */
 void doc_serial(struct doc *d, const char *key, char to[ENROL_NAME]);
+void doc_site(struct doc *d, const char *key, char to[ENROL_NAME]);
 /* A SHA-256 of 64 hex digits, lower case: its bytes, or the digits again. */
 void doc_digest(struct doc *d, const char *key, uint8_t to[CRYPTO_HASH]);
 void doc_hash(struct doc *d, const char *key, char to[CRYPTO_HEX]);
@@ -36,6 +37,8 @@ void doc_bytes(struct doc *d, const char *key, uint8_t *to, size_t max, size_t *
 enum enrol_profile doc_profile(struct doc *d);
 /* The text of one PEM block, or of several where most > 1; caller frees. NULL after a fault. */
 char *doc_pem(struct doc *d, const char *key, const char *label, size_t most);
+/* A PEM text's blocks of that label, one after the other: false at the end. *at begins as the text. */
+bool doc_pem_next(const char **at, const char *label, struct buf *one);
 /* A list of certificates, one each; returns how many. */
 size_t doc_pems(struct doc *d, const char *key, char *to[ENROL_CHAIN]);
 

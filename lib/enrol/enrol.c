@@ -71,17 +71,12 @@ void enrol_request_release(struct enrol_request *r)
 
 static void read_site(struct doc *d, struct enrol_request *r)
 {
-	const char *site;
-
 	if (r->profile == ENROL_IDEVID) {
 		if (doc_has(d, "site"))
 			doc_fault(d, "site", "belongs to profile ldevid: an IDevID knows no site");
 		return;
 	}
-	site = doc_text(d, "site");
-	if (!enrol_site_ok(site))
-		doc_fault(d, "site", "must be a site's id, 1 to 31 of a-z, 0-9 and '-', not '-' at first");
-	str_copy(r->site, sizeof r->site, site);
+	doc_site(d, "site", r->site);
 }
 
 int enrol_request_read(const char *text, struct enrol_request *out, struct err *e)

@@ -1,5 +1,5 @@
-/* enrol: the documents by which a board gets its certificates: request, challenge, answer, certificate; and the storage
- * policy. psec-enrolment(5) is their stated format.
+/* enrol: the documents by which a board gets its certificates: request, challenge, answer, certificate; the storage
+ * policy and the hand-over. psec-enrolment(5) is their stated format.
  *
  * They are files, carried by hand, by a station or by a broker, and hostile until read here: at most ENROL_MAX bytes,
  * no unknown and no repeated key, every name of its character set, every length bounded. Reading judges the form; what
@@ -14,13 +14,14 @@
 
 enum { ENROL_MAX = 64 * 1024 };
 enum { ENROL_NAME = 65 };   /* a board's serial or a site's id and its end */
-enum { ENROL_CHAIN = 8 };   /* certificates in a list, at most */
+enum { ENROL_CHAIN = 8 };   /* certificates or keys in a list, at most */
+enum { ENROL_NUMBER = 41 }; /* a certificate's, in hex, and its end */
 
 /* A board's serial: [A-Za-z0-9._-]{1,64}, no '.' or '-' at first; a site's id: [a-z0-9-]{1,31}, no '-' at first. */
 bool enrol_serial_ok(const char *s);
 bool enrol_site_ok(const char *s);
 
-enum enrol_kind { ENROL_REQUEST, ENROL_CHALLENGE, ENROL_ANSWER, ENROL_CERTIFICATE, ENROL_POLICY };
+enum enrol_kind { ENROL_REQUEST, ENROL_CHALLENGE, ENROL_ANSWER, ENROL_CERTIFICATE, ENROL_POLICY, ENROL_HANDOVER };
 /* Which document it says that it is; ERR_INPUT for none. */
 must_check int enrol_kind(const char *text, enum enrol_kind *out, struct err *e);
 const char *enrol_kind_name(enum enrol_kind k);
@@ -93,5 +94,28 @@ struct enrol_policy {
 };
 must_check int enrol_policy_read(const char *text, struct enrol_policy *out, struct err *e);
 must_check int enrol_policy_write(const struct enrol_policy *p, struct buf *to, struct err *e);
+
+/* ---- hand-over: the CA's word that a site went from one board to another ---- */
+struct enrol_handover {
+	char site[ENROL_NAME], from[ENROL_NAME], to[ENROL_NAME];
+	char certificate[ENROL_NUMBER]; /* of `from`, revoked */
+	int64_t at_us;
+	uint8_t signature[80];        /* DER */
+	size_t signature_len;
+};
+must_check int enrol_handover_read(const char *text, struct enrol_handover *out, struct err *e);
+must_check int enrol_handover_write(const struct enrol_handover *h, struct buf *to, struct err *e);
+/* What the CA signs with the key of its policy.pem. */
+void enrol_handover_words(const struct enrol_handover *h, struct buf *to);
+/* Public keys that are believed, one policy.pem after the other. */
+struct enrol_authority {
+	struct crypto_key *key[ENROL_CHAIN];
+	size_t count;
+};
+void enrol_authority_release(struct enrol_authority *a);
+#define auto_enrol_authority __attribute__((cleanup(enrol_authority_release)))
+must_check int enrol_authority_read(const char *text, struct enrol_authority *out, struct err *e);
+/* ERR_REFUSED: none of the keys signed it. */
+must_check int enrol_handover_check(const struct enrol_handover *h, const struct enrol_authority *a, struct err *e);
 
 #endif

@@ -35,6 +35,7 @@ struct provision_how {
 	bool any_tpm;                  /* reset: also where the files are of another TPM */
 	const char *replaces;          /* the serial of the board that had this site before, or NULL */
 	const char *hand_over;         /* with it, where the CA is elsewhere: its statement, or NULL */
+	const char *authority;         /* whose statement it must be, PEM; NULL: what the old board or this one pinned */
 	/* Progress, one of provision_steps each. */
 	void (*step)(void *arg, const char *name, bool done_now);
 	/* For the audit chain; NULL: nothing is recorded. Called again after a kill when it may not have been heard. */

@@ -2,7 +2,6 @@
 #include "inside.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -51,57 +50,58 @@ int provision_renew(const struct provision_how *how, struct ca *ca, const struct
 
 /* ---- replace ---- */
 
-static bool says(const json_t *o, const char *key, const char *value)
+/* The one that the old board had pinned; where that was lost, this board's; *whose gets the file. */
+static int pinned_authority(const struct provision_how *how, struct storage *s, char **whose, struct err *e)
 {
-	const char *said = json_string_value(json_object_get(o, key));
-
-	return said && str_eq(said, value);
-}
-
-/* By the policy authority, whose key the old board had pinned; where that is not here, whoever judges the log
- * checks it. */
-static int check_signature(const struct provision_how *how, json_t *o, struct err *e)
-{
-	static const char what[] = "psec-hand-over";
-	auto_free char *old = xasprintf("%s/tpm.%s", how->place.state, how->replaces), *text = NULL, *der64 = NULL;
+	auto_free char *old = xasprintf("%s/tpm.%s", how->place.state, how->replaces);
 	const struct provision_how before = { .place.tpm = old };
-	const char *signature = json_string_value(json_object_get(o, "signature"));
-	auto_storage struct storage s = { 0 };
-	auto_buf struct buf words = BUF_INIT;
-	uint8_t der[80];
-	size_t len;
 	bool there;
 
-	if (storage_read(&before, &s, &there, e))
+	*whose = place_path(&before, "storage.json");
+	if (storage_read(&before, s, &there, e))
+		return err_ctx(e, "'%s'", *whose);
+	if (there)
+		return 0;
+	if (storage_read(how, s, &there, e))
 		return -1;
 	if (!there)
-		return 0;
-	der64 = xstrdup(signature ? signature : "");
-	json_object_del(o, "signature");
-	text = json_dumps(o, JSON_COMPACT | JSON_SORT_KEYS);
-	buf_add(&words, what, sizeof what);
-	buf_adds(&words, text);
-	if (crypto_unbase64(der64, der, sizeof der, &len, e) ||
-	    crypto_verify(s.authority, words.data, words.len, der, len, e))
-		return err_set(e, ERR_REFUSED, 0, "the hand-over statement is not signed by this site's CA");
+		return err_set(e, ERR_REFUSED, 0, "whether the CA signed the hand-over statement cannot be checked: '%s', "
+			       "which has its key, is missing; carry the CA's policy.pem here, and the same again with "
+			       "--authority policy.pem", *whose);
+	free(*whose);
+	*whose = place_path(how, "storage.json");
+	return 0;
+}
+
+static int check_signature(const struct provision_how *how, const struct enrol_handover *h, struct err *e)
+{
+	auto_enrol_authority struct enrol_authority given = { 0 };
+	auto_storage struct storage s = { 0 };
+	auto_free char *whose = NULL;
+
+	if (how->authority) {
+		if (enrol_authority_read(how->authority, &given, e))
+			return err_ctx(e, "the authority");
+		return enrol_handover_check(h, &given, e);
+	}
+	if (pinned_authority(how, &s, &whose, e))
+		return -1;
+	if (enrol_handover_check(h, &(struct enrol_authority){ { s.authority }, 1 }, e))
+		return err_add(e, "; believed is the CA of '%s', another one's policy.pem by --authority FILE", whose);
 	return 0;
 }
 
 static int check_statement(const struct provision_how *how, struct err *e)
 {
-	json_t *o = json_loads(how->hand_over, JSON_REJECT_DUPLICATES, NULL);
-	int rc;
+	struct enrol_handover h;
 
-	if (!says(o, "psec", "hand-over"))
-		rc = err_set(e, ERR_INPUT, 0, "it is no hand-over statement; `psec provision ca replace` makes one");
-	else if (!says(o, "site", how->site) || !says(o, "from", how->replaces) || !says(o, "to", how->serial))
-		rc = err_set(e, ERR_REFUSED, 0, "the hand-over statement is not of site '%s' from board '%s' to board "
-			"'%s'",
-			     how->site, how->replaces, how->serial);
-	else
-		rc = check_signature(how, o, e);
-	json_decref(o);
-	return rc;
+	if (enrol_handover_read(how->hand_over, &h, e))
+		return err_ctx(e, "the hand-over statement");
+	if (!str_eq(h.site, how->site) || !str_eq(h.from, how->replaces) || !str_eq(h.to, how->serial))
+		return err_set(e, ERR_REFUSED, 0, "the hand-over statement is of site '%s' from board '%s' to board '%s', must "
+			       "be of site '%s' from board '%s' to board '%s'", h.site, h.from, h.to, how->site, how->replaces,
+			       how->serial);
+	return check_signature(how, &h, e);
 }
 
 static int statement_of(struct device *d, struct ca *ca, struct buf *to, struct err *e)

@@ -63,6 +63,22 @@ static void small(const char *text)
 		     memcmp(&policy.pcrs, &policy2.pcrs, sizeof policy.pcrs) == 0 && policy.slot == policy2.slot);
 }
 
+static void handover(const char *text)
+{
+	struct enrol_authority a;
+	struct enrol_handover h, again;
+	auto_buf struct buf b = BUF_INIT, c = BUF_INIT;
+	struct err e;
+
+	if (!enrol_handover_read(text, &h, &e))
+		must(enrol_handover_write(&h, &b, &e) == 0 && enrol_handover_read(b.data, &again, &e) == 0 &&
+		     enrol_handover_write(&again, &c, &e) == 0 && str_eq(b.data, c.data));
+	if (!enrol_authority_read(text, &a, &e)) {
+		must(a.count >= 1 && a.count <= ENROL_CHAIN);
+		enrol_authority_release(&a);
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	auto_buf struct buf text = BUF_INIT, one = BUF_INIT;
@@ -79,5 +95,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	request(text.data);
 	certificate(text.data);
 	small(text.data);
+	handover(text.data);
 	return 0;
 }

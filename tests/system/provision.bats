@@ -423,7 +423,28 @@ leaf() {
 	"$PSEC" audit tail --csv | grep -q '"hand-over","house"'
 	"$PSEC" audit tail --csv | grep hand-over | grep -q signature
 	[ -d "state/tpm.$old" ]
-	"$PSEC" audit verify
+	run "$PSEC" audit verify
+	[ "$status" = 0 ]
+	[[ "$output" == *"whether the CA signed the 1 hand-over to another board was not judged: --authority names its policy.pem"* ]]
+	run "$PSEC" audit verify --authority ca/policy.pem --counter "$(counter)"
+	echo "$output"
+	[ "$status" = 0 ]
+	[[ "$output" == *"1 hand-over to another board, signed by the CA"* ]]
+	"$PSEC" audit verify --authority ca/policy.pem --json >verdict.json
+	grep -q '"authority_checked": true' verdict.json
+	grep -q '"hand_overs": 1\b' verdict.json
+	# another CA's key is not believed, beside it the right one is; the export tells the same elsewhere
+	openssl ecparam -name prime256v1 -genkey -noout | openssl ec -pubout -out other.pem 2>/dev/null
+	"$PSEC" audit export --out house.audit
+	for file in "" "--file house.audit"; do
+		run "$PSEC" audit verify $file --authority other.pem
+		[ "$status" = 1 ]
+		[[ "$output" == "entry "*": entry "*" is not to be trusted: the hand-over of site 'house' to board "*"another CA signed it"* ]]
+		"$PSEC" audit verify $file --authority <(cat other.pem ca/policy.pem)
+	done
+	run "$PSEC" audit verify --authority ca/root.pem
+	[ "$status" = 65 ]
+	[[ "$output" == *"'ca/root.pem': there is no public key in PEM; a CA's is its policy.pem" ]]
 	# again: nothing more happens, and the statement is in the log once
 	"$PSEC" provision replace --old "$old" --yes >/dev/null
 	[ "$("$PSEC" audit tail --csv | grep -c '"hand-over"')" = 1 ]
@@ -452,13 +473,43 @@ leaf() {
 	sed 's/"at":"20../"at":"2000/' handover.json >forged.json
 	replace --hand-over forged.json
 	[ "$status" = 77 ]
-	[[ "$output" == *"not signed by this site's CA"* ]]
+	[[ "$output" == *"was changed, or another CA signed it; believed is the CA of '"*"/state/tpm.OLD-1/storage.json', another one's policy.pem by --authority FILE"* ]]
+	# whose word it must be is the old board's to say; without that it is asked for, and nothing is taken unchecked
+	mv state/tpm.OLD-1/storage.json kept.json
+	for file in handover.json forged.json; do
+		replace --hand-over $file
+		[ "$status" = 77 ]
+		[[ "$output" == *"cannot be checked: '"*"/state/tpm.OLD-1/storage.json'"*" is missing"*"--authority policy.pem" ]]
+	done
+	replace --hand-over forged.json --authority elsewhere/policy.pem
+	[ "$status" = 77 ]
+	[[ "$output" == *"was changed, or another CA signed it" ]]
+	openssl ecparam -name prime256v1 -genkey -noout | openssl ec -pubout -out other.pem 2>/dev/null
+	replace --hand-over handover.json --authority other.pem
+	[ "$status" = 77 ]
+	replace --authority other.pem
+	[ "$status" = 64 ]
 	run ! grep -q hand-over <("$PSEC" audit tail --csv)
+	replace --hand-over handover.json --authority elsewhere/policy.pem
+	[ "$status" = 75 ]
+	rm state/tpm/handover.json
+	# or it is the one that the new board was given with its storage key
+	"$PSEC" provision policy make --out policy.json
+	"$PSEC" provision ca policy --ca elsewhere --out signed.json policy.json
+	"$PSEC" provision policy add --authority elsewhere/policy.pem signed.json
+	replace --hand-over forged.json
+	[ "$status" = 77 ]
+	[[ "$output" == *"believed is the CA of '"*"/state/tpm/storage.json'"* ]]
+	replace --hand-over handover.json
+	[ "$status" = 75 ]
+	rm state/tpm/handover.json
+	mv kept.json state/tpm.OLD-1/storage.json
 	replace --hand-over handover.json
 	[ "$status" = 75 ]
 	[[ "$output" == *LDevID* ]]
 	by_documents
 	"$PSEC" audit tail --csv | grep -q '"hand-over","house"'
+	"$PSEC" audit verify --authority elsewhere/policy.pem | grep -q 'another board, signed by the CA'
 	"$PSEC" provision ca list --ca elsewhere OLD-1 | grep ldevid | grep -q revoked
 	openssl verify -x509_strict -CAfile state/tpm/trust.pem -untrusted state/tpm/ldevid.pem state/tpm/ldevid.pem
 }

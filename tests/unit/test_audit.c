@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "crypto/crypto.h"
+#include "enrol/enrol.h"
 #include "store_folder.h"
 
 static struct store *opened(void)
@@ -90,7 +91,7 @@ static void assert_whole(const struct audit_judge *judge, int64_t entries, int64
 
 struct signer { EVP_PKEY *key; char *pem; };
 
-static struct signer signer_new(const char *cn)
+static struct signer board_new(const char *cn, const char *serial)
 {
 	struct signer s = { .key = EVP_EC_gen("P-256") };
 	X509 *cert = X509_new();
@@ -105,6 +106,8 @@ static struct signer signer_new(const char *cn)
 	ASN1_TIME_set(X509_getm_notBefore(cert), T0 / US_PER_S - 86400);
 	ASN1_TIME_set(X509_getm_notAfter(cert), T0 / US_PER_S + 86400);
 	X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)cn, -1, -1, 0);
+	if (serial)
+		X509_NAME_add_entry_by_txt(name, "serialNumber", MBSTRING_UTF8, (const unsigned char *)serial, -1, -1, 0);
 	X509_set_issuer_name(cert, name);
 	X509_set_pubkey(cert, s.key);
 	assert_true(X509_sign(cert, s.key, EVP_sha256()) > 0);
@@ -114,6 +117,11 @@ static struct signer signer_new(const char *cn)
 	BIO_free(to);
 	X509_free(cert);
 	return s;
+}
+
+static struct signer signer_new(const char *cn)
+{
+	return board_new(cn, NULL);
 }
 
 static void signer_free(struct signer *s)
@@ -480,26 +488,117 @@ static void a_head_of_another_site_is_found(void **state)
 	signer_free(&barn);
 }
 
-static void a_counter_counts_anew_only_after_a_hand_over(void **state)
-{
-	struct signer old = signer_new("house"), new = signer_new("house");
-	struct store *s = opened();
+/* ---- hand-overs ---- */
 
-	(void)state;
+/* What `psec provision ca replace` gives, but for changes after it was signed. */
+static void hand_over(struct store *s, const struct crypto_key *by, const char *site, const char *to, const char *changed)
+{
+	struct enrol_handover h = { .from = "OLD-1", .certificate = "0A1B", .at_us = T0 };
+	auto_buf struct buf words = BUF_INIT, der = BUF_INIT, text = BUF_INIT;
+
+	str_copy(h.site, sizeof h.site, site);
+	str_copy(h.to, sizeof h.to, to);
+	enrol_handover_words(&h, &words);
+	ok(crypto_sign(by, words.data, words.len, &der, &e));
+	memcpy(h.signature, der.data, der.len);
+	h.signature_len = der.len;
+	if (changed)
+		str_copy(h.to, sizeof h.to, changed);
+	ok(enrol_handover_write(&h, &text, &e));
+	append(s, "hand-over", text.data);
+}
+
+/* Two entries and a head by the old board, the hand-over as entry 3, one more and a head by board NEW-1. */
+static void handed_log(const struct crypto_key *by, const char *site, const char *to, const char *changed)
+{
+	struct signer old = board_new("house", "OLD-1"), new = board_new("house", "NEW-1");
+	struct store *s;
+
+	unlink(path);
+	s = opened();
 	append_some(s, 2);
 	head(s, &old, 40);
-	append(s, "hand-over", "{\"to\":\"serial\"}");
+	if (by)
+		hand_over(s, by, site, to, changed);
+	else
+		append(s, "hand-over", "{\"to\":\"NEW-1\"}");
 	append_some(s, 1);
 	head(s, &new, 1);
 	store_close(s);
+	signer_free(&old);
+	signer_free(&new);
+}
+
+static void a_counter_counts_anew_only_after_a_hand_over(void **state)
+{
+	struct signer new = board_new("house", "NEW-1");
+	struct crypto_key *ca = NULL;
+	struct store *s;
+
+	(void)state;
+	ok(crypto_key_new(&ca, &e));
+	handed_log(ca, "house", "NEW-1", NULL);
 	assert_whole(&(struct audit_judge){ .counter = 1 }, 4, 2);
 	s = opened();
 	append_some(s, 1);
-	head(s, &old, 0);
+	head(s, &new, 0);
 	store_close(s);
 	assert_bad(NULL, 5, "has counter 0, the one before it 1");
-	signer_free(&old);
 	signer_free(&new);
+	crypto_key_free(ca);
+}
+
+static void a_hand_over_is_judged_by_the_authority_that_is_given_and_without_one_that_is_told(void **state)
+{
+	struct crypto_key *ca = NULL, *other = NULL;
+	struct enrol_authority right = { .count = 1 }, wrong = { .count = 1 }, both = { .count = 2 };
+	const struct audit_judge none = { .site = "house" }, by_right = { .site = "house", .authority = &right },
+				 by_wrong = { .authority = &wrong }, by_both = { .authority = &both };
+	struct audit_verdict v;
+
+	(void)state;
+	ok(crypto_key_new(&ca, &e));
+	ok(crypto_key_new(&other, &e));
+	right.key[0] = both.key[1] = ca;
+	wrong.key[0] = both.key[0] = other;
+	handed_log(ca, "house", "NEW-1", NULL);
+	v = verdict_of(&none);
+	assert_int_equal(v.first_bad, 0);
+	assert_int_equal(v.hand_overs, 1);
+	assert_false(v.authority_checked);
+	v = verdict_of(&by_right);
+	assert_int_equal(v.first_bad, 0);
+	assert_true(v.authority_checked);
+	assert_whole(&by_both, 4, 2);
+	assert_bad(&by_wrong, 3, "another CA signed it");
+	/* signed for another board, and made to name this one: only the signature tells */
+	handed_log(ca, "house", "NEW-2", "NEW-1");
+	assert_whole(&none, 4, 2);
+	assert_bad(&by_right, 3, "to board 'NEW-1' was changed");
+	handed_log(other, "house", "NEW-1", NULL);
+	assert_bad(&by_right, 3, "another CA signed it");
+	crypto_key_free(ca);
+	crypto_key_free(other);
+}
+
+static void a_hand_over_to_another_board_or_of_another_site_or_without_a_statement_is_found_in_any_case(void **state)
+{
+	struct crypto_key *ca = NULL;
+	struct enrol_authority right = { .count = 1 };
+	const struct audit_judge judges[] = { { .site = "house" }, { .site = "house", .authority = &right } };
+
+	(void)state;
+	ok(crypto_key_new(&ca, &e));
+	right.key[0] = ca;
+	for (size_t i = 0; i < COUNT_OF(judges); i++) {
+		handed_log(ca, "house", "NEW-2", NULL);
+		assert_bad(&judges[i], 3, "to board 'NEW-2', and the head of entry 4 is signed by board 'NEW-1'");
+		handed_log(ca, "barn", "NEW-1", NULL);
+		assert_bad(&judges[i], 3, "hands site 'barn' over, and not 'house'");
+		handed_log(NULL, NULL, NULL, NULL);
+		assert_bad(&judges[i], 3, "without the CA's statement");
+	}
+	crypto_key_free(ca);
 }
 
 static void a_head_is_kept_only_for_the_entry_it_is_of(void **state)
@@ -771,6 +870,8 @@ int main(void)
 		test(a_forged_head_is_found),
 		test(a_head_of_another_site_is_found),
 		test(a_counter_counts_anew_only_after_a_hand_over),
+		test(a_hand_over_is_judged_by_the_authority_that_is_given_and_without_one_that_is_told),
+		test(a_hand_over_to_another_board_or_of_another_site_or_without_a_statement_is_found_in_any_case),
 		test(the_heads_certificate_must_come_from_a_given_root_and_have_been_valid_then),
 		test(a_head_is_kept_only_for_the_entry_it_is_of),
 		test(a_log_is_as_whole_in_json),

@@ -188,6 +188,74 @@ static void a_policy_comes_back_and_has_a_pcr_once(void **state)
 	assert_non_null(strstr(e.text, "PCR numbers"));
 }
 
+#define HANDOVER "{\"at\":\"2026-10-01T12:00:00.000Z\",\"certificate\":\"0A1b\",\"from\":\"A1\",\"psec\":\"hand-over\"," \
+		 "%s\"site\":\"hof-7\",\"to\":\"B2\",\"version\":1}"
+
+static void a_hand_over_is_one_line_and_what_is_signed_is_that_without_the_signature(void **state)
+{
+	static const char *const odd[][2] = {
+		{ "\"A1\"", "from must be 1 to 64" }, { "\"B2\"", "to must be 1 to 64" }, { "\"hof-7\"", "site must be a site's id" },
+		{ "\"0A1b\"", "certificate must be a certificate's number" }, { "\"2026", "at must be a time" },
+		{ "\"psec", "no text psec" }, { "\"MAA=\"", "signature must be base64" }, { "\"from\"", "is not a key" },
+	};
+	auto_buf struct buf text = BUF_INIT, words = BUF_INIT, again = BUF_INIT;
+	struct enrol_handover h;
+	struct err e;
+
+	(void)state;
+	buf_addf(&text, HANDOVER "\n", "\"signature\":\"MAA=\",");
+	assert_int_equal(enrol_handover_read(text.data, &h, &e), 0);
+	assert_string_equal(h.from, "A1");
+	assert_string_equal(h.to, "B2");
+	assert_int_equal(h.signature_len, 2);
+	assert_int_equal(enrol_handover_write(&h, &again, &e), 0);
+	assert_string_equal(again.data, text.data);
+	buf_addf(&words, HANDOVER, "");
+	enrol_handover_words(&h, &again);
+	assert_memory_equal(again.data, "psec-hand-over", 15);
+	assert_string_equal(again.data + 15, words.data);
+	for (size_t i = 0; i < COUNT_OF(odd); i++) {
+		auto_free char *copy = xstrdup(text.data);
+
+		strstr(copy, odd[i][0])[1] = '*';
+		assert_int_equal(enrol_handover_read(copy, &h, &e), -1);
+		assert_int_equal(e.kind, ERR_INPUT);
+		if (!strstr(e.text, odd[i][1]))
+			fail_msg("%s says '%s'", odd[i][0], e.text);
+	}
+}
+
+static void an_authority_is_one_public_key_or_some_and_nothing_else(void **state)
+{
+	struct enrol_authority a = { 0 };
+	struct crypto_key *key[ENROL_CHAIN + 1] = { NULL };
+	auto_buf struct buf text = BUF_INIT, one = BUF_INIT;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(enrol_authority_read("words", &a, &e), -1);
+	assert_non_null(strstr(e.text, "there is no public key in PEM; a CA's is its policy.pem"));
+	assert_int_equal(enrol_authority_read(CERT, &a, &e), -1);
+	assert_int_equal(enrol_authority_read("-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----\n", &a, &e), -1);
+	assert_non_null(strstr(e.text, "public key 1"));
+	for (size_t i = 0; i < COUNT_OF(key); i++) {
+		buf_clear(&one);
+		assert_int_equal(crypto_key_new(&key[i], &e), 0);
+		assert_int_equal(crypto_key_public_pem(key[i], &one, &e), 0);
+		buf_adds(&text, one.data);
+		if (i == ENROL_CHAIN)
+			break;
+		assert_int_equal(enrol_authority_read(text.data, &a, &e), 0);
+		assert_int_equal(a.count, i + 1);
+		assert_true(crypto_key_same(a.key[i], key[i]));
+		enrol_authority_release(&a);
+	}
+	assert_int_equal(enrol_authority_read(text.data, &a, &e), -1);
+	assert_non_null(strstr(e.text, "more than 8 public keys"));
+	for (size_t i = 0; i < COUNT_OF(key); i++)
+		crypto_key_free(key[i]);
+}
+
 static void proof_and_nonce_are_what_the_manual_says(void **state)
 {
 	/* openssl dgst -sha256 and -mac HMAC over the same bytes */
@@ -246,6 +314,8 @@ int main(void)
 		cmocka_unit_test(a_document_has_at_most_64_kib),
 		cmocka_unit_test(the_other_documents_come_back_as_they_were),
 		cmocka_unit_test(a_policy_comes_back_and_has_a_pcr_once),
+		cmocka_unit_test(a_hand_over_is_one_line_and_what_is_signed_is_that_without_the_signature),
+		cmocka_unit_test(an_authority_is_one_public_key_or_some_and_nothing_else),
 		cmocka_unit_test(proof_and_nonce_are_what_the_manual_says),
 		cmocka_unit_test(names_keep_to_their_letters),
 		cmocka_unit_test(certificates_of_a_text_come_one_by_one),
