@@ -164,7 +164,7 @@ static int read_private(const char *path, const char *pem, const struct secret *
 
 int crypto_key_read(const char *path, const struct secret *pass, struct crypto_key **out, struct err *e)
 {
-	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	auto_buf_wipe struct buf b = BUF_INIT;
 	struct stat st;
 

@@ -158,6 +158,11 @@ static void a_key_that_others_can_read_is_refused(void **state)
 	crypto_key_free(take(again));
 	assert_int_equal(crypto_key_read(path, NULL, &again, &e), -1);
 	assert_int_equal(e.kind, ERR_INPUT);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_int_equal(crypto_key_read(path, NULL, &again, &e), -1); /* nobody writes: it is not waited for */
+	assert_int_equal(e.kind, ERR_REFUSED);
+	assert_non_null(strstr(e.text, "is no regular file"));
 }
 
 static void only_the_key_and_the_text_make_the_signature(void **state)
