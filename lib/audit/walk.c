@@ -96,17 +96,24 @@ static void judge_entry(struct audit_walk *w, const struct audit_entry *v)
 		bad(w, 1, "entry 1 follows another one: the beginning was cut off");
 }
 
+/* Whose log it is: as the judge says, else as the first head does; "" before it. */
+static const char *site_of(const struct audit_walk *w)
+{
+	return w->judge->site ? w->judge->site : w->v.signer;
+}
+
 /* The CA's word, whole in the entry: for this site, and by a key that is believed where there is one. */
 static void judge_hand_over(struct audit_walk *w, const struct audit_entry *v)
 {
 	const struct audit_judge *judge = w->judge;
+	const char *site = site_of(w);
 	struct enrol_handover h;
 	struct err e;
 
 	if (enrol_handover_read(v->detail, &h, &e) < 0)
 		bad(w, v->seq, "entry %" PRId64 " is a hand-over without the CA's statement: %s", v->seq, e.text);
-	else if (judge->site && !str_eq(h.site, judge->site))
-		bad(w, v->seq, "entry %" PRId64 " hands site '%s' over, and not '%s'", v->seq, h.site, judge->site);
+	else if (*site && !str_eq(h.site, site))
+		bad(w, v->seq, "entry %" PRId64 " hands site '%s' over, and not '%s'", v->seq, h.site, site);
 	else if (judge->authority && enrol_handover_check(&h, judge->authority, &e) < 0)
 		bad(w, v->seq, "entry %" PRId64 " is not to be trusted: %s", v->seq, e.text);
 	str_copy(w->handed_to, sizeof w->handed_to, h.to);
@@ -165,7 +172,7 @@ static int check_certificate(struct audit_walk *w, const struct audit_head *h, s
 static int check_signature(struct audit_walk *w, const struct audit_head *h, struct err *e)
 {
 	auto_buf struct buf fields = BUF_INIT;
-	const char *site = w->judge->site ? w->judge->site : w->v.signer;
+	const char *site = site_of(w);
 
 	if (open_signer(&w->signer, h->certificate, e) < 0)
 		return -1;

@@ -585,7 +585,9 @@ static void a_hand_over_to_another_board_or_of_another_site_or_without_a_stateme
 {
 	struct crypto_key *ca = NULL;
 	struct enrol_authority right = { .count = 1 };
-	const struct audit_judge judges[] = { { .site = "house" }, { .site = "house", .authority = &right } };
+	/* the last two as for an export: the heads before it say whose log it is */
+	const struct audit_judge judges[] = { { .site = "house" }, { .site = "house", .authority = &right },
+					      { .site = NULL }, { .authority = &right } };
 
 	(void)state;
 	ok(crypto_key_new(&ca, &e));
