@@ -76,9 +76,8 @@ static TSS2_RC take_in(struct stream *c, uint8_t *to, size_t len, int64_t until)
 {
 	while (len > 0) {
 		struct pollfd p = {.fd = c->fd, .events = POLLIN};
-		int64_t left = (until - now_read().boot_us) / US_PER_MS;
+		int ready = poll(&p, 1, time_left_ms(until));
 		ssize_t n;
-		int ready = left > 0 ? poll(&p, 1, (int)left) : 0;
 
 		if (ready < 0 && errno == EINTR)
 			continue;

@@ -28,12 +28,13 @@ static TSS2_RC send_on(struct tpm_wire *w, size_t size, const uint8_t *command)
 
 static TSS2_RC take_answer(struct tpm_wire *w, size_t *size, uint8_t *response)
 {
-	int64_t until = now_read().boot_us + w->answer_ms * US_PER_MS, left_ms = w->answer_ms;
+	int64_t until = now_read().boot_us + w->answer_ms * US_PER_MS;
+	int left_ms = w->answer_ms;
 	TSS2_RC rc;
 
 	do { /* tabrmd's says TRY_AGAIN also for an answer that is not whole yet */
-		rc = Tss2_Tcti_Receive(w->inner, size, response, (int32_t)left_ms);
-		left_ms = (until - now_read().boot_us) / US_PER_MS;
+		rc = Tss2_Tcti_Receive(w->inner, size, response, left_ms);
+		left_ms = time_left_ms(until);
 	} while (rc == TSS2_TCTI_RC_TRY_AGAIN && left_ms > 0);
 	return rc ? broke(w, rc) : TSS2_RC_SUCCESS;
 }
