@@ -96,11 +96,14 @@ void tpm_account_answer(struct tpm_account *a, const uint8_t *response, size_t s
 void tpm_account_open(struct tpm_account *a, int lock)
 {
 	struct tpm_note n;
+	ssize_t len = pread(lock, &n, sizeof n, 0);
+	bool other = len < 0 || (len > 0 && (len < (ssize_t)sizeof n.magic || n.magic != MAGIC));
 
-	/* A file of who keeps it to himself: no account, and so nothing that we could not strike out again. */
-	a->fd = (fcntl(lock, F_GETFL) & O_ACCMODE) == O_RDWR ? lock : -1;
-	if (a->fd >= 0 && pread(a->fd, &n, sizeof n, 0) == (ssize_t)sizeof n && n.magic == MAGIC &&
-	    n.held_count <= COUNT_OF(n.held) && n.listed_count <= COUNT_OF(n.listed))
+	/* A file of who keeps it to himself: no account, and so nothing that we could not strike out again. Nor in one
+	 * that has other words: where the kernel lets users do it, it may be a hard link to a file of ours. */
+	a->fd = (fcntl(lock, F_GETFL) & O_ACCMODE) == O_RDWR && !other ? lock : -1;
+	if (a->fd >= 0 && len == (ssize_t)sizeof n && n.held_count <= COUNT_OF(n.held) &&
+	    n.listed_count <= COUNT_OF(n.listed))
 		a->note = n;
 }
 

@@ -404,6 +404,29 @@ static void what_stands_in_the_locks_file_is_not_believed(void **state)
 	flush_all();
 }
 
+/* It may be a link of somebody's to what he could not write himself. */
+static void a_file_of_other_words_in_the_locks_place_is_not_written_to(void **state)
+{
+	const char words[] = "root:x:0:0:root:/root:/bin/bash\n";
+	char path[128], now[sizeof words] = "";
+	struct tpm *t;
+	struct err e;
+	int fd;
+
+	(void)state;
+	lock_path(chip.tcti, path, sizeof path);
+	unlink(path);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+	assert_int_equal(write(fd, words, sizeof words - 1), sizeof words - 1);
+	t = opened();
+	assert_ok(tpm_bus(t, &e)); /* which loads a session */
+	tpm_close(t);
+	assert_int_equal(pread(fd, now, sizeof now, 0), sizeof words - 1);
+	assert_string_equal(now, words);
+	close(fd);
+	unlink(path); /* the next makes its own */
+}
+
 /* Behind a program there may be a resource manager, and others at work: it is said, not done. */
 static void what_is_full_behind_a_program_is_told_with_the_remedy(void **state)
 {
@@ -543,6 +566,7 @@ int main(void)
 		cmocka_unit_test(what_strangers_left_goes_when_there_is_no_room),
 		cmocka_unit_test(what_a_command_loaded_as_its_sender_died_is_flushed),
 		cmocka_unit_test(what_stands_in_the_locks_file_is_not_believed),
+		cmocka_unit_test(a_file_of_other_words_in_the_locks_place_is_not_written_to),
 		cmocka_unit_test(what_is_full_behind_a_program_is_told_with_the_remedy),
 		cmocka_unit_test(a_tpm_that_stops_in_a_command_is_waited_for_with_a_bound),
 		cmocka_unit_test(a_program_that_hangs_is_waited_for_with_a_bound),
