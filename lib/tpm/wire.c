@@ -43,7 +43,7 @@ static TSS2_RC take_answer(struct tpm_wire *w, size_t *size, uint8_t *response)
  * for a list that is cut. */
 static TSS2_RC list_loaded(struct tpm_wire *w, uint32_t first, uint32_t *to, size_t max, size_t *count)
 {
-	enum { COMMAND = 22, FRONT = 19 };
+	enum { COMMAND = 22, MORE = 10, FRONT = 19 };
 	uint8_t command[COMMAND] = {0x80, 0x01, 0, 0, 0, COMMAND, 0, 0, 0x01, 0x7a};
 	uint8_t answer[TPM2_MAX_RESPONSE_SIZE];
 	size_t size = sizeof answer, n;
@@ -60,7 +60,7 @@ static TSS2_RC list_loaded(struct tpm_wire *w, uint32_t first, uint32_t *to, siz
 	if (rc || size < FRONT || get32(answer + 6))
 		return rc;
 	n = get32(answer + 15);
-	if (n >= max || size != FRONT + 4 * n)
+	if (n >= max || answer[MORE] || size != FRONT + 4 * n || get32(answer + MORE + 1) != TPM2_CAP_HANDLES)
 		return TSS2_RC_SUCCESS;
 	for (size_t i = 0; i < n; i++)
 		to[i] = get32(answer + FRONT + 4 * i);
