@@ -102,7 +102,7 @@ struct audit_judge {
 	const struct crypto_bag *trust; /* roots of the heads' certificates, or NULL */
 	const struct enrol_authority *authority; /* who may hand the site over to another board; NULL: not judged */
 	uint64_t counter;               /* the TPM's now, or 0 when it is not known */
-	const char *site;               /* the name that must be in the certificates, or NULL: one and the same in all */
+	const char *site;               /* the name that must be in the certificates; NULL or "": one and the same in all */
 };
 struct audit_walk;
 struct audit_walk *audit_walk_new(const struct audit_judge *judge); /* judge is borrowed; caller frees */

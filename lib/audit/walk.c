@@ -99,7 +99,7 @@ static void judge_entry(struct audit_walk *w, const struct audit_entry *v)
 /* Whose log it is: as the judge says, else as the first head does; "" before it. */
 static const char *site_of(const struct audit_walk *w)
 {
-	return w->judge->site ? w->judge->site : w->v.signer;
+	return w->judge->site && *w->judge->site ? w->judge->site : w->v.signer;
 }
 
 /* The CA's word, whole in the entry: for this site, and by a key that is believed where there is one. */

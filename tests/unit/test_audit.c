@@ -483,6 +483,7 @@ static void a_head_of_another_site_is_found(void **state)
 	head(s, &barn, 2);
 	store_close(s);
 	assert_bad(NULL, 4, "signed by 'barn', and not by 'house'");
+	assert_bad(&(struct audit_judge){ .site = "" }, 4, "signed by 'barn', and not by 'house'");
 	assert_bad(&(struct audit_judge){ .site = "barn" }, 2, "signed by 'house', and not by 'barn'");
 	signer_free(&house);
 	signer_free(&barn);
@@ -585,9 +586,9 @@ static void a_hand_over_to_another_board_or_of_another_site_or_without_a_stateme
 {
 	struct crypto_key *ca = NULL;
 	struct enrol_authority right = { .count = 1 };
-	/* the last two as for an export: the heads before it say whose log it is */
+	/* with the last two nothing but the heads before it says whose log it is, as with an export that names no site */
 	const struct audit_judge judges[] = { { .site = "house" }, { .site = "house", .authority = &right },
-					      { .site = NULL }, { .authority = &right } };
+					      { .site = NULL }, { .site = "", .authority = &right } };
 
 	(void)state;
 	ok(crypto_key_new(&ca, &e));
