@@ -59,7 +59,8 @@ man_pages := $(patsubst man/%.scd,$(B)/man/%,$(wildcard man/*.scd))
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all bin share man tests help deps deps-test deps-step deps-deb deb demo check check-long check-unit check-cli check-system \
+.PHONY: all bin share man tests help deps deps-test deps-step deps-vm deps-deb deb demo check check-long \
+	check-vm check-unit check-cli check-system \
 	check-fault check-layers check-headers check-lines check-lean bench golden-update install uninstall clean FORCE
 
 all: bin man
@@ -155,7 +156,7 @@ check: deps-test
 check-long: deps-test
 	$(Q)$(MAKE) --no-print-directory tests man
 	$(Q)tests/check --long $(B)
-check-unit check-cli check-system check-fault check-layers check-headers check-lines check-lean: tests
+check-vm check-unit check-cli check-system check-fault check-layers check-headers check-lines check-lean: tests
 	$(Q)tests/check --only $(@:check-%=%) $(B)
 bench: deps-test
 	$(Q)$(MAKE) --no-print-directory bin $(bench_bin) $(tls_client)
@@ -172,6 +173,7 @@ debs_build := gcc libc6-dev make pkg-config libmodbus-dev libyaml-dev libjansson
 	libseccomp-dev libreadline-dev libqrencode-dev libmd-dev libssl-dev libtss2-dev
 debs_demo := swtpm swtpm-tools openssl
 debs_deb := build-essential debhelper lintian fakeroot
+debs_vm := qemu-system-x86 busybox-static cpio kmod
 debs_test := libcmocka-dev bats scdoc socat iproute2 nftables procps python3 python3-venv sqlite3 mbpoll man-db \
 	bash-completion zsh fish util-linux git $(debs_demo) tpm2-tools tpm2-openssl mosquitto mosquitto-clients \
 	tpm2-abrmd libtss2-tcti-tabrmd0 dbus-daemon cryptsetup-bin \
@@ -195,6 +197,10 @@ deps-test:
 # step-ca, which tests put behind psec's CA: apart, because it takes minutes. Without it they are skipped.
 deps-step: deps-test
 	$(Q)tests/step $(CURDIR)/build/step
+# A machine with a TPM that is a device, for tests/vm: apart, because it is 170 MB to fetch. Without it they are skipped.
+deps-vm: deps-test
+	$(call install_debs,$(debs_vm))
+	$(Q)tests/vm/machine $(CURDIR)/build/vm
 
 # ---- install
 systemd := psecd/install
@@ -244,5 +250,6 @@ help:
 	@echo 'make deb      a Debian package in build/deb, looked at by lintian'
 	@echo 'make deps     only install what is missing from Debian'
 	@echo 'make deps-step  build step-ca, without which two tests of make check are skipped (some minutes)'
+	@echo 'make deps-vm    fetch a machine with /dev/tpmrm0, without which eight tests are skipped (170 MB; x86-64)'
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
