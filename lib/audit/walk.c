@@ -23,6 +23,7 @@ struct audit_walk {
 	/* To another board since the last head, whose counter counts anew, and by which entry; "": no such thing */
 	char handed_to[ENROL_NAME];
 	int64_t handed_seq;
+	char board[65];          /* that signed the last head */
 	struct walk_signer signer;
 };
 
@@ -204,6 +205,9 @@ static void judge_head(struct audit_walk *w, const struct audit_head *h)
 	else if (w->v.heads && h->counter < w->v.counter && !w->handed_to[0])
 		bad(w, h->seq, "the head of entry %" PRId64 " has counter %" PRIu64 ", the one before it %" PRIu64
 		    ", and there is no hand-over between them", h->seq, h->counter, w->v.counter);
+	else if (w->v.heads && !w->handed_to[0] && !str_eq(w->signer.serial, w->board))
+		bad(w, h->seq, "the head of entry %" PRId64 " is signed by board '%s', the one before it by board '%s', and there "
+		    "is no hand-over between them", h->seq, w->signer.serial, w->board);
 }
 
 static void take_head(struct audit_walk *w, const struct audit_head *h)
@@ -212,6 +216,7 @@ static void take_head(struct audit_walk *w, const struct audit_head *h)
 	w->v.heads++;
 	w->v.counter = h->counter;
 	w->handed_to[0] = '\0';
+	str_copy(w->board, sizeof w->board, w->signer.serial);
 	if (w->v.first_bad)
 		return;
 	w->v.signed_to = h->seq;

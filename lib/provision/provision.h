@@ -105,7 +105,8 @@ struct provision_status {
 	bool auths_set, escrowed;
 	bool pending;                  /* a request waits for its certificate */
 	bool whole;
-	const char *next;              /* what to do next, or NULL */
+	const char *next;              /* what to do next, or NULL; it may be next_words */
+	char next_words[PROVISION_WHY];
 };
 /* Changes nothing. */
 must_check int provision_status(const struct provision_how *how, const struct now *now, struct provision_status *out,

@@ -119,6 +119,39 @@ static int statement_of(struct device *d, struct ca *ca, struct buf *to, struct 
 	return check_statement(how, e);
 }
 
+int renew_owe(const struct provision_how *how, struct err *e)
+{
+	if (place_has(how, "handover.json") || place_has(how, "ldevid.pem")) /* the site's own board, and a slip of the hand */
+		return 0;
+	return place_write(how, RENEW_OWED, how->replaces, strlen(how->replaces), e);
+}
+
+int renew_owed(const struct provision_how *how, char old[ENROL_NAME], struct err *e)
+{
+	auto_buf struct buf text = BUF_INIT;
+	bool there;
+
+	if (place_read(how, RENEW_OWED, &text, &there, e))
+		return -1;
+	str_copy(old, ENROL_NAME, there && enrol_serial_ok(text.data) ? text.data : "");
+	return 0;
+}
+
+int renew_nothing_owed(const struct provision_how *how, struct err *e)
+{
+	char old[ENROL_NAME];
+
+	if (how->replaces)
+		return 0;
+	if (renew_owed(how, old, e))
+		return -1;
+	if (old[0])
+		return err_set(e, ERR_REFUSED, 0, "this board takes the site over from board '%s', and the CA's statement of "
+			       "it is not in the audit log yet, which would be broken without: `psec provision replace "
+			       "--old %s` goes on", old, old);
+	return 0;
+}
+
 /* The CA's statement goes into the audit log, which goes on; it is kept beside, so that it goes there once. */
 int renew_hand_over(struct device *d, struct ca *ca, struct err *e)
 {
@@ -141,6 +174,8 @@ int renew_hand_over(struct device *d, struct ca *ca, struct err *e)
 			return -1;
 		there = false;
 	}
+	if (place_remove(how, RENEW_OWED, e))
+		return -1;
 	device_step(d, "hand-over", !there);
 	return 0;
 }

@@ -64,7 +64,7 @@ static int keys(struct device *d, struct err *e)
 	if (device_open(d, e) || device_health(d, e) || check_room(d, e))
 		return -1;
 	device_step(d, "health", false);
-	if (d->how->replaces && make_way(d, e))
+	if (d->how->replaces && (make_way(d, e) || renew_owe(d->how, e)))
 		return -1;
 	if (device_ek(d, e) || device_ek_check(d, &checked, e) || device_same(d, e) || device_authorise(d, e) ||
 	    device_keep_ek(d, e))
@@ -184,7 +184,7 @@ static int run(struct device *d, struct ca *ca, struct err *e)
 	auto_secret struct secret key = { 0 };
 	bool lacks;
 
-	if (keys(d, e) || idevid(d, ca, e) || storage(d, ca, &key, &lacks, e) || (!lacks && auths(d, &key, e)))
+	if (renew_nothing_owed(d->how, e) || keys(d, e) || idevid(d, ca, e) || storage(d, ca, &key, &lacks, e) || (!lacks && auths(d, &key, e)))
 		return -1;
 	secret_wipe(&key);
 	if (d->how->replaces && renew_hand_over(d, ca, e))
@@ -208,5 +208,6 @@ int provision_request(const struct provision_how *how, enum enrol_profile profil
 
 	if (profile == ENROL_LDEVID && !how->site)
 		return err_set(e, ERR_USAGE, 0, "an LDevID is for a site, and there is none here");
-	return device_begin(&d, how, now, true, e) || keys(&d, e) || enrolment_request(&d, profile, request, e) ? -1 : 0;
+	return device_begin(&d, how, now, true, e) || (profile == ENROL_LDEVID && renew_nothing_owed(how, e)) ||
+	       keys(&d, e) || enrolment_request(&d, profile, request, e) ? -1 : 0;
 }

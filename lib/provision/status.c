@@ -87,14 +87,27 @@ static int look_at_storage(struct device *d, struct provision_status *s, struct 
 /* ---- what next ---- */
 
 /* The enrolment by documents that is open: whose turn is it? */
-static const char *about_request(const struct device *d)
+static const char *about_request(const struct device *d, struct provision_status *s)
 {
-	if (place_has(d->how, "answer.json"))
-		return "an answer waits for its certificate: carry state/tpm/answer.json to the CA, there `psec provision "
-		       "ca sign answer.json --out certificate.json`, here `psec provision install certificate.json`";
-	return "a request waits for its certificate: carry state/tpm/request.json to the CA, there `psec provision ca "
-	       "sign request.json --out challenge.json`, here `psec provision answer challenge.json`; or, with the CA "
-	       "at hand, `psec provision --ca DIR`";
+	bool answered = place_has(d->how, "answer.json");
+	auto_free char *path = place_path(d->how, answered ? "answer.json" : "request.json");
+
+	if (answered)
+		snprintf(s->next_words, sizeof s->next_words, "an answer waits for its certificate: carry %s to the CA, there "
+			 "`psec provision ca sign answer.json --out certificate.json`, here `psec provision install "
+			 "certificate.json`", path);
+	else
+		snprintf(s->next_words, sizeof s->next_words, "a request waits for its certificate: carry %s to the CA, there "
+			 "`psec provision ca sign request.json --out challenge.json`, here `psec provision answer "
+			 "challenge.json`; or, with the CA at hand, `psec provision --ca DIR`", path);
+	return s->next_words;
+}
+
+static const char *about_hand_over(struct provision_status *s, const char *old)
+{
+	snprintf(s->next_words, sizeof s->next_words, "the site is not handed over to this board yet: `psec provision replace "
+		 "--old %s` goes on", old);
+	return s->next_words;
 }
 
 static const char *about_certificates(const struct provision_status *s, const struct now *now)
@@ -112,11 +125,13 @@ static const char *about_certificates(const struct provision_status *s, const st
 	return NULL;
 }
 
-static const char *about(const struct device *d, const struct provision_status *s)
+static const char *about(const struct device *d, struct provision_status *s, const char *old)
 {
 	if (s->keys_why[0] || s->counter_why[0] || s->bits_why[0])
 		return "a place of psec in the TPM holds another's object: see keys, audit counter and revoked slots for whose "
 		       "it is, and how it is removed if nobody needs it";
+	if (old[0] && !s->pending)
+		return about_hand_over(s, old);
 	if ((!s->srk || !s->idevid.key || !s->iak.key || !s->counter || !s->bits) && !s->serial[0])
 		return "keys or counters are missing in the TPM: `psec provision --serial SERIAL`, with the serial on the "
 		       "board's label";
@@ -134,7 +149,7 @@ static const char *about(const struct device *d, const struct provision_status *
 		return "the storage key does not open: after an authorised update `psec provision policy add` with "
 		       "the policy for it; otherwise find out who changed the boot";
 	if (s->pending)
-		return about_request(d);
+		return about_request(d, s);
 	if (!s->storage)
 		return "there is no storage key: `psec provision`";
 	if (d->how->recovery && (!s->auths_set || !s->escrowed))
@@ -144,6 +159,7 @@ static const char *about(const struct device *d, const struct provision_status *
 
 static int look(struct device *d, struct provision_status *s, struct err *e)
 {
+	char old[ENROL_NAME];
 	struct err why;
 
 	str_copy(s->serial, sizeof s->serial, d->how->serial ? d->how->serial : "");
@@ -159,7 +175,7 @@ static int look(struct device *d, struct provision_status *s, struct err *e)
 	if (look_at_ek(d, s, e) || look_at_keys(d, s, e) ||
 	    look_at_certificate(d, CHAIN_IDEVID, d->idevid.key, &s->idevid, e) ||
 	    look_at_certificate(d, CHAIN_IAK, d->iak.key, &s->iak, e) || look_at_ldevid(d, s, e) ||
-	    look_at_storage(d, s, e))
+	    look_at_storage(d, s, e) || renew_owed(d->how, old, e))
 		return -1;
 	s->pending = place_has(d->how, "request.json");
 	if (device_same(d, &why)) {
@@ -172,7 +188,7 @@ static int look(struct device *d, struct provision_status *s, struct err *e)
 				    "backup, or begin anew by `psec provision reset`";
 		return 0;
 	}
-	s->next = s->health.in_lockout ? "the TPM is in lock-out: leave the board on until it has ended" : about(d, s);
+	s->next = s->health.in_lockout ? "the TPM is in lock-out: leave the board on until it has ended" : about(d, s, old);
 	if (!s->next)
 		s->next = about_certificates(s, d->now);
 	return 0;

@@ -188,10 +188,10 @@ by_documents() {
 	[[ "$output" == *"psec provision ca sign request.json"* ]]
 	# the same request, as often as it is asked for
 	"$PSEC" provision request idevid | cmp - state/tpm/request.json
-	[[ "$(status next)" == *"carry state/tpm/request.json to the CA"*"answer challenge.json"* ]]
+	[[ "$(status next)" == *"carry "*"/state/tpm/request.json to the CA"*"answer challenge.json"* ]]
 	"$PSEC" provision ca challenge --ca elsewhere state/tpm/request.json --out challenge.json
 	"$PSEC" provision answer challenge.json --out answer.json
-	[[ "$(status next)" == *"carry state/tpm/answer.json to the CA"*"install certificate.json"* ]]
+	[[ "$(status next)" == *"carry "*"/state/tpm/answer.json to the CA"*"install certificate.json"* ]]
 	# not the one that is wanted, and one of an older request
 	mkfifo fifo
 	for command in install answer "policy add"; do
@@ -463,6 +463,13 @@ leaf() {
 	replace
 	[ "$status" = 75 ]
 	by_documents --trust elsewhere/root.pem
+	# without the hand-over the site's key would sign a log of another board: what goes on is said, and nothing else does
+	run "$PSEC" provision --yes --serial NEW-1
+	[ "$status" = 77 ]
+	[[ "$output" == *"from board 'OLD-1'"*"psec provision replace --old OLD-1"* ]]
+	run "$PSEC" provision request ldevid
+	[ "$status" = 77 ]
+	[[ $(status next) == *"psec provision replace --old OLD-1"* ]]
 	replace
 	[ "$status" = 75 ]
 	[[ "$output" == *"psec provision ca replace --old OLD-1 --new NEW-1"* ]]
@@ -507,7 +514,9 @@ leaf() {
 	replace --hand-over handover.json
 	[ "$status" = 75 ]
 	[[ "$output" == *LDevID* ]]
+	[[ $(status next) == *"carry $PWD/state/tpm/request.json to the CA"* ]]
 	by_documents
+	"$PSEC" provision --yes >/dev/null
 	"$PSEC" audit tail --csv | grep -q '"hand-over","house"'
 	"$PSEC" audit verify --authority elsewhere/policy.pem | grep -q 'another board, signed by the CA'
 	"$PSEC" provision ca list --ca elsewhere OLD-1 | grep ldevid | grep -q revoked

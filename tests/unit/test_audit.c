@@ -546,6 +546,15 @@ static void a_counter_counts_anew_only_after_a_hand_over(void **state)
 	store_close(s);
 	assert_bad(NULL, 5, "has counter 0, the one before it 1");
 	signer_free(&new);
+	/* nor does a counter that went on make another board this one */
+	new = board_new("house", "NEW-2");
+	handed_log(ca, "house", "NEW-1", NULL);
+	s = opened();
+	append_some(s, 1);
+	head(s, &new, 2);
+	store_close(s);
+	assert_bad(NULL, 5, "is signed by board 'NEW-2', the one before it by board 'NEW-1', and there is no hand-over between");
+	signer_free(&new);
 	crypto_key_free(ca);
 }
 
