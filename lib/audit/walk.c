@@ -206,8 +206,8 @@ static void judge_head(struct audit_walk *w, const struct audit_head *h)
 		bad(w, h->seq, "the head of entry %" PRId64 " has counter %" PRIu64 ", the one before it %" PRIu64
 		    ", and there is no hand-over between them", h->seq, h->counter, w->v.counter);
 	else if (w->v.heads && !w->handed_to[0] && !str_eq(w->signer.serial, w->board))
-		bad(w, h->seq, "the head of entry %" PRId64 " is signed by board '%s', the one before it by board '%s', and there "
-		    "is no hand-over between them", h->seq, w->signer.serial, w->board);
+		bad(w, h->seq, "the head of entry %" PRId64 " is signed by board '%s', the one before it by board '%s', and "
+		    "there is no hand-over between them", h->seq, w->signer.serial, w->board);
 }
 
 static void take_head(struct audit_walk *w, const struct audit_head *h)

@@ -129,8 +129,8 @@ must_check int enrolment_by(struct device *d, struct ca *ca, enum enrol_profile 
 
 /* ---- renew.c ---- */
 must_check int renew_hand_over(struct device *d, struct ca *ca, struct err *e);
-/* While a replacement has begun and its hand-over is not in the audit log, a file names the old board: the site's key must
- * not sign a head before. old: "" where nothing is owed. */
+/* While a replacement has begun and its hand-over is not in the audit log, a file names the old board: the site's key
+ * must not sign a head before. old: "" where nothing is owed. */
 #define RENEW_OWED "replaces"
 must_check int renew_owe(const struct provision_how *how, struct err *e);
 must_check int renew_owed(const struct provision_how *how, char old[ENROL_NAME], struct err *e);

@@ -121,7 +121,8 @@ static int statement_of(struct device *d, struct ca *ca, struct buf *to, struct 
 
 int renew_owe(const struct provision_how *how, struct err *e)
 {
-	if (place_has(how, "handover.json") || place_has(how, "ldevid.pem")) /* the site's own board, and a slip of the hand */
+	/* with an LDevID it is the site's own board already, and this a slip of the hand */
+	if (place_has(how, "handover.json") || place_has(how, "ldevid.pem"))
 		return 0;
 	return place_write(how, RENEW_OWED, how->replaces, strlen(how->replaces), e);
 }
@@ -146,8 +147,8 @@ int renew_nothing_owed(const struct provision_how *how, struct err *e)
 	if (renew_owed(how, old, e))
 		return -1;
 	if (old[0])
-		return err_set(e, ERR_REFUSED, 0, "this board takes the site over from board '%s', and the CA's statement of "
-			       "it is not in the audit log yet, which would be broken without: `psec provision replace "
+		return err_set(e, ERR_REFUSED, 0, "this board takes the site over from board '%s', and the CA's statement "
+			       "of it is not in the audit log yet, which would be broken without: `psec provision replace "
 			       "--old %s` goes on", old, old);
 	return 0;
 }

@@ -184,7 +184,8 @@ static int run(struct device *d, struct ca *ca, struct err *e)
 	auto_secret struct secret key = { 0 };
 	bool lacks;
 
-	if (renew_nothing_owed(d->how, e) || keys(d, e) || idevid(d, ca, e) || storage(d, ca, &key, &lacks, e) || (!lacks && auths(d, &key, e)))
+	if (renew_nothing_owed(d->how, e) || keys(d, e) || idevid(d, ca, e) || storage(d, ca, &key, &lacks, e) ||
+	    (!lacks && auths(d, &key, e)))
 		return -1;
 	secret_wipe(&key);
 	if (d->how->replaces && renew_hand_over(d, ca, e))

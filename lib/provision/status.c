@@ -93,8 +93,8 @@ static const char *about_request(const struct device *d, struct provision_status
 	auto_free char *path = place_path(d->how, answered ? "answer.json" : "request.json");
 
 	if (answered)
-		snprintf(s->next_words, sizeof s->next_words, "an answer waits for its certificate: carry %s to the CA, there "
-			 "`psec provision ca sign answer.json --out certificate.json`, here `psec provision install "
+		snprintf(s->next_words, sizeof s->next_words, "an answer waits for its certificate: carry %s to the CA, "
+			 "there `psec provision ca sign answer.json --out certificate.json`, here `psec provision install "
 			 "certificate.json`", path);
 	else
 		snprintf(s->next_words, sizeof s->next_words, "a request waits for its certificate: carry %s to the CA, there "
@@ -105,8 +105,8 @@ static const char *about_request(const struct device *d, struct provision_status
 
 static const char *about_hand_over(struct provision_status *s, const char *old)
 {
-	snprintf(s->next_words, sizeof s->next_words, "the site is not handed over to this board yet: `psec provision replace "
-		 "--old %s` goes on", old);
+	snprintf(s->next_words, sizeof s->next_words, "the site is not handed over to this board yet: `psec provision "
+		 "replace --old %s` goes on", old);
 	return s->next_words;
 }
 
