@@ -131,6 +131,8 @@ must_check int tpm_properties(struct tpm *t, TPM2_PT first, struct tpm_propertie
 /* ---- rc.c ---- */
 /* The number of a TPM's response without which handle, parameter or session it means; 0 when another layer spoke. */
 TPM2_RC tpm_rc_base(TSS2_RC rc);
+/* What came is no answer of a TPM 2.0, or was changed on its way. */
+bool tpm_rc_is_odd(TSS2_RC rc);
 /* "ACTION: what it means and what to do"; returns -1. t may be NULL. */
 int tpm_fail(struct tpm *t, TSS2_RC rc, struct err *e, const char *fmt, ...) printf_like(4, 5);
 

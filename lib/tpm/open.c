@@ -42,13 +42,6 @@ static int cannot_reach(const char *tcti, TSS2_RC rc, struct err *e)
 	return err_set(e, ERR_UNREACHABLE, 0, "cannot reach the TPM at '%s'; does it run there?", tcti);
 }
 
-static bool is_no_answer(TSS2_RC rc)
-{
-	rc &= 0xffff;
-	return rc == TSS2_BASE_RC_MALFORMED_RESPONSE || rc == TSS2_BASE_RC_INSUFFICIENT_RESPONSE ||
-	       rc == TSS2_BASE_RC_GENERAL_FAILURE;
-}
-
 /* What answers is a TPM 2.0, and started. In failure mode it is one, too; tpm_health tells. */
 static int greet(struct tpm *t, struct err *e)
 {
@@ -66,7 +59,7 @@ static int greet(struct tpm *t, struct err *e)
 	}
 	if (rc == TPM2_RC_FAILURE)
 		return 0;
-	if (rc == TPM2_RC_BAD_TAG || is_no_answer(rc))
+	if (rc == TPM2_RC_BAD_TAG || tpm_rc_is_odd(rc))
 		return err_set(e, ERR_INPUT, 0, "what answers at '%s' is not a TPM 2.0", t->name);
 	if (rc)
 		return tpm_fail(t, rc, e, "cannot ask the TPM at '%s'", t->name);

@@ -77,6 +77,8 @@ static const struct meaning *meaning_of(TSS2_RC rc)
 	TPM2_RC base = tpm_rc_base(rc);
 
 	if (!base) {
+		if ((rc & TSS2_RC_LAYER_MASK) == TSS2_MU_RC_LAYER) /* its answer does not unmarshal */
+			return &odd;
 		switch (rc & 0xffff) {
 		case TSS2_BASE_RC_IO_ERROR:
 		case TSS2_BASE_RC_NO_CONNECTION:
@@ -96,6 +98,11 @@ static const struct meaning *meaning_of(TSS2_RC rc)
 		if (meanings[i].rc == base)
 			return &meanings[i];
 	return NULL;
+}
+
+bool tpm_rc_is_odd(TSS2_RC rc)
+{
+	return meaning_of(rc) == &odd;
 }
 
 /* A failure more is forgotten every recovery_s; nothing was tried again meanwhile. */

@@ -146,6 +146,10 @@ static void what_is_no_tpm_is_told(void **state)
 	assert_refused(tpm_open("cmd:head -c 22 >/dev/null; yes", 0, &t, &e), ERR_INPUT, "not a TPM 2.0");
 	assert_refused(tpm_open("cmd:head -c 22 >/dev/null; printf '\\200\\001\\0\\0\\0\\03'", 0, &t, &e), ERR_UNREACHABLE,
 		       "the connection to the TPM broke");
+	/* What has a TPM's form, of a capability that there is not. */
+	assert_refused(tpm_open("cmd:head -c 22 >/dev/null; "
+				"printf '\\200\\001\\0\\0\\0\\023\\0\\0\\0\\0\\0\\0\\0\\0\\377\\0\\0\\0\\0'; cat >/dev/null",
+				0, &t, &e), ERR_INPUT, "not a TPM 2.0");
 	assert_refused(tpm_open("cmd:true", 0, &t, &e), ERR_UNREACHABLE, "the connection to the TPM broke");
 }
 
