@@ -250,6 +250,6 @@ help:
 	@echo 'make deb      a Debian package in build/deb, looked at by lintian'
 	@echo 'make deps     only install what is missing from Debian'
 	@echo 'make deps-step  build step-ca, without which two tests of make check are skipped (some minutes)'
-	@echo 'make deps-vm    fetch a machine with /dev/tpmrm0, without which eight tests are skipped (170 MB; x86-64)'
+	@echo 'make deps-vm    fetch a machine with /dev/tpmrm0, without which tests/vm is skipped (170 MB; x86-64)'
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)

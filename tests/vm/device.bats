@@ -65,6 +65,19 @@ nothing_is_loaded() {
 	nothing_is_loaded
 }
 
+@test "openssl s_server takes a signature by the key behind /dev/tpmrm0" {
+	local tcti=device:/dev/tpmrm0
+	mkdir tls
+	cd tls
+	tls_make
+	server_start
+	run "$client" connect "$tcti" ca.pem house.pem ldevid.key "$port"
+	kill "$server"
+	[ "$output" = "connected, TLSv1.3 TLS_AES_256_GCM_SHA384" ]
+	grep -qx "Peer certificate: CN = house" server.log
+	nothing_is_loaded
+}
+
 @test "/dev/tpm0 opens once: who finds it held is told so, and has it when it is free" {
 	exec 7<>/dev/tpm0
 	run env PSEC_TCTI=device:/dev/tpm0 "$PSEC" provision status
