@@ -105,7 +105,8 @@ reset_again() {
 	for ((n = 0; n < times; n++)); do
 		[ $((n % 3)) != 0 ] || begin # three kills on one board, then another
 		what="the $n-th, at a random moment"
-		timeout -s KILL "0.$(printf %03d $((RANDOM % 200)))" "$PSEC" provision --yes >/dev/null 2>&1 || true
+		# --foreground: else timeout kills itself, too, and nobody waits until the dead has let its locks go
+		timeout --foreground -s KILL "0.$(printf %03d $((RANDOM % 200)))" "$PSEC" provision --yes >/dev/null 2>&1 || true
 		[ $((n % 3)) != 2 ] || completes provision --yes
 	done
 }
