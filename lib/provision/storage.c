@@ -275,6 +275,26 @@ static int check_signed(const struct crypto_key *authority, const struct enrol_p
 	return 0;
 }
 
+/* *out: the key among those of a policy.pem that is meant: the one that the storage key is under, else the only one. */
+static int authority_of(const char *text, const struct crypto_key *pinned, struct crypto_key **out, struct err *e)
+{
+	auto_enrol_authority struct enrol_authority a = { 0 };
+	size_t i = 0;
+
+	if (enrol_authority_read(text, &a, e))
+		return err_ctx(e, "the authority");
+	while (pinned && i < a.count && !crypto_key_same(a.key[i], pinned))
+		i++;
+	if (i == a.count)
+		return err_set(e, ERR_REFUSED, 0, "the storage key is under another policy authority");
+	if (!pinned && a.count > 1)
+		return err_set(e, ERR_INPUT, 0, "the authority: there are %zu public keys, must be one: the first policy says "
+			       "under which the storage key is", a.count);
+	*out = a.key[i];
+	a.key[i] = NULL;
+	return 0;
+}
+
 static int add_policy(struct device *d, const struct enrol_policy *p, const char *authority, bool *opens, struct err *e)
 {
 	auto_crypto_key struct crypto_key *given = NULL;
@@ -287,10 +307,9 @@ static int add_policy(struct device *d, const struct enrol_policy *p, const char
 	if (p->serial[0] && !str_eq(p->serial, d->how->serial))
 		return err_set(e, ERR_REFUSED, 0, "the policy is for board '%s', this is "
 			"'%s'", p->serial, d->how->serial);
-	if (storage_read(d->how, &s, &there, e) || (authority && crypto_key_from_pem(authority, &given, e)))
+	if (storage_read(d->how, &s, &there, e) ||
+	    (authority && authority_of(authority, there ? s.authority : NULL, &given, e)))
 		return -1;
-	if (there && given && !crypto_key_same(given, s.authority))
-		return err_set(e, ERR_REFUSED, 0, "the storage key is under another policy authority");
 	if (!there && !given)
 		return err_set(e, ERR_USAGE, 0, "there is no storage key yet: give the authority's public key, the "
 			       "CA's policy.pem, by --authority FILE");

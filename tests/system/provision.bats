@@ -503,7 +503,17 @@ leaf() {
 	# or it is the one that the new board was given with its storage key
 	"$PSEC" provision policy make --out policy.json
 	"$PSEC" provision ca policy --ca elsewhere --out signed.json policy.json
+	run "$PSEC" provision policy add --authority elsewhere/root.pem signed.json
+	[ "$status" = 65 ]
+	[[ "$output" == *"the authority: there is no public key in PEM; a CA's is its policy.pem" ]]
+	cat other.pem elsewhere/policy.pem >both.pem
+	run "$PSEC" provision policy add --authority both.pem signed.json
+	[ "$status" = 65 ]
+	[[ "$output" == *"there are 2 public keys, must be one"* ]]
 	"$PSEC" provision policy add --authority elsewhere/policy.pem signed.json
+	"$PSEC" provision policy add --authority both.pem signed.json
+	run "$PSEC" provision policy add --authority other.pem signed.json
+	[ "$status" = 77 ]
 	replace --hand-over forged.json
 	[ "$status" = 77 ]
 	[[ "$output" == *"believed is the CA of '"*"/state/tpm/storage.json'"* ]]
