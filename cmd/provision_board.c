@@ -116,8 +116,8 @@ static void explain(struct work *w, struct err *why)
 	    !t.other[0])
 		return;
 	err_set(why, ERR_REFUSED, 0, "this TPM is board '%s' already: one endorsement key has one serial. Look which of "
-		"the two boards is at this TCTI; if the TPM was moved, `psec provision ca rework %s` first", t.other,
-		t.other);
+		"the two boards is at this TCTI; was it begun in an earlier batch, that one's FILE and --out go on with it; if "
+		"the TPM was moved, `psec provision ca rework %s` first", t.other, t.other);
 }
 
 /* ---- the board ---- */

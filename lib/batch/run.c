@@ -356,6 +356,17 @@ static bool is_wanted(const struct run *r, const struct batch_row *row)
 	       (!str_eq(row->serial, BATCH_AUTO) && !str_eq(row->serial, last->serial));
 }
 
+/* Left out, because it is done: which board that is. */
+static void skip(struct run *r, const struct batch_row *row, struct batch_result *res)
+{
+	const struct batch_result *last = batch_log_last(r->log, row->tcti);
+
+	str_copy(res->serial, sizeof res->serial, last->serial);
+	str_copy(res->folder, sizeof res->folder, last->folder);
+	str_copy(res->idevid, sizeof res->idevid, last->idevid);
+	r->p.skipped++;
+}
+
 static void start_more(struct run *r)
 {
 	for (size_t slot = 0; slot < (size_t)r->how->jobs; slot++)
@@ -365,7 +376,7 @@ static void start_more(struct run *r)
 			if (is_wanted(r, &r->rows->row[i]))
 				start(r, slot, &r->rows->row[i], &r->results[i]);
 			else
-				r->p.skipped++;
+				skip(r, &r->rows->row[i], &r->results[i]);
 		}
 	if (!r->p.running)
 		loop_stop(r->loop);

@@ -79,7 +79,7 @@ whole() {
 	# one of them behind a program, as a board behind ssh is
 	plug "$boards" >/dev/null
 	echo "cmd:socat STDIO UNIX-CONNECT:$DIR/tpm/$boards/s" >>slots
-	PATH=$DIR/bin:$PATH sh script slots >out 2>err || { cat out err; false; }
+	PATH=$DIR/bin:$PATH sh script lot-1 slots >out 2>err || { cat out err; false; }
 	cat out
 	grep -q "^$boards done, 0 kept, 0 failed of $boards" out
 	lot=$(echo lot-*.csv.d)
@@ -103,7 +103,7 @@ print(next(r["number"] for r in json.load(sys.stdin) if r["profile"] == "idevid"
 	psec provision label P2-000001 --from "$lot" | tail -n 2 | grep -q '^EK [0-9a-f]'
 	# a backup was made, and once more finds all there
 	[ -s "${lot%.csv.d}.backup" ]
-	run batch "${lot%.d}" --serial-prefix P2
+	PATH=$DIR/bin:$PATH run sh script lot-1 slots
 	[ "$status" = 0 ]
 	[[ $output == *"0 done, $boards kept, 0 failed of $boards"* ]]
 }
@@ -174,7 +174,7 @@ print(next(r["number"] for r in json.load(sys.stdin) if r["profile"] == "idevid"
 	echo "$output"
 	[ "$status" = 1 ]
 	[[ $output == *"0 done, 2 kept, 3 failed of 5"* ]]
-	[[ $output == *"B-5 at $twin: this TPM is board 'B-1' already"* ]]
+	[[ $output == *"B-5 at $twin: this TPM is board 'B-1' already"*"that one's FILE and --out go on with it"* ]]
 	# mended: what failed is done, the others are left alone
 	tpm2_dictionarylockout -c
 	tpm2_dictionarylockout -s -n 10 -t 1000 -l 1000
@@ -183,6 +183,7 @@ print(next(r["number"] for r in json.load(sys.stdin) if r["profile"] == "idevid"
 	echo "$output"
 	[ "$status" = 0 ]
 	[[ $output == *"1 done, 0 kept, 0 failed, 2 not begun of 3"* ]]
+	grep -qE '^B-1 .* skipped .* B-1 *$' <<<"$output"
 	whole "$locked" boards.csv.d/B-2 B-2
 }
 
