@@ -39,6 +39,17 @@ static bool is_batch_said(const struct batch_options *b)
 	       b->deadline_ms != BATCH_DEADLINE_MS;
 }
 
+static bool has_step(const struct board *b, const char *name)
+{
+	size_t i;
+	json_t *s;
+
+	json_array_foreach(b->steps, i, s)
+		if (str_eq(json_string_value(json_object_get(s, "name")), name))
+			return true;
+	return false;
+}
+
 static int run(const struct cmd_env *env, const void *options, int argc, char **argv, struct err *e)
 {
 	const struct options *o = options;
@@ -57,13 +68,15 @@ static int run(const struct cmd_env *env, const void *options, int argc, char **
 			     b.site ? b.site->id : "", b.how.tcti);
 	if (board_agreed(&b, o->yes, question, e) || board_ca(&b, &o->where, &ca, e))
 		return -1;
-	if (cmd_for_people(env))
+	if (cmd_for_people(env)) {
 		fprintf(env->out, "board %s%s%s\n", b.serial, b.site ? ", site " : "", b.site ? b.site->id : "");
+		fflush(env->out); /* before a refusal, also where both go to one file */
+	}
 	if (provision_run(&b.how, ca, &b.now, e) || board_vouch(&b, e))
 		return -1;
 	if (cmd_for_people(env) && !b.how.ek_roots)
 		fprintf(env->err, "psec: whether the TPM is a real one was not checked: there are no EK roots\n");
-	if (cmd_for_people(env) && !b.how.recovery)
+	if (cmd_for_people(env) && !has_step(&b, "authorisations"))
 		fprintf(env->err, "psec: the TPM's authorisations are not set: there is no recovery certificate to "
 				  "escrow them to (tpm.recovery)\n");
 	board_say_roots(&b, &o->board);

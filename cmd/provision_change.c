@@ -97,8 +97,10 @@ static int run_replace(const struct cmd_env *env, const void *options, int argc,
 	b.how.replaces = o->old;
 	b.how.hand_over = o->hand_over ? statement.data : NULL;
 	b.how.authority = o->authority ? authority.data : NULL;
-	if (cmd_for_people(env))
+	if (cmd_for_people(env)) {
 		fprintf(env->out, "board %s in place of %s, site %s\n", b.serial, o->old, b.site->id);
+		fflush(env->out);
+	}
 	if (provision_run(&b.how, ca, &b.now, e) || board_vouch(&b, e))
 		return -1;
 	board_say_roots(&b, &o->board);

@@ -90,7 +90,7 @@ static int run_install(const struct cmd_env *env, const void *options, int argc,
 	if (board_begin(env, &o->board, BOARD_NAMED, &b, e) || board_read(argv[0], &text, e) ||
 	    provision_install(&b.how, text.data, &b.now, e) || board_vouch(&b, e))
 		return -1;
-	fprintf(env->out, "the certificate is checked and in place\n");
+	fprintf(env->out, "the certificate is checked and in place; `psec provision status` says what is next\n");
 	return 0;
 }
 

@@ -133,7 +133,9 @@ static void say(const struct cmd_env *env, const struct provision_status *s, con
 	}
 	snprintf(words, sizeof words, "opens, by policy %d", s->policy_slot);
 	line(env, "storage key", s->storage_opens ? words : s->storage_why[0] ? s->storage_why : "none");
-	line(env, "authorisations", !s->auths_set ? "not set" : s->escrowed ? "set and escrowed" : "set, not escrowed");
+	line(env, "authorisations", !s->auths_set ? "not set" : s->escrowed ? "set and escrowed" :
+	     s->storage && !s->storage_opens ? "set; escrowed or not is known when the storage key opens" :
+	     "set, not escrowed");
 	if (s->keys_why[0])
 		line(env, "keys", s->keys_why);
 	if (s->counter || s->counter_why[0]) {

@@ -118,8 +118,11 @@ static int auths(struct device *d, const struct secret *key, struct err *e)
 
 	if (device_open(d, e) || tpm_asks_auths(d->t, &before, e))
 		return -1;
-	if (!d->how->recovery)
-		return 0; /* nobody could get them back: status says so */
+	if (!d->how->recovery) { /* nobody could get new ones back: status says so */
+		if (d->has_auths)
+			device_step(d, "authorisations", false);
+		return 0;
+	}
 	/* A lockout authorisation alone is not tried (tpm.h): where nothing of ours says that it is ours, it is
 	 * another's. */
 	if (secrets_ensure(d, key, &made, e))

@@ -137,6 +137,9 @@ static const char *about(const struct device *d, struct provision_status *s, con
 		       "board's label";
 	if (!s->srk || !s->idevid.key || !s->iak.key || !s->counter || !s->bits)
 		return "keys or counters are missing in the TPM: `psec provision`";
+	/* the documents go on without roots, provision does not */
+	if (s->pending && !(s->ek_why[0] && d->how->ek_roots) && (!s->storage || s->storage_opens))
+		return about_request(d, s);
 	if (s->ek_why[0] && s->ek_certificate && !d->how->ek_roots)
 		return s->site[0] ? "whether the TPM is a real one is not known here: write `ek_roots: FILE` under `tpm:` "
 				    "in site.yaml, FILE has the makers' roots; --ek-roots is for one call alone"
@@ -148,8 +151,6 @@ static const char *about(const struct device *d, struct provision_status *s, con
 	if (s->storage && !s->storage_opens)
 		return "the storage key does not open: after an authorised update `psec provision policy add` with "
 		       "the policy for it; otherwise find out who changed the boot";
-	if (s->pending)
-		return about_request(d, s);
 	if (!s->storage)
 		return "there is no storage key: `psec provision`";
 	if (d->how->recovery && (!s->auths_set || !s->escrowed))
