@@ -360,10 +360,15 @@ int provision_policy_revoke(const struct provision_how *how, int slot, bool forc
 {
 	auto_device struct device d;
 	bool opens = false;
+	char name[32];
 
+	snprintf(name, sizeof name, "policies/%d.json", slot);
 	if (device_begin(&d, how, NULL, true, e) || device_open(&d, e) || device_authorise(&d, e) ||
 	    opens_without(&d, slot, &opens, e))
 		return -1;
+	if (!place_has(how, name) && !force)
+		return err_set(e, ERR_REFUSED, 0, "there is no policy of slot %d here (`psec provision policy list`), and a "
+			       "slot that is revoked can never be used again; is it meant, say --force", slot);
 	if (!opens && !force)
 		return err_set(e, ERR_REFUSED, 0, "without slot %d the storage key would not open now: bring the policy "
 			       "that takes its place first (`psec provision policy add FILE`), or say --force", slot);

@@ -802,7 +802,12 @@ key() { "$PSEC" provision storage-key --fd 1 | sha256sum; }
 	key | diff before -
 	run "$PSEC" provision policy revoke 1
 	[ "$status" = 77 ] # nothing else would open it
+	run "$PSEC" provision policy revoke 9 # a slip of the hand would stay for good
+	[ "$status" = 77 ]
+	[[ "$output" == *"no policy of slot 9 here"* ]]
+	"$PSEC" provision policy revoke 9 --force
 	"$PSEC" provision policy revoke 0
+	[ "$(status revoked_slots)" = $((1 << 9 | 1)) ]
 	"$PSEC" provision policy list --json >list.json
 	[ "$(value list.json 0.state)" = revoked ]
 	[ "$(value list.json 1.state)" = opens ]
