@@ -149,7 +149,7 @@ int renew_nothing_owed(const struct provision_how *how, struct err *e)
 	if (old[0])
 		return err_set(e, ERR_REFUSED, 0, "this board takes the site over from board '%s', and the CA's statement "
 			       "of it is not in the audit log yet, which would be broken without: `psec provision replace "
-			       "--old %s` goes on", old, old);
+			       "--old %s --serial %s` goes on", old, old, how->serial);
 	return 0;
 }
 

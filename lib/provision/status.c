@@ -106,7 +106,7 @@ static const char *about_request(const struct device *d, struct provision_status
 static const char *about_hand_over(struct provision_status *s, const char *old)
 {
 	snprintf(s->next_words, sizeof s->next_words, "the site is not handed over to this board yet: `psec provision "
-		 "replace --old %s` goes on", old);
+		 "replace --old %s%s%s` goes on", old, s->serial[0] ? " --serial " : "", s->serial);
 	return s->next_words;
 }
 

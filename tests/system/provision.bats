@@ -466,10 +466,10 @@ leaf() {
 	# without the hand-over the site's key would sign a log of another board: what goes on is said, and nothing else does
 	run "$PSEC" provision --yes --serial NEW-1
 	[ "$status" = 77 ]
-	[[ "$output" == *"from board 'OLD-1'"*"psec provision replace --old OLD-1"* ]]
+	[[ "$output" == *"from board 'OLD-1'"*"psec provision replace --old OLD-1 --serial NEW-1\` goes on" ]]
 	run "$PSEC" provision request ldevid
 	[ "$status" = 77 ]
-	[[ $(status next) == *"psec provision replace --old OLD-1"* ]]
+	[[ $(status next) == *"psec provision replace --old OLD-1 --serial NEW-1\` goes on" ]]
 	replace
 	[ "$status" = 75 ]
 	[[ "$output" == *"psec provision ca replace --old OLD-1 --new NEW-1"* ]]
