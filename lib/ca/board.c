@@ -229,6 +229,21 @@ static int newest_of(struct ca *c, const struct handing *h, char number[ENROL_NU
 	return rc < 0 ? -1 : 0;
 }
 
+/* Who had it long ago cannot give it: the one that has it would keep its certificate. */
+static int has_it_still(struct ca *c, const struct handing *h, struct err *e)
+{
+	auto_row sqlite3_stmt *st = NULL;
+	int rc = registry_row(c, &st, e,
+			      "SELECT serial FROM certificate WHERE site = ? AND serial NOT IN (?, ?) AND profile = 'ldevid'"
+			      " AND revoked_us IS NULL AND not_after_us > ?", "ttti", h->site, h->old, h->fresh,
+			      h->now->utc_us);
+
+	if (rc <= 0)
+		return rc;
+	return err_set(e, ERR_REFUSED, 0, "site '%s' has board '%s' now, not '%s': hand it over from that one, --old %s",
+		       h->site, row_text(st, 0), h->old, row_text(st, 0));
+}
+
 static int hand_over(struct ca *c, void *arg, struct err *e)
 {
 	const struct handing *h = arg;
@@ -239,7 +254,7 @@ static int hand_over(struct ca *c, void *arg, struct err *e)
 
 	if (before)
 		return before < 0 ? -1 : 0;
-	if (newest_of(c, h, number, e) || board_get(c, h->fresh, &fresh, e))
+	if (newest_of(c, h, number, e) || has_it_still(c, h, e) || board_get(c, h->fresh, &fresh, e))
 		return -1;
 	if (fresh.there && (str_eq(fresh.state, board_states[CA_BOARD_SCRAPPED]) ||
 			    str_eq(fresh.state, board_states[CA_BOARD_REPLACED])))

@@ -349,6 +349,12 @@ static void a_site_goes_from_one_board_to_another(void **state)
 	assert_refused(judged(old.chain, old.trust[0], CRYPTO_USE_CLIENT, true, &now), ERR_REFUSED, "revoked");
 	assert_ok(judged(doc.chain, doc.trust[0], CRYPTO_USE_CLIENT, true, &now));
 	refused(*state, &b, "was replaced");
+	/* the one before gives the site to nobody any more, and its own statement once more */
+	assert_refused(ca_replace(*state, &now, "hof-7", "A1-000001", "A1-000003", &again, &e), ERR_REFUSED,
+		       "has board 'A1-000002' now");
+	assert_ok(ca_replace(*state, &now, "hof-7", "A1-000001", "A1-000002", &again, &e));
+	assert_string_equal(statement.data, again.data);
+	assert_ok(ca_replace(*state, &now, "hof-7", "A1-000002", "A1-000003", &again, &e));
 	enrol_certificate_release(&old);
 	enrol_certificate_release(&doc);
 	soft_release(&b);
