@@ -272,12 +272,14 @@ static int compare_ek(struct device *d, struct err *e)
 
 	if (compare(d, &now, &there, &same, e) || certified_serial(d->how, serial, e))
 		return -1;
-	if (there && !same)
+	if (there && !same) {
+		d->change = DEVICE_OTHER_TPM;
 		return err_set(e, ERR_REFUSED, 0, "this is another TPM than before%s%s%s: the board or its TPM was "
 			       "replaced. Is it a new board for this site: `psec provision replace --old %s`; "
 			       "otherwise bring the old one back",
 			       serial[0] ? " (that was board '" : "", serial, serial[0] ? "')" : "",
 			       serial[0] ? serial : "SERIAL");
+	}
 	if (serial[0] && d->how->serial && !str_eq(serial, d->how->serial))
 		return err_set(e, ERR_REFUSED, 0, "this board is '%s' by its IDevID certificate, not '%s'", serial,
 			       d->how->serial);
@@ -293,9 +295,13 @@ int device_keep_ek(struct device *d, struct err *e)
 	return ek_public(d, &now, e) ? -1 : place_write(d->how, "ek.pem", now.data, now.len, e);
 }
 
-static const char cleared[] = "the TPM was cleared since it was provisioned: the site's key and the storage key are "
-			      "lost. `psec provision reset` removes what is left of them, `psec provision` then "
-			      "begins anew";
+static int was_cleared(struct device *d, struct err *e)
+{
+	d->change = DEVICE_CLEARED;
+	return err_set(e, ERR_REFUSED, 0, "the TPM was cleared since it was provisioned: the site's key and the storage "
+		       "key are lost. `psec provision reset` removes what is left of them, `psec provision` then begins "
+		       "anew");
+}
 
 /* The SRK went with the clear; a new one (made by a run that was cut, or by someone else) does not load the old
  * keys. */
@@ -312,9 +318,9 @@ static int compare_children(struct device *d, struct err *e)
 	if (tpm_key_find(d->t, TPM_SRK, &srk, &found, e))
 		return -1;
 	if (!found)
-		return err_set(e, ERR_REFUSED, 0, "%s", cleared);
+		return was_cleared(d, e);
 	if (there && tpm_key_probe(d->t, &ldevid, e))
-		return e->kind == ERR_REFUSED ? err_set(e, ERR_REFUSED, 0, "%s", cleared) : -1;
+		return e->kind == ERR_REFUSED ? was_cleared(d, e) : -1;
 	return 0;
 }
 

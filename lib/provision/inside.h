@@ -13,6 +13,7 @@ struct device {
 	struct tpm *t;                 /* the transaction that is open, or NULL */
 	bool ek_used;                  /* in it */
 	struct tpm_health health;
+	enum device_change { DEVICE_AS_BEFORE, DEVICE_OTHER_TPM, DEVICE_CLEARED } change; /* of device_same */
 	bool ek_read;
 	struct crypto_cert *ek;        /* its certificate; NULL: the TPM has none */
 	struct crypto_bag *ek_chain;

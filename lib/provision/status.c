@@ -1,8 +1,6 @@
 /* What is there, and what is to be done next. Nothing is changed. */
 #include "inside.h"
 
-#include <string.h>
-
 /* Another's object or index in a place of ours is one fault among what is told; what else fails ends it. */
 static int told(int rc, char why[PROVISION_WHY], struct err *e)
 {
@@ -181,9 +179,9 @@ static int look(struct device *d, struct provision_status *s, struct err *e)
 	s->pending = place_has(d->how, "request.json");
 	if (device_same(d, &why)) {
 		str_copy(s->storage_why, sizeof s->storage_why, why.text);
-		s->next = strstr(why.text, "cleared")
+		s->next = d->change == DEVICE_CLEARED
 				  ? "the TPM was cleared: `psec provision reset`, then `psec provision`"
-			: strstr(why.text, "another TPM")
+			: d->change == DEVICE_OTHER_TPM
 				  ? "this is another TPM than before: `psec provision replace --old SERIAL` for a new board"
 				  : "what is in state/tpm is not as psec left it: see storage key; bring it back from a "
 				    "backup, or begin anew by `psec provision reset`";
