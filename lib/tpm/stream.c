@@ -167,10 +167,11 @@ static int reach_host(const char *host, const char *port, int answer_ms, struct 
 	return fd;
 }
 
-/* "path=SOCKET" or "host=NAME,port=NUMBER", as the library has them; false: another word stands there. */
+/* "path=SOCKET" or "host=NAME,port=NUMBER", as the library has them; false: another word, or no port. */
 static bool read_words(char *words, const char **path, const char **host, const char **port)
 {
 	char *rest = NULL;
+	int64_t number;
 
 	*path = NULL;
 	*host = "localhost";
@@ -184,7 +185,7 @@ static bool read_words(char *words, const char **path, const char **host, const 
 			*port = w + strlen("port=");
 		else
 			return false;
-	return true;
+	return parse_int(*port, 1, 65535, &number);
 }
 
 int tpm_swtpm_open(const char *tcti, int answer_ms, TSS2_TCTI_CONTEXT **out, struct err *e)

@@ -509,6 +509,7 @@ static void a_way_to_a_swtpm_is_read_as_the_library_reads_it(void **state)
 	assert_ok(tpm_open(with_port, 5000, &t, &e)); /* the path goes before */
 	tpm_close(t);
 	assert_refused(tpm_open("swtpm:paht=/x", 0, &t, &e), ERR_INPUT, "swtpm:path=SOCKET or swtpm:host=NAME,port=NUMBER");
+	assert_refused(tpm_open("swtpm:host=127.0.0.1,port=tpm", 0, &t, &e), ERR_INPUT, "port=NUMBER");
 	assert_refused(tpm_open("swtpm:host=127.0.0.1,port=1", 0, &t, &e), ERR_UNREACHABLE, "does it run there?");
 	snprintf(path, sizeof path, "swtpm:path=/%0150d", 0);
 	assert_refused(tpm_open(path, 0, &t, &e), ERR_INPUT, "has more than 107 bytes");
