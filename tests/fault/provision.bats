@@ -45,9 +45,6 @@ some_of() {
 	seq $((1 + ${PSEC_SEED:-7} % step)) "$step" "$last"
 }
 
-# What counts leaks traces the process, too, and two cannot.
-kill_at() { ASAN_OPTIONS=detect_leaks=0 "$B/fault/kill_at" "$@"; }
-
 # killed_at_calls MANY PREPARE COMMAND…: how many calls the command makes, then kill it at some.
 killed_at_calls() {
 	local many=$1 prepare=$2 last what n

@@ -94,3 +94,6 @@ ldevid_signs() {
 	openssl x509 -in "$1/ldevid.pem" -noout -pubkey >ldevid.pubkey
 	openssl dgst -sha256 -verify ldevid.pubkey -signature words.sig words
 }
+
+# tests/fault/kill_at.c. What counts leaks traces the process, too, and two cannot.
+kill_at() { ASAN_OPTIONS=detect_leaks=0 "$B/fault/kill_at" "$@"; }

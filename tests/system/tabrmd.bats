@@ -42,14 +42,14 @@ nothing_is_loaded() {
 
 @test "one provisions and others look at once; one is killed; nothing stays loaded" {
 	"$PSEC" provision ca init --ca ca --ek-roots ek-roots.pem >/dev/null
-	"$B/fault/kill_at" 0 "$PSEC" provision --yes >first 2>count || [ $? = 100 ] || { cat first count; return 1; }
+	kill_at 0 "$PSEC" provision --yes >first 2>count || [ $? = 100 ] || { cat first count; return 1; }
 	calls=$(tail -n 1 count)
 	[ "$calls" -gt 50 ]
 	whole_identity
 	wait_until 10 nothing_is_loaded || { cat loaded; return 1; }
 	for part in 3 5 7; do
 		"$PSEC" provision reset --yes >/dev/null
-		"$B/fault/kill_at" $((calls * part / 10)) "$PSEC" provision --yes >killed 2>&1 3>&- &
+		kill_at $((calls * part / 10)) "$PSEC" provision --yes >killed 2>&1 3>&- &
 		killed=$!
 		looks=0
 		while kill -0 "$killed" 2>/dev/null; do

@@ -44,7 +44,7 @@ nothing_is_loaded() {
 	local n
 	RANDOM=7
 	for ((n = 0; n < 5; n++)); do
-		timeout -s KILL "0.$(printf %03d $((RANDOM % 700)))" "$PSEC" provision renew --force >/dev/null 2>&1 || true
+		timeout --foreground -s KILL "0.$(printf %03d $((RANDOM % 700)))" "$PSEC" provision renew --force >/dev/null 2>&1 || true
 		nothing_is_loaded
 	done
 	"$PSEC" provision renew --force
@@ -93,7 +93,7 @@ nothing_is_loaded() {
 	RANDOM=7
 	export PSEC_TCTI=device:/dev/tpm0
 	for ((n = 0; n < 5; n++)); do
-		timeout -s KILL "0.$(printf %03d $((RANDOM % 700)))" "$PSEC" provision renew --force >/dev/null 2>&1 || true
+		timeout --foreground -s KILL "0.$(printf %03d $((RANDOM % 700)))" "$PSEC" provision renew --force >/dev/null 2>&1 || true
 		"$PSEC" provision status >said || [ $? = 1 ]
 		nothing_is_loaded
 	done
