@@ -41,7 +41,8 @@ struct tpm_wire {
 	TSS2_TCTI_CONTEXT_COMMON_V1 common; /* first: the library knows only that */
 	TSS2_TCTI_CONTEXT *inner;           /* borrowed */
 	int answer_ms;
-	bool broken, late;                  /* nothing passes any more; because no answer came in time */
+	bool broken;                        /* nothing passes any more: */
+	bool late, interrupted;             /* no answer came in time; a signal that is handled came */
 	struct tpm_account account;
 };
 

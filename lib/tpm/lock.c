@@ -106,9 +106,9 @@ static int open_file(const char *path, int *fd, struct err *e)
 	return 0;
 }
 
-static void rest(void)
+static bool rest(void)
 {
-	nanosleep(&(struct timespec){.tv_nsec = STEP_US * 1000}, NULL);
+	return nanosleep(&(struct timespec){.tv_nsec = STEP_US * 1000}, NULL) == 0;
 }
 
 int tpm_lock(const char *tcti, int wait_ms, int *out, struct err *e)
@@ -131,7 +131,8 @@ int tpm_lock(const char *tcti, int wait_ms, int *out, struct err *e)
 		if (now_read().boot_us >= until)
 			return err_set(e, ERR_AGAIN, 0, "the TPM is in use: waited %d ms for the lock '%s'; try again, and see who "
 				       "holds it with: lslocks", wait_ms, itself ? device : file);
-		rest();
+		if (!rest())
+			return err_set(e, ERR_INTERRUPTED, EINTR, "interrupted while another has the TPM");
 	}
 	*out = take_fd(&fd);
 	return 0;

@@ -1,6 +1,7 @@
 /* rc: a response code as one sentence for the person in front of the board, with what to do next. */
 #include "inside.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include <tss2/tss2_rc.h>
@@ -136,6 +137,8 @@ int tpm_fail(struct tpm *t, TSS2_RC rc, struct err *e, const char *fmt, ...)
 		tell_lockout(t, why, sizeof why);
 		return err_set(e, ERR_AGAIN, 0, "%s: %s", what, why);
 	}
+	if (t && t->wire.interrupted)
+		return err_set(e, ERR_INTERRUPTED, EINTR, "%s: interrupted; say it again, and it goes on", what);
 	if (t && t->wire.late)
 		return err_set(e, ERR_UNREACHABLE, 0, "%s: the TPM did not answer within %d s; power-cycle the board, or "
 			       "end and start again what serves the TPM", what, (t->wire.answer_ms + 999) / 1000);

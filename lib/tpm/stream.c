@@ -79,9 +79,7 @@ static TSS2_RC take_in(struct stream *c, uint8_t *to, size_t len, int64_t until)
 		int ready = poll(&p, 1, time_left_ms(until));
 		ssize_t n;
 
-		if (ready < 0 && errno == EINTR)
-			continue;
-		if (ready <= 0)
+		if (ready <= 0) /* errno EINTR: a signal that is handled came; wire.c looks */
 			return ready ? TSS2_TCTI_RC_IO_ERROR : TSS2_TCTI_RC_TRY_AGAIN;
 		n = recv(c->fd, to, len, 0);
 		if (n < 0 && errno == EINTR)

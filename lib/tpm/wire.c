@@ -6,6 +6,8 @@
  */
 #include "inside.h"
 
+#include <errno.h>
+
 static struct tpm_wire *mine(TSS2_TCTI_CONTEXT *c)
 {
 	return (struct tpm_wire *)c;
@@ -33,9 +35,11 @@ static TSS2_RC take_answer(struct tpm_wire *w, size_t *size, uint8_t *response)
 	TSS2_RC rc;
 
 	do { /* tabrmd's says TRY_AGAIN also for an answer that is not whole yet */
+		errno = 0;
 		rc = Tss2_Tcti_Receive(w->inner, size, response, left_ms);
 		left_ms = time_left_ms(until);
 	} while (rc == TSS2_TCTI_RC_TRY_AGAIN && left_ms > 0);
+	w->interrupted = rc && errno == EINTR;
 	return rc ? broke(w, rc) : TSS2_RC_SUCCESS;
 }
 

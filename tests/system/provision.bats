@@ -740,6 +740,19 @@ leaf() {
 	whole_identity
 }
 
+@test "the first Ctrl-C ends the wait for a TPM that hangs, and the same again goes on" {
+	board b
+	site sim
+	kill -STOP "$(cat "$BOARD/pid")"
+	run timeout --preserve-status -s INT 0.5 "$PSEC" provision --yes
+	kill -CONT "$(cat "$BOARD/pid")"
+	echo "$output"
+	[ "$status" = 130 ]
+	[[ "$output" == *"interrupted"* ]]
+	"$PSEC" provision --yes >/dev/null
+	whole_identity
+}
+
 @test "full of someone else's keys: told before anything is made" {
 	board b
 	site sim

@@ -3,6 +3,7 @@
 #include <grp.h>
 #include <openssl/crypto.h>
 #include <sys/file.h>
+#include <sys/time.h>
 
 #include "tpm_chip.h"
 
@@ -485,6 +486,35 @@ static void a_tpm_that_stops_in_a_command_is_waited_for_with_a_bound(void **stat
 	tpm_close(t);
 }
 
+static void nothing(int signo)
+{
+	(void)signo;
+}
+
+static void a_signal_that_is_handled_ends_the_wait(void **state)
+{
+	const struct itimerval soon = {.it_value.tv_usec = 200000};
+	const struct sigaction act = {.sa_handler = nothing};
+	struct sigaction before;
+	struct tpm_health h;
+	struct tpm *t = opened(), *second;
+	struct err e;
+
+	(void)state;
+	sigaction(SIGALRM, &act, &before);
+	setitimer(ITIMER_REAL, &soon, NULL);
+	assert_refused(tpm_open(chip.tcti, 60000, &second, &e), ERR_INTERRUPTED, "while another has the TPM");
+	kill(chip.pid, SIGSTOP);
+	setitimer(ITIMER_REAL, &soon, NULL);
+	assert_refused(tpm_health(t, &h, &e), ERR_INTERRUPTED, "interrupted; say it again");
+	tpm_close(t);
+	kill(chip.pid, SIGCONT);
+	sigaction(SIGALRM, &before, NULL);
+	t = opened();
+	assert_ok(tpm_health(t, &h, &e));
+	tpm_close(t);
+}
+
 static void a_program_that_hangs_is_waited_for_with_a_bound(void **state)
 {
 	int64_t began = now_read().boot_us;
@@ -574,6 +604,7 @@ int main(void)
 		cmocka_unit_test(a_file_of_other_words_in_the_locks_place_is_not_written_to),
 		cmocka_unit_test(what_is_full_behind_a_program_is_told_with_the_remedy),
 		cmocka_unit_test(a_tpm_that_stops_in_a_command_is_waited_for_with_a_bound),
+		cmocka_unit_test(a_signal_that_is_handled_ends_the_wait),
 		cmocka_unit_test(a_program_that_hangs_is_waited_for_with_a_bound),
 		cmocka_unit_test(a_way_to_a_swtpm_is_read_as_the_library_reads_it),
 		cmocka_unit_test(six_clients_at_once_all_sign),
