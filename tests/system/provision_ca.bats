@@ -69,6 +69,7 @@ publish() {
 	# and after a restart
 	kill "$BROKER"
 	wait "$BROKER" || true
+	rm mosquitto.log # or the words of the one that ended are taken for the new one's
 	mosquitto -c mosquitto.conf >mosquitto.log 2>&1 3>&- &
 	BROKER=$!
 	wait_until 10 grep -q running mosquitto.log
