@@ -86,7 +86,7 @@ check() { run "$DIR/tests/check" "$@" --only unit "$DIR/build"; }
 	wait "$check" || ended=$?
 	[ "$ended" != 0 ]
 	# one that is dead and that nobody has waited for yet has ended, too
-	wait_until 5 sh -c '! ps -o stat= -p "$1" | grep -qv Z' - "$suite"
+	run -1 grep -v Z <(ps -o stat= -p "$suite")
 	[ ! -e "$dir" ]
 }
 
