@@ -10,15 +10,7 @@ unset NO_COLOR COLUMNS
 
 bats_require_minimum_version 1.5.0
 
-# wait_until SECONDS COMMAND…: until it succeeds; then at most so long.
-wait_until() {
-	local end=$((SECONDS + $1 + 1))
-	shift
-	while ! "$@" >/dev/null 2>&1; do
-		[ "$SECONDS" -lt "$end" ] || { echo "waited in vain for: $*"; return 1; }
-		command sleep 0.05
-	done
-}
+. "$TOP/tests/wait.bash"
 
 # near VALUE WANTED BY: what is no number is near nothing.
 near() {
